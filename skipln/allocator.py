@@ -1,0 +1,19 @@
+"""Keep freed memory for the next large tensor instead of returning it to the kernel."""
+
+import ctypes
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # mallopt's parameters, malloc.h of glibc
+_LARGEST = 1 << 30
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc's malloc to serve large blocks from its heap and never to trim it; False where it is not glibc.
+
+    By default every tensor over 128 KiB is mapped afresh and page-faulted in, which can cost more than the
+    arithmetic on it. Called before the first large allocation; the environment's MALLOC_* variables do the same.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    settings = {_MMAP_THRESHOLD: _LARGEST, _TRIM_THRESHOLD: _LARGEST, _TOP_PAD: 64 << 20}
+    return all([mallopt(parameter, value) for parameter, value in settings.items()])

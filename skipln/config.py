@@ -1,0 +1,289 @@
+"""The configuration of one run: composed by Hydra, checked here, hashed into the run's name. No torch."""
+
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import ValidationError as PydanticError
+
+from skipln.errors import UserError
+from skipln.skips.options import check_options
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+# Where and how a run is executed does not change what it is.
+NOT_HASHED = ("compute", "paths", "tracker", "launcher")
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Node(BaseModel):
+    """A node of the configuration: exactly its keys, each of its type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Translation(Node):
+    name: Literal["translation"]
+    label_smoothing: Rate
+    beam: PositiveInt
+    length_penalty: NonNegativeFloat
+    penalty: Literal["gnmt", "power"]
+    extra_length: PositiveInt
+    valid_sentences: NonNegativeInt
+
+
+class Catalogs(Node):
+    kind: Literal["catalogs"]
+    source: Literal["en"]
+    target: Literal["de"]
+    vocabulary: PositiveInt
+    max_length: PositiveInt
+
+
+class ParallelText(Node):
+    kind: Literal["parallel_text"]
+    dir: str
+    source: str
+    target: str
+    train: str
+    valid: str
+    test: str
+    vocabulary: PositiveInt
+    max_length: PositiveInt
+
+
+class TransformerModel(Node):
+    kind: Literal["transformer"]
+    encoder_layers: PositiveInt
+    decoder_layers: PositiveInt
+    dim: PositiveInt
+    feed_forward_dim: PositiveInt
+    heads: PositiveInt
+    dropout: Rate
+    attention_dropout: Rate
+    activation_dropout: Rate
+
+
+class Attention(Node):
+    name: Literal["softmax"]
+
+
+class Optimiser(Node):
+    lr: PositiveFloat
+    weight_decay: NonNegativeFloat
+    clip: NonNegativeFloat
+
+
+class Adam(Optimiser):
+    name: Literal["adam"]
+    betas: Annotated[list[Rate], Field(min_length=2, max_length=2)]
+    eps: PositiveFloat
+
+
+class Sgd(Optimiser):
+    name: Literal["sgd"]
+    momentum: Rate
+
+
+class Warmup(Node):
+    name: Literal["linear", "cosine", "constant"]
+    warmup: NonNegativeInt
+
+
+class InverseSqrt(Node):
+    name: Literal["inverse_sqrt"]
+    warmup: PositiveInt
+
+
+class Steps(Node):
+    name: Literal["step"]
+    milestones: list[PositiveInt]
+    factor: PositiveFloat
+    warmup: NonNegativeInt
+    warmup_factor: PositiveFloat
+
+
+class Precision(Node):
+    name: Literal["bf16", "fp32", "fp16"]
+
+
+class Scale(Node):
+    name: Literal["test", "demo", "small", "paper"]
+
+
+class Training(Node):
+    updates: PositiveInt
+    max_tokens: PositiveInt
+    accumulate: PositiveInt
+    log_every: PositiveInt
+    checkpoint_every: PositiveInt
+    average: PositiveInt
+    diverged_above: PositiveFloat
+
+
+class Compute(Node):
+    accelerator: Literal["auto", "cpu", "cuda"]
+    devices: PositiveInt
+    nodes: PositiveInt
+    threads: NonNegativeInt
+
+
+class Paths(Node):
+    runs: str
+    cache: str
+
+
+class Tracker(Node):
+    name: Literal["jsonl"]
+
+
+class Launcher(Node):
+    name: Literal["local"]
+
+
+class RunConfig(Node):
+    """One run. `skip` and `norm` hold a name and the options their YAML lists, each of its default's type."""
+
+    seed: NonNegativeInt
+    task: Translation
+    data: Annotated[Catalogs | ParallelText, Field(discriminator="kind")]
+    model: TransformerModel
+    skip: dict[str, Any]
+    norm: dict[str, Any]
+    attention: Attention
+    optim: Annotated[Adam | Sgd, Field(discriminator="name")]
+    schedule: Annotated[InverseSqrt | Warmup | Steps, Field(discriminator="name")]
+    precision: Precision
+    scale: Scale
+    training: Training
+    compute: Compute
+    paths: Paths
+    tracker: Tracker
+    launcher: Launcher
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, named by the hash of everything that decides its result."""
+        return Path(self.paths.runs) / self.hash
+
+    @property
+    def hash(self) -> str:
+        content = self.model_dump(exclude=set(NOT_HASHED))
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def compose(overrides: list[str]) -> RunConfig:
+    """The checked configuration for Hydra `overrides`, such as ["skip=rskip_ln", "skip.lam=2"].
+
+    Raises UserError, one line that lists the choices, for an unknown group choice or key, a wrong type, or a value
+    out of range.
+    """
+    try:
+        return check(_compose(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_one_line(error, overrides)) from error
+
+
+def _compose(overrides: list[str]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return hydra_compose("config", overrides)
+
+
+def check(composed: DictConfig) -> RunConfig:
+    """Resolve a composed configuration and check it against the schema. Raises UserError as `compose` does."""
+    try:
+        content: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(_one_line(error, [])) from error
+    for group in ("skip", "norm"):
+        content[group] = _check_options(group, content[group])
+    try:
+        config = RunConfig.model_validate(content)
+    except PydanticError as error:
+        raise UserError(_one_line_of(error)) from error
+    _check_together(config)
+    return config
+
+
+def _check_options(group: str, node: dict[str, Any]) -> dict[str, Any]:
+    """A node of `skip` or `norm` against the YAML of its name, which lists its options with their defaults."""
+    name = node.get("name")
+    choices = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    if name not in choices:
+        raise UserError(f"{group}.name={name}: choose one of {', '.join(choices)}")
+    defaults = {key: value for key, value in _yaml(CONFIGS / group / f"{name}.yaml").items() if key != "name"}
+    given = {key: value for key, value in node.items() if key != "name"}
+    try:
+        return {"name": name, **check_options(name, given, defaults)}
+    except ValueError as error:
+        raise UserError(f"{group}: {error}") from error
+
+
+@cache
+def _yaml(path: Path) -> dict[str, Any]:
+    return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
+
+
+def _check_together(config: RunConfig) -> None:
+    """What no single value tells: keys that must fit each other."""
+    if config.model.dim % config.model.heads:
+        raise UserError(f"model.dim={config.model.dim} is not divisible by model.heads={config.model.heads}")
+    training = config.training
+    checkpoints = training.updates // training.checkpoint_every
+    if checkpoints < training.average:
+        raise UserError(
+            f"training.average={training.average} needs as many checkpoints, but training.updates={training.updates} "
+            f"with training.checkpoint_every={training.checkpoint_every} makes {checkpoints}"
+        )
+    world = config.compute.devices * config.compute.nodes
+    if training.accumulate % world:
+        raise UserError(
+            f"training.accumulate={training.accumulate} micro-batches cannot be divided over {world} devices: "
+            "choose a multiple"
+        )
+
+
+def _one_line(error: Exception, overrides: list[str]) -> str:
+    """A Hydra error as one line that lists the choices."""
+    text = str(error)
+    if missing := re.search(
+        r"Could not find '([^']+)'\s+Available options in '([^']+)':((?:\s+\S+)+?)\s+Config search", text
+    ):
+        path, group, choices = missing.groups()
+        return f"{group}={path.removeprefix(group + '/')}: choose one of {', '.join(choices.split())}"
+    if unknown := re.search(r"Could not override '([^']+)'", text):
+        *parents, key = unknown[1].split(".")
+        groups = [o for o in overrides if (CONFIGS / o.partition("=")[0]).is_dir()]
+        node: Any = OmegaConf.select(_compose(groups), ".".join(parents)) if parents else _compose(groups)
+        where = ".".join(parents) or "the configuration"
+        choices = ", ".join(map(str, node)) if isinstance(node, DictConfig) else "none"
+        return f"{where} has no key '{key}': its keys are {choices}"
+    if missing := re.search(r"Missing mandatory value: \S+\s+full_key: (\S+)", text):
+        return f"{missing[1]} has no default: give it as {missing[1]}=…"
+    return " ".join(
+        line.strip() for line in text.splitlines() if "full_key:" not in line and "object_type=" not in line
+    )
+
+
+def _one_line_of(error: PydanticError) -> str:
+    """The first of pydantic's complaints as key=value: reason."""
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    if len(where) > 2:  # node, the class that its discriminator chose, key
+        del where[1]
+    if first["type"] == "missing":
+        return f"{'.'.join(where)} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{'.'.join(where)} is not a key of the configuration"
+    return f"{'.'.join(where)}={first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"

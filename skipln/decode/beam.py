@@ -1,0 +1,96 @@
+"""Beam search with a length penalty, over any model that takes one step at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Step = Callable[[Tensor], Tensor]
+Select = Callable[[Tensor], None]
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """Token ids without bos and eos, and log p(tokens, eos) / length_penalty."""
+
+    tokens: list[int]
+    score: float
+
+
+def length_penalty(length: int, alpha: float, form: str = "gnmt") -> float:
+    """What a hypothesis' log-probability is divided by; `length` counts eos; alpha = 0 turns it off.
+
+    form "gnmt": ((5 + length) / 6)^alpha (Wu et al. 2016, used by Vaswani et al. 2017 with 0.6).
+    form "power": length^alpha (fairseq's --lenpen).
+    """
+    return ((5 + length) / 6) ** alpha if form == "gnmt" else length**alpha
+
+
+@torch.no_grad()
+def beam_search(
+    step: Step,
+    select: Select,
+    max_lengths: list[int],
+    *,
+    beam: int,
+    bos: int,
+    eos: int,
+    banned: tuple[int, ...] = (),
+    alpha: float = 0.6,
+    penalty: str = "gnmt",
+) -> list[list[Hypothesis]]:
+    """Search every sentence of a batch; returns its hypotheses, best first. beam=1 is greedy search.
+
+    step: tokens [rows] -> logits [rows, vocabulary], one row a live hypothesis, `beam` rows a sentence, sentence by
+    sentence. select: called with the old row that each new row continues; it may shrink the batch, since a sentence
+    is dropped as soon as `beam` of its hypotheses have ended. max_lengths: tokens a sentence may have, without eos.
+    banned: token ids never produced, such as padding.
+    """
+    sentences = torch.arange(len(max_lengths))  # which sentence each block of `beam` rows belongs to
+    limits = torch.tensor(max_lengths)
+    finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
+    prefixes = torch.empty(len(max_lengths), beam, 0, dtype=torch.long)
+    scores = torch.full((len(max_lengths), beam), -torch.inf)
+    scores[:, 0] = 0.0  # all hypotheses start alike: only one of them may branch
+    last = torch.full((len(max_lengths) * beam,), bos)
+
+    length = 0
+    while len(sentences):
+        length += 1
+        log_probs = step(last).float().log_softmax(-1).cpu().unflatten(0, (-1, beam))
+        log_probs[..., [bos, *banned]] = -torch.inf
+        at_limit = limits[sentences] < length
+        if at_limit.any():  # these may only end now
+            ends = log_probs[at_limit, :, eos].clone()
+            log_probs[at_limit] = -torch.inf
+            log_probs[at_limit, :, eos] = ends
+
+        vocabulary = log_probs.size(-1)
+        candidates = (scores.unsqueeze(-1) + log_probs).flatten(1)
+        best, index = candidates.topk(min(2 * beam, candidates.size(1)))  # at most `beam` of them can be ends
+        origin, token = index // vocabulary, index % vocabulary
+        is_end = token == eos
+
+        endings = is_end & best.isfinite()
+        endings[:, beam:] = False
+        for row, rank in endings.nonzero().tolist():
+            tokens = prefixes[row, origin[row, rank]].tolist()
+            score = best[row, rank].item() / length_penalty(length, alpha, penalty)
+            finished[int(sentences[row])].append(Hypothesis(tokens, score))
+
+        # The best `beam` candidates that go on, in order; with too few of them, dead ones of score -inf fill up.
+        going_on = is_end.long().argsort(dim=1, stable=True)[:, :beam]
+        scores = best.masked_fill(is_end, -torch.inf).gather(1, going_on)
+        origin, token = origin.gather(1, going_on), token.gather(1, going_on)
+        prefixes = torch.cat(
+            (prefixes.gather(1, origin.unsqueeze(-1).expand(-1, -1, length - 1)), token[..., None]), -1
+        )
+
+        done = at_limit | torch.tensor([len(finished[s]) >= beam for s in sentences.tolist()])
+        done |= scores.max(1).values == -torch.inf
+        live = (~done).nonzero().squeeze(1)
+        select((live[:, None] * beam + origin[live]).flatten())
+        sentences, scores, prefixes, last = sentences[live], scores[live], prefixes[live], token[live].flatten()
+
+    return [sorted(hypotheses, key=lambda h: -h.score) for hypotheses in finished]

@@ -1,0 +1,70 @@
+"""Translate a list of sentences with an encoder-decoder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from tqdm import tqdm
+
+from skipln.decode.beam import beam_search
+from skipln.models.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to search: beam width, length penalty, and the longest output, source length + `extra_length` tokens."""
+
+    beam: int = 4
+    alpha: float = 0.6
+    penalty: str = "gnmt"
+    extra_length: int = 50
+    max_tokens: int = 2048  # source tokens times beam in a batch
+
+
+@torch.inference_mode()
+def translate(
+    model: Transformer, sources: Sequence[Sequence[int]], search: Search, *, bos: int, eos: int, progress: str = ""
+) -> list[list[int]]:
+    """Best translation (token ids without bos, eos) of every source (token ids without eos), in the given order.
+
+    Sentences are batched with others of their length; the result does not depend on the batch they are in.
+    progress: the label of a progress bar, none when empty.
+    """
+    model.eval()
+    device = model.embedding.weight.device
+    translations: list[list[int]] = [[] for _ in sources]
+    with tqdm(total=len(sources), desc=progress, unit="sentence", disable=not progress, leave=False) as bar:
+        for indices in length_batches([len(source) + 1 for source in sources], search.max_tokens // search.beam):
+            batch = torch.nn.utils.rnn.pad_sequence(
+                [torch.tensor([*map(int, sources[i]), eos]) for i in indices], batch_first=True, padding_value=model.pad
+            )
+            memory, mask = model.encode(batch.to(device))
+            limits = [len(sources[i]) + search.extra_length for i in indices]
+            state = model.start(memory, mask, max(limits) + 1)
+            state.select(torch.arange(len(indices), device=device).repeat_interleave(search.beam))
+            found = beam_search(
+                lambda tokens, state=state: model.step(tokens.to(device), state),
+                lambda rows, state=state: state.select(rows.to(device)),
+                limits,
+                beam=search.beam,
+                bos=bos,
+                eos=eos,
+                banned=(model.pad,),
+                alpha=search.alpha,
+                penalty=search.penalty,
+            )
+            for i, hypotheses in zip(indices, found, strict=True):
+                translations[i] = hypotheses[0].tokens if hypotheses else []
+            bar.update(len(indices))
+    return translations
+
+
+def length_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Indices in batches of similar length, longest first; number × longest ≤ max_tokens, or a single sentence."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= max_tokens:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches

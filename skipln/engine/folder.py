@@ -1,0 +1,84 @@
+"""A run's folder: what it is, how far it is, what it measured. The one place that knows the file names."""
+
+import json
+import os
+import socket
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from skipln.config import RunConfig
+from skipln.files import atomic_write, disk_errors, locked
+
+State = Literal["queued", "running", "interrupted", "done", "diverged", "failed"]
+FINISHED = ("done", "diverged")
+
+
+class RunFolder:
+    """runs/<hash>/: config.yaml, status.json, metrics.jsonl, result.json, examples.npy, checkpoints/."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.metrics = path / "metrics.jsonl"
+        self.result = path / "result.json"
+        self.examples = path / "examples.npy"
+        self.translations = path / "translations.txt"
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Own the folder while training. Raises UserError when another process does."""
+        return locked(self.path / ".lock", wait=False, busy=f"{self.path}: another process is training this run")
+
+    def write_config(self, config: RunConfig) -> None:
+        with atomic_write(self.path / "config.yaml", "w") as file:
+            yaml.safe_dump(config.model_dump(), file, sort_keys=False, allow_unicode=True)
+
+    def write_status(self, state: State, update: int, updates: int, message: str = "") -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        where = {"time": now, "pid": os.getpid(), "host": socket.gethostname()}
+        self._write_json(
+            self.path / "status.json",
+            {"state": state, "update": update, "updates": updates, "message": message, **where},
+        )
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        self._write_json(self.result, result)
+
+    def finished(self) -> dict[str, Any] | None:
+        """The result of a run that is done or diverged, else None (a damaged file counts as none)."""
+        try:
+            result = json.loads(self.result.read_text())
+        except (OSError, ValueError):
+            return None
+        return result if isinstance(result, dict) and result.get("state") in FINISHED else None
+
+    def _write_json(self, path: Path, content: dict[str, Any]) -> None:
+        with atomic_write(path, "w") as file:
+            json.dump(content, file, indent=1, ensure_ascii=False)
+
+
+class MetricsLog:
+    """metrics.jsonl, one line a log point; truncated on resume to where the checkpoint left it."""
+
+    def __init__(self, path: Path, offset: int) -> None:
+        """offset: bytes to keep; what a killed run wrote beyond its checkpoint is written again."""
+        self.path = path
+        path.touch()
+        os.truncate(path, min(offset, path.stat().st_size))
+
+    def append(self, **values: float | int) -> None:
+        """Add one line, whole. Raises UserError when the disk is full."""
+        line = json.dumps({key: _short(value) for key, value in values.items()}, allow_nan=True) + "\n"
+        with disk_errors(self.path), self.path.open("a") as file:
+            file.write(line)
+
+    @property
+    def offset(self) -> int:
+        return self.path.stat().st_size
+
+
+def _short(value: float | int) -> float | int:
+    return float(f"{value:.7g}") if isinstance(value, float) else value

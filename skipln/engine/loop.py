@@ -1,0 +1,219 @@
+"""The training loop.
+
+Nothing it draws depends on the past: the batches are a function of the seed and the epoch, the dropout of the seed,
+the update and the micro-batch. So a run continues exactly from a checkpoint, and R ranks that share an update's
+micro-batches draw what one rank draws.
+"""
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from tqdm import tqdm
+
+from skipln.config import RunConfig
+from skipln.engine.checkpoint import Checkpoints
+from skipln.engine.folder import MetricsLog, RunFolder, State
+from skipln.engine.optimizer import create_optimizer
+from skipln.engine.schedule import learning_rate
+from skipln.tasks.task import Task
+
+
+class Stream:
+    """The endless sequence of micro-batches, epoch after epoch; its position is all there is to resume."""
+
+    def __init__(self, task: Task, epoch: int = 0, index: int = 0) -> None:
+        self.task, self.number, self.index = task, epoch, index
+        self.batches = task.epoch(epoch)
+
+    def take(self, count: int, rank: int, world: int) -> list[Any]:
+        """Every world-th of the next `count` micro-batches, from number `rank` on."""
+        mine = []
+        for i in range(count):
+            while self.index >= len(self.batches):
+                self.number, self.index = self.number + 1, 0
+                self.batches = self.task.epoch(self.number)
+            if i % world == rank:
+                mine.append(self.batches[self.index])
+            self.index += 1
+        return mine
+
+    @property
+    def epoch(self) -> float:
+        return self.number + self.index / len(self.batches)
+
+
+class Trainer:
+    """Trains one model in one run folder, from its last checkpoint on if there is one."""
+
+    def __init__(self, config: RunConfig, task: Task, fabric: Fabric, folder: RunFolder) -> None:
+        self.config, self.task, self.fabric, self.folder = config, task, fabric, folder
+        self.checkpoints = Checkpoints(folder.checkpoints, keep=config.training.average)
+        torch.manual_seed(config.seed)
+        self.model = task.build()
+        optimizer = create_optimizer(config.optim, self.model.parameters())
+        self.wrapped, self.optimizer = fabric.setup(self.model, optimizer)
+
+        saved = self.checkpoints.load_state() or {}
+        self.update: int = saved.get("update", 0)
+        self.units: int = saved.get("units", 0)
+        self.wall: float = saved.get("wall", 0.0)  # seconds so far, validation included
+        self.busy: float = saved.get("busy", 0.0)  # seconds so far in updates alone
+        self.best: float = saved.get("best", math.inf)
+        self.window: dict[str, float] = saved.get("window", {})
+        self.stream = Stream(task, *saved.get("position", (0, 0)))
+        if saved:
+            self.model.load_state_dict(saved["model"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            fabric.strategy.precision.load_state_dict(saved["precision"])
+        if fabric.is_global_zero:
+            self.checkpoints.forget_after(self.update)
+            self.log = MetricsLog(folder.metrics, saved.get("log_offset", 0))
+
+    def fit(self) -> tuple[State, str]:
+        """Train to the last update. Returns the state reached and why: done, diverged, or interrupted by a signal."""
+        training = self.config.training
+        label = f"{self.config.skip['name']} seed {self.config.seed}"
+        progress = tqdm(
+            total=training.updates, initial=self.update, desc=label, unit="update", dynamic_ncols=True,
+            disable=not self.fabric.is_global_zero,
+        )  # fmt: skip
+        self.wrapped.train()
+        with _interruptions() as interrupted, progress:
+            started = time.monotonic() - self.wall
+            while self.update < training.updates:
+                before = time.monotonic()
+                self._step()
+                self.busy += time.monotonic() - before
+                self.wall = time.monotonic() - started
+                progress.update()
+                if self.update % training.log_every == 0 or self.update == training.updates:
+                    loss = self._log_training()
+                    progress.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+                    if not loss <= training.diverged_above:  # NaN too
+                        return "diverged", f"training loss {loss:.4g} at update {self.update}"
+                if self.update % training.checkpoint_every == 0 or self.update == training.updates:
+                    self._validate()
+                    self.wall = time.monotonic() - started
+                    self._save()
+                if interrupted:
+                    self._save_state()
+                    return "interrupted", f"by {interrupted[0]} at update {self.update}"
+        return "done", ""
+
+    def _step(self) -> None:
+        """One update: the gradient of the mean loss over all units of its micro-batches, then the optimizer."""
+        config, fabric = self.config, self.fabric
+        self.update += 1
+        batches = self.stream.take(config.training.accumulate, fabric.global_rank, fabric.world_size)
+        units = sum(self.task.units(batch) for batch in batches)
+        if fabric.world_size > 1:
+            units = int(self._sum(torch.tensor(units, device=fabric.device)))
+        for i, batch in enumerate(batches):
+            torch.manual_seed(hash((config.seed, self.update, i * fabric.world_size + fabric.global_rank)))
+            with fabric.no_backward_sync(self.wrapped, enabled=i + 1 < len(batches)):
+                loss = self.task.loss(self.wrapped, fabric.to_device(batch))
+                fabric.backward(loss.total * (fabric.world_size / units))  # DDP takes the mean over ranks
+            self._add(loss=loss.total.detach(), nll=loss.nll.detach())
+        self._clip()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(config.schedule, config.optim.lr, self.update, config.training.updates)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.units += units
+        self._add(units=units)
+
+    def _clip(self) -> None:
+        """Clip the gradient if asked to; its norm is measured at every update that is logged."""
+        clip, logged = self.config.optim.clip, self.update % self.config.training.log_every == 0
+        if clip or logged:
+            norm = self.fabric.clip_gradients(
+                self.wrapped, self.optimizer, max_norm=clip or math.inf, error_if_nonfinite=False
+            )
+            self.window["grad_norm"] = norm  # type: ignore[assignment]
+
+    def _add(self, **sums: Any) -> None:
+        for key, value in sums.items():
+            self.window[key] = self.window.get(key, 0.0) + value
+
+    def _log_training(self) -> float:
+        """Write the means since the last log point; returns the training loss in nats a unit, over all ranks."""
+        seconds = self.busy - self.window.get("since", 0.0)
+        loss, nll = (float(self._sum(self.window[key])) / self.window["units"] for key in ("loss", "nll"))
+        if self.fabric.is_global_zero:
+            self.log.append(
+                **self._progress(),
+                **{"train/loss": loss, "train/nll": nll, "lr": self.optimizer.param_groups[0]["lr"]},
+                grad_norm=float(self.window.get("grad_norm", math.nan)),
+                **{f"{self.task.unit}_per_second": self.window["units"] / max(seconds, 1e-9)},
+            )
+            self.folder.write_status("running", self.update, self.config.training.updates)
+        self.window = {"since": self.busy}
+        return loss
+
+    def _sum(self, value: Any) -> Any:
+        return self.fabric.all_reduce(value, reduce_op="sum") if self.fabric.world_size > 1 else value
+
+    def _progress(self) -> dict[str, Any]:
+        place = {"update": self.update, "epoch": self.stream.epoch}
+        return {**place, self.task.unit: self.units, "wall": round(self.wall, 2)}
+
+    def _validate(self) -> None:
+        """Rank 0 validates the bare model; the others wait at their next collective."""
+        if not self.fabric.is_global_zero:
+            return
+        self.model.eval()
+        with torch.no_grad(), self.fabric.autocast():
+            metrics = self.task.validate(self.model)
+        self.wrapped.train()
+        self.log.append(**self._progress(), **metrics)
+        if metrics["valid/loss"] < self.best:
+            self.best = metrics["valid/loss"]
+            self.checkpoints.save_best(self.model.state_dict())
+
+    def _save(self) -> None:
+        if self.fabric.is_global_zero:
+            self.checkpoints.save_weights(self.update, self.model.state_dict())
+        self._save_state()
+
+    def _save_state(self) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        window = {key: float(value) for key, value in self.window.items()}
+        state = {
+            "update": self.update,
+            "units": self.units,
+            "wall": self.wall,
+            "busy": self.busy,
+            "best": self.best,
+            "window": window,
+            "position": (self.stream.number, self.stream.index),
+            "log_offset": self.log.offset,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+        }
+        self.checkpoints.save_state(self.update, state)
+
+
+@contextmanager
+def _interruptions() -> Iterator[list[str]]:
+    """Collect SIGINT and SIGTERM by name instead of dying of them; a second SIGINT interrupts at once."""
+    caught: list[str] = []
+
+    def note(number: int, frame: Any) -> None:
+        if caught and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        caught.append(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,114 @@
+"""One run from its configuration to its result."""
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from skipln.config import RunConfig
+from skipln.engine.environment import describe
+from skipln.engine.folder import RunFolder, State
+from skipln.engine.loop import Trainer
+from skipln.errors import UserError
+from skipln.files import atomic_write
+from skipln.tasks import create_task
+
+PRECISIONS: dict[str, Any] = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
+
+
+def execute(config: RunConfig) -> State:
+    """Train, test and record the run of `config`, or continue it; a finished one is left as it is.
+
+    Returns done, diverged or interrupted. Raises UserError for what the user can mend; its message is also kept as
+    the folder's status.
+    """
+    folder = RunFolder(config.folder)
+    with folder.lock():
+        if (result := folder.finished()) is not None:
+            print(f"{result['state']}: {folder.path} {_short(result['metrics'])}", file=sys.stderr)
+            return result["state"]
+        folder.write_config(config)
+        updates = config.training.updates
+        try:
+            return _train_and_test(config, folder)
+        except KeyboardInterrupt:
+            folder.write_status("interrupted", 0, updates, "before its next checkpoint")
+            return "interrupted"
+        except Exception as error:
+            folder.write_status("failed", 0, updates, f"{type(error).__name__}: {error}".splitlines()[0])
+            raise
+
+
+def _train_and_test(config: RunConfig, folder: RunFolder) -> State:
+    fabric = _fabric(config)
+    task = create_task(config)
+    trainer = Trainer(config, task, fabric, folder)
+    updates = config.training.updates
+    if fabric.is_global_zero:
+        folder.write_status("running", trainer.update, updates)
+    state, message = trainer.fit()
+    if not fabric.is_global_zero:
+        return state
+    if state == "interrupted":
+        folder.write_status(state, trainer.update, updates, message)
+        return state
+
+    result: dict[str, Any] = {
+        "hash": config.hash,
+        "state": state,
+        "update": trainer.update,
+        "metrics": {},
+        "signatures": {},
+        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        f"{task.unit}_per_second": round(trainer.units / max(trainer.busy, 1e-9), 1),
+        "train_seconds": round(trainer.wall, 1),
+        "test_seconds": 0.0,
+        "data": task.describe(),
+        "environment": describe(fabric.device),
+        "message": message,
+    }
+    if state == "done":
+        started = time.monotonic()
+        trainer.model.load_state_dict(trainer.checkpoints.average())
+        trainer.model.eval()
+        with torch.no_grad():
+            tested = task.test(trainer.model)
+        result |= {"metrics": tested.metrics, "signatures": tested.signatures}
+        result["test_seconds"] = round(time.monotonic() - started, 1)
+        with atomic_write(folder.examples) as file:
+            np.save(file, tested.examples, allow_pickle=False)
+        with atomic_write(folder.translations, "w") as file:
+            file.writelines(f"{line}\n" for line in tested.outputs)
+    folder.write_result(result)
+    folder.write_status(state, trainer.update, updates, message)
+    print(f"{state}: {folder.path} {message}{_short(result['metrics'])}", file=sys.stderr)
+    return state
+
+
+def _fabric(config: RunConfig) -> Fabric:
+    """Devices, precision and process group. Raises UserError when the machine lacks what is asked for."""
+    compute = config.compute
+    if compute.accelerator == "cuda" and not torch.cuda.is_available():
+        raise UserError("compute.accelerator=cuda, but torch finds no CUDA device here: leave it at auto")
+    if config.precision.name == "fp16" and not torch.cuda.is_available():
+        raise UserError("precision=fp16 needs a GPU: choose bf16 or fp32 on the CPU")
+    if compute.threads:
+        torch.set_num_threads(compute.threads)
+    torch.set_flush_denormal(True)  # numbers below 1e-38 are slow on a CPU and nothing but noise
+    world = compute.devices * compute.nodes
+    fabric = Fabric(
+        accelerator=compute.accelerator,
+        devices=compute.devices,
+        num_nodes=compute.nodes,
+        strategy="ddp" if world > 1 else "auto",
+        precision=PRECISIONS[config.precision.name],
+    )
+    fabric.launch()
+    return fabric
+
+
+def _short(metrics: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.2f}" for name, value in metrics.items())

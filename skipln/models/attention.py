@@ -1,0 +1,38 @@
+"""Multi-head attention (Vaswani et al. 2017, section 3.2)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class MultiheadAttention(nn.Module):
+    """softmax(Q Kᵀ / √d_head) V over `heads` heads of the projections of queries and memory, projected back.
+
+    The projections of memory (`key_value`) and of queries are separate so that a decoder can keep the former.
+    Shapes: queries [batch, time, dim]; keys and values [batch, heads, time, dim / heads].
+    mask: bool, broadcastable to [batch, heads, query time, key time], True where attention may look.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim {dim} is not divisible by {heads} heads")
+        self.heads, self.dropout = heads, dropout
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        keys, values = self.key_value(memory).chunk(2, dim=-1)
+        return self._split(keys), self._split(values)
+
+    def forward(
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        heads = F.scaled_dot_product_attention(
+            self._split(self.query(queries)), keys, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
+        )
+        return self.out(heads.transpose(1, 2).flatten(2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)

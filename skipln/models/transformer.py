@@ -1,0 +1,228 @@
+"""The encoder-decoder Transformer (Vaswani et al. 2017) with its residual sites left open.
+
+Every site is built by the `connection` it is given and called as site(x, branch); no connection is known by name.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from skipln.models.attention import MultiheadAttention
+from skipln.skips.connection import Connection, Place
+
+MakeConnection = Callable[[Place], Connection]
+
+
+@dataclass(frozen=True)
+class TransformerShape:
+    """Sizes: layers of each stack, model width, feed-forward width, heads, and the three dropout rates."""
+
+    encoder_layers: int
+    decoder_layers: int
+    dim: int
+    feed_forward_dim: int
+    heads: int
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+
+
+class FeedForward(nn.Sequential):
+    """W₂ relu(W₁ x + b₁) + b₂ at every position."""
+
+    def __init__(self, shape: TransformerShape) -> None:
+        super().__init__(
+            nn.Linear(shape.dim, shape.feed_forward_dim),
+            nn.ReLU(),
+            nn.Dropout(shape.activation_dropout),
+            nn.Linear(shape.feed_forward_dim, shape.dim),
+        )
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then the feed-forward network, each on a residual site."""
+
+    def __init__(self, shape: TransformerShape, sites: list[Connection]) -> None:
+        super().__init__()
+        self.self_attention = MultiheadAttention(shape.dim, shape.heads, shape.attention_dropout)
+        self.feed_forward = FeedForward(shape)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.sites = nn.ModuleList(sites)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        def attend(h: Tensor) -> Tensor:
+            keys, values = self.self_attention.keys_values(h)
+            return self.dropout(self.self_attention(h, keys, values, mask[:, None, None, :]))
+
+        x = self.sites[0](x, attend, mask)
+        return self.sites[1](x, lambda h: self.dropout(self.feed_forward(h)), mask)
+
+
+class LayerCache:
+    """What a decoder layer keeps between steps: its own keys and values so far, and those of the source."""
+
+    def __init__(self, memory: tuple[Tensor, Tensor], steps: int) -> None:
+        batch, heads, _, width = memory[0].shape
+        self.memory = memory
+        self.own = memory[0].new_empty(2, batch, heads, steps, width)
+
+    def append(self, step: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep the keys and values [batch, heads, 1, width] of one step; returns all of them up to that step."""
+        self.own[0, :, :, step : step + 1] = keys
+        self.own[1, :, :, step : step + 1] = values
+        return self.own[0, :, :, : step + 1], self.own[1, :, :, : step + 1]
+
+    def select(self, rows: Tensor) -> None:
+        self.memory = (self.memory[0][rows], self.memory[1][rows])
+        self.own = self.own[:, rows]
+
+
+class DecoderLayer(nn.Module):
+    """Masked self-attention, attention to the source, feed-forward, each on a residual site."""
+
+    def __init__(self, shape: TransformerShape, sites: list[Connection]) -> None:
+        super().__init__()
+        self.self_attention = MultiheadAttention(shape.dim, shape.heads, shape.attention_dropout)
+        self.source_attention = MultiheadAttention(shape.dim, shape.heads, shape.attention_dropout)
+        self.feed_forward = FeedForward(shape)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.sites = nn.ModuleList(sites)
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: tuple[Tensor, Tensor],
+        memory_mask: Tensor,
+        mask: Tensor | None = None,
+        cache: LayerCache | None = None,
+        step: int = 0,
+    ) -> Tensor:
+        """x: [batch, time, dim]; with a cache, the one position `step`, which sees the positions kept before it."""
+
+        def attend(h: Tensor) -> Tensor:
+            keys, values = self.self_attention.keys_values(h)
+            if cache is not None:
+                keys, values = cache.append(step, keys, values)
+            # Padding is at the end of a target, so causality alone keeps real positions from seeing it.
+            return self.dropout(self.self_attention(h, keys, values, causal=cache is None))
+
+        def attend_source(h: Tensor) -> Tensor:
+            return self.dropout(self.source_attention(h, *memory, memory_mask[:, None, None, :]))
+
+        x = self.sites[0](x, attend, mask)
+        x = self.sites[1](x, attend_source, mask)
+        return self.sites[2](x, lambda h: self.dropout(self.feed_forward(h)), mask)
+
+
+class DecoderState:
+    """The incremental state of a batch of translations: what each decoder layer keeps, and the step reached."""
+
+    def __init__(self, memory_mask: Tensor, layers: list[LayerCache]) -> None:
+        self.memory_mask, self.layers, self.step = memory_mask, layers, 0
+
+    def select(self, rows: Tensor) -> None:
+        """Keep, repeat or reorder the batch's rows: row i becomes the old row rows[i]."""
+        self.memory_mask = self.memory_mask[rows]
+        for layer in self.layers:
+            layer.select(rows)
+
+
+class Transformer(nn.Module):
+    """Encoder-decoder with one embedding matrix shared by source, target and output.
+
+    vocabulary: its size; `pad` is the padding id. Tokens are int64 [batch, time].
+    Init: Xavier uniform for every projection matrix, zero biases, embeddings N(0, 1/dim) scaled by √dim when read.
+    Dropout as in the paper: on the sum of embeddings and positions and on each branch's output.
+    """
+
+    def __init__(self, vocabulary: int, shape: TransformerShape, connection: MakeConnection, pad: int = 0) -> None:
+        super().__init__()
+        self.pad, self.dim = pad, shape.dim
+        self.embedding = nn.Embedding(vocabulary, shape.dim)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.encoder = nn.ModuleList(
+            EncoderLayer(shape, sites) for sites in _sites(connection, shape.encoder_layers, each=2)
+        )
+        self.decoder = nn.ModuleList(
+            DecoderLayer(shape, sites) for sites in _sites(connection, shape.decoder_layers, each=3)
+        )
+        self.register_buffer("positions", sinusoids(1024, shape.dim), persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.embedding.weight, std=self.dim**-0.5)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, MultiheadAttention):  # two projections in one matrix, each with its own fan
+                for projection in module.key_value.weight.chunk(2):
+                    nn.init.xavier_uniform_(projection)
+
+    def forward(self, source: Tensor, target_in: Tensor) -> Tensor:
+        """Logits [positions, vocabulary] at the non-padding positions of target_in, in reading order."""
+        memory, memory_mask = self.encode(source)
+        return self.project(self.decode(target_in, memory, memory_mask)[target_in != self.pad])
+
+    def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """Memory [batch, time, dim] of a source batch and its mask [batch, time], True where it is not padding."""
+        mask = source != self.pad
+        x = _first(self.encoder).enter(self._embed(source))
+        for layer in self.encoder:
+            x = layer(x, mask)
+        return _last(self.encoder).leave(x), mask
+
+    def decode(self, target_in: Tensor, memory: Tensor, memory_mask: Tensor) -> Tensor:
+        """Hidden states [batch, time, dim] of all target positions at once (training)."""
+        mask = target_in != self.pad
+        x = _first(self.decoder).enter(self._embed(target_in))
+        for layer in self.decoder:
+            x = layer(x, layer.source_attention.keys_values(memory), memory_mask, mask)
+        return _last(self.decoder).leave(x)
+
+    def start(self, memory: Tensor, memory_mask: Tensor, steps: int) -> DecoderState:
+        """The state in front of the first of at most `steps` target positions."""
+        layers = [LayerCache(layer.source_attention.keys_values(memory), steps) for layer in self.decoder]
+        return DecoderState(memory_mask, layers)
+
+    def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
+        """Logits [batch, vocabulary] after one more target token a row, tokens [batch]; advances `state`."""
+        x = _first(self.decoder).enter(self._embed(tokens[:, None], state.step))
+        for layer, cache in zip(self.decoder, state.layers, strict=True):
+            x = layer(x, cache.memory, state.memory_mask, cache=cache, step=state.step)
+        state.step += 1
+        return self.project(_last(self.decoder).leave(x)[:, 0])
+
+    def project(self, hidden: Tensor) -> Tensor:
+        return nn.functional.linear(hidden, self.embedding.weight)
+
+    def _embed(self, tokens: Tensor, start: int = 0) -> Tensor:
+        end = start + tokens.size(1)
+        if end > self.positions.size(0):
+            self.positions = sinusoids(2 * end, self.dim).to(self.positions)
+        return self.dropout(self.embedding(tokens) * math.sqrt(self.dim) + self.positions[start:end])
+
+
+def sinusoids(length: int, dim: int) -> Tensor:
+    """Positions [length, dim]: sin(t / 10000^(2i/dim)) in the even channels, cos in the odd ones."""
+    time = torch.arange(length, dtype=torch.float64)[:, None]
+    angle = time * torch.exp(torch.arange(0, dim, 2, dtype=torch.float64) * (-math.log(10000.0) / dim))
+    return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)[:, :dim].float()
+
+
+def _sites(connection: MakeConnection, layers: int, each: int) -> list[list[Connection]]:
+    """The sites of a stack, `each` to a layer, every one told its place."""
+    total = layers * each
+    return [[connection(Place(layer * each + i, total)) for i in range(each)] for layer in range(layers)]
+
+
+def _first(stack: nn.ModuleList) -> Connection:
+    return stack[0].sites[0]
+
+
+def _last(stack: nn.ModuleList) -> Connection:
+    return stack[-1].sites[-1]

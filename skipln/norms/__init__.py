@@ -1,0 +1,8 @@
+"""Norms: what a connection normalises with. A factory (dim, layout) makes one; it is called as norm(x, mask)."""
+
+from skipln.norms.batch import BatchNorm, batch_norm
+from skipln.norms.layer import LayerNorm, layer_norm
+from skipln.norms.registry import Norm, create, names, options
+from skipln.norms.rms import RMSNorm
+
+__all__ = ["BatchNorm", "LayerNorm", "Norm", "RMSNorm", "batch_norm", "create", "layer_norm", "names", "options"]

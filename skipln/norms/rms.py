@@ -1,0 +1,19 @@
+"""Root-mean-square normalisation (Zhang & Sennrich 2019)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class RMSNorm(nn.Module):
+    """y = g ⊙ x / sqrt(mean(x²) + eps), g = 1 at the start, over the channels of each position or pixel."""
+
+    def __init__(self, dim: int, layout: str = "btc", *, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.dim, self.layout, self.eps = dim, layout, eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if self.layout == "nchw":
+            return F.rms_norm(x.movedim(1, -1), (self.dim,), self.weight, self.eps).movedim(-1, 1)
+        return F.rms_norm(x, (self.dim,), self.weight, self.eps)

@@ -1,0 +1,40 @@
+"""What a connection's options may be, said once for the configuration (before torch is loaded) and for `create`.
+
+The type of an option is the type of its default: an integer λ in `rskip_ln`, a real one in `xskip_ln`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# Ranges by option name, the same for every connection and norm that has the option.
+RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "lam": ("greater than 0", lambda value: 0 < value < float("inf")),
+    "eps": ("greater than 0", lambda value: value > 0),
+    "momentum": ("between 0 and 1", lambda value: 0 < value <= 1),
+    "axes": ("'all' or 'channel'", lambda value: value in ("all", "channel")),
+}
+TYPES = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
+
+
+def check_options(name: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """`defaults` updated by `given`, each value of its default's type and in its option's range.
+
+    Raises ValueError, in one line that lists the choices, for an unknown option, a wrong type or a value out of range.
+    """
+    unknown = sorted(set(given) - set(defaults))
+    if unknown:
+        takes = f"its options are {', '.join(sorted(defaults))}" if defaults else "it takes no options"
+        raise ValueError(f"{name} has no option '{unknown[0]}': {takes}")
+    return {
+        key: _check(name, key, given[key], default) if key in given else default for key, default in defaults.items()
+    }
+
+
+def _check(name: str, key: str, value: Any, default: Any) -> Any:
+    kind = type(default)
+    said, holds = RANGES.get(key, ("", lambda _: True))
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or value != value or not holds(value):
+        raise ValueError(f"{name}: {key} is {TYPES[kind]}{' ' + said if said else ''}, not {value!r}")
+    return value

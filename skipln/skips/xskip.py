@@ -1,0 +1,32 @@
+"""skip and xSkip: the input scaled by a fixed λ (Liu et al. 2020), without norm and before the branch's norm."""
+
+from torch import Tensor, nn
+
+from skipln.norms import layer_norm
+from skipln.skips.connection import Branch, Connection, Place
+from skipln.skips.registry import register
+
+
+@register("skip", lam=1.0)
+@register("xskip")
+class XSkip(Connection):
+    """y = λx + F(x); with `pre_norm`, y = λx + F(LN x) and one more LN after the stack's last site.
+
+    lam: λ > 0, fixed (not learned); λ = 1 is the plain skip connection.
+    pre_norm: the pre-LN placement (Xiong et al. 2020); with λ = 1 the pre-LN Transformer.
+    """
+
+    def __init__(
+        self, dim: int, *, layout: str = "btc", place: Place, lam: float = 2.0, pre_norm: bool = False
+    ) -> None:
+        super().__init__(dim, layout=layout, place=place)
+        self.lam = lam
+        self.norm = layer_norm(dim, layout) if pre_norm else nn.Identity()
+        self.last_norm = layer_norm(dim, layout) if pre_norm and place.last else nn.Identity()
+
+    def forward(self, x: Tensor, branch: Branch, mask: Tensor | None = None) -> Tensor:
+        scaled = x if self.lam == 1 else self.lam * x
+        return scaled + branch(self.norm(x))
+
+    def leave(self, stream: Tensor) -> Tensor:
+        return self.last_norm(stream)

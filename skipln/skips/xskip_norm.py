@@ -1,0 +1,27 @@
+"""xSkip+LN and xSkip+BN: the scaled input, repaired by a norm (Liu et al. 2020)."""
+
+from torch import Tensor
+
+from skipln.norms import Norm, batch_norm, layer_norm
+from skipln.skips.connection import Branch, Connection, Place
+from skipln.skips.registry import register
+
+
+@register("xskip_ln")
+@register("xskip_bn", norm=batch_norm)
+class XSkipNorm(Connection):
+    """y = LN(λx + F(x)); λ = 1 is the post-LN block of Vaswani et al. 2017.
+
+    lam: λ > 0, fixed. norm: LN, or any factory (dim, layout) -> module; BN in `xskip_bn`.
+    """
+
+    def __init__(
+        self, dim: int, *, layout: str = "btc", place: Place, norm: Norm = layer_norm, lam: float = 1.0
+    ) -> None:
+        super().__init__(dim, layout=layout, place=place)
+        self.lam = lam
+        self.norm = norm(dim, layout)
+
+    def forward(self, x: Tensor, branch: Branch, mask: Tensor | None = None) -> Tensor:
+        scaled = x if self.lam == 1 else self.lam * x
+        return self.norm(scaled + branch(x), mask)

@@ -1,0 +1,168 @@
+"""Which runs a table needs: row × column × seed → overrides → the configuration and its hash."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skipln import config as run_config
+from skipln.config import CONFIGS, NOT_HASHED, RunConfig, compose
+from skipln.errors import UserError
+from skipln.files import atomic_write
+from skipln.skips import options as skip_options
+from skipln.tables.manifest import Column, Manifest, Row
+
+CACHE = Path("runs/.configurations.json")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a table. `overrides` start it; `shared` are those that mean something on another machine."""
+
+    table: str
+    row: Row
+    column: Column
+    seed: int
+    overrides: tuple[str, ...]
+    shared: tuple[str, ...]
+    hash: str
+    folder: Path
+    updates: int
+
+    def describe(self, columns: int) -> str:
+        """Such as "rSkip+LN λ=2, seed 1", with its column where the table has several."""
+        return f"{self.row.label}, {f'{self.column.label}, ' if columns > 1 else ''}seed {self.seed}"
+
+
+def cells(
+    manifest: Manifest, scale: str, seeds: Iterable[int], extra: Sequence[str] = (), cache: Path | None = CACHE
+) -> list[Cell]:
+    """Every run of `manifest` at `scale`, seed by seed so that the whole table fills evenly.
+
+    `extra` overrides hold for all runs and win over the manifest's. Configurations are composed once for a row and
+    column, as the seed is a plain value, and kept in `cache`. Raises UserError for a configuration that does not
+    compose, a missing key that the user must give, or two cells that are the same run.
+    """
+    columns = manifest.columns_at(scale)
+    _check_extra(manifest, scale, columns, extra)
+    composer = _Composer(cache)
+    found = [
+        _cell(manifest, scale, row, column, seed, extra, composer)
+        for seed in seeds
+        for column in columns
+        for row in manifest.rows
+        if row.only is None or column.name in row.only
+    ]
+    composer.save()
+    by_hash: dict[str, Cell] = {}
+    for cell in found:
+        other = by_hash.setdefault(cell.hash, cell)
+        if other is not cell:
+            raise UserError(
+                f"{manifest.name}: {other.describe(2)} and {cell.describe(2)} are the same run; "
+                "change an override of one of them"
+            )
+    return found
+
+
+def trial(manifest: Manifest, scale: str, extra: Sequence[str]) -> tuple[str, ...]:
+    """Those of `extra` that make other runs than the manifest's: neither where a run is executed nor a `needs`."""
+    needs = {key for column in manifest.columns_at(scale) for key in column.needs}
+    return tuple(text for text in extra if not _of_this_machine(text, needs))
+
+
+def _of_this_machine(override: str, needs: Iterable[str]) -> bool:
+    key = _key(override)
+    return key in needs or key.partition(".")[0] in NOT_HASHED
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _cell(
+    manifest: Manifest, scale: str, row: Row, column: Column, seed: int, extra: Sequence[str], composer: "_Composer"
+) -> Cell:
+    needed_elsewhere = {key for other in manifest.columns_at(scale) for key in other.needs} - set(column.needs)
+    given = [text for text in extra if _key(text) not in needed_elsewhere]
+    merged = {_key(text): text for text in (f"scale={scale}", *column.overrides, *row.overrides, *given)}
+    overrides = tuple(merged.values())
+    try:
+        config = composer.compose(overrides).model_copy(update={"seed": seed})
+    except UserError as error:
+        raise UserError(f"{manifest.name}, {row.name}, {column.name}: {error}") from error
+    shared = tuple(text for text in overrides if not _of_this_machine(text, column.needs))
+    last = f"seed={seed}"
+    return Cell(
+        table=manifest.name,
+        row=row,
+        column=column,
+        seed=seed,
+        overrides=(*overrides, last),
+        shared=(*shared, last),
+        hash=config.hash,
+        folder=config.folder,
+        updates=config.training.updates,
+    )
+
+
+def _check_extra(manifest: Manifest, scale: str, columns: Sequence[Column], extra: Sequence[str]) -> None:
+    for text in extra:
+        if "=" not in text:
+            raise UserError(f"{text}: an override is KEY=VALUE")
+        if _key(text) in ("seed", "scale"):
+            raise UserError(f"{text}: give it as --{'seeds' if _key(text) == 'seed' else 'scale'} of the table")
+    given = {_key(text) for text in extra}
+    for column in columns:
+        for key in column.needs:
+            if key not in given:
+                raise UserError(
+                    f"{manifest.name} at scale {scale} needs {key} for {column.label}: give it as "
+                    f'make {manifest.name} SCALE={scale} ARGS="{key}=…"'
+                )
+
+
+class _Composer:
+    """`compose` with a memory on disk: Hydra takes 0.1 s a configuration, a status page may need a thousand.
+
+    The memory is thrown away when a file that decides a configuration changes.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.digest = _digest()
+        self.known: dict[str, Any] = {}
+        self.composed: dict[tuple[str, ...], RunConfig] = {}
+        self.changed = False
+        if path is not None:
+            with suppress(OSError, ValueError, KeyError, TypeError):  # missing or damaged: compose again
+                content = json.loads(path.read_text(encoding="utf-8"))
+                self.known = content["configurations"] if content["digest"] == self.digest else {}
+
+    def compose(self, overrides: tuple[str, ...]) -> RunConfig:
+        if overrides not in self.composed:
+            key = " ".join(overrides)
+            if key in self.known:
+                self.composed[overrides] = RunConfig.model_validate(self.known[key])
+            else:
+                self.composed[overrides] = compose(list(overrides))
+                self.known[key] = self.composed[overrides].model_dump()
+                self.changed = True
+        return self.composed[overrides]
+
+    def save(self) -> None:
+        if self.path is not None and self.changed:
+            with suppress(OSError, UserError), atomic_write(self.path, "w") as file:  # only a memory: no harm without it
+                json.dump({"digest": self.digest, "configurations": self.known}, file)
+
+
+def _digest() -> str:
+    """Of every file that decides what overrides mean."""
+    sources = [*sorted(CONFIGS.rglob("*.yaml")), Path(run_config.__file__), Path(skip_options.__file__)]
+    content = hashlib.sha256()
+    for path in sources:
+        content.update(path.name.encode() + b"\0" + path.read_bytes())
+    return content.hexdigest()

@@ -1,0 +1,157 @@
+"""What a table is: experiments/<table>.yaml, checked strictly."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import ValidationError as PydanticError
+from yaml import YAMLError
+
+from skipln.config import CONFIGS
+from skipln.errors import UserError
+from skipln.tables.metrics import METRICS, Metric
+
+EXPERIMENTS = CONFIGS.parent / "experiments"
+Scale = Literal["test", "demo", "small", "paper"]
+SCALES: tuple[str, ...] = get_args(Scale)
+
+
+def _metric(key: str) -> str:
+    if key not in METRICS:
+        raise ValueError(f"choose one of {', '.join(METRICS)}")
+    return key
+
+
+def _override(text: str) -> str:
+    key, equals, _ = text.partition("=")
+    if not (key and equals):
+        raise ValueError("an override is KEY=VALUE")
+    if key in ("seed", "scale"):
+        raise ValueError(f"the {key} of a run is the table's to set")
+    return text
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Override = Annotated[str, AfterValidator(_override)]
+MetricKeys = Annotated[list[Annotated[str, AfterValidator(_metric)]], Field(min_length=1)]
+
+
+class Node(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Published(Node):
+    """A number somebody printed for this cell, and where."""
+
+    value: float | Literal["diverged"]
+    source: str
+
+
+class Row(Node):
+    """One system. `only`: the columns that have it (default: all)."""
+
+    name: Name
+    label: str
+    overrides: list[Override]
+    published: dict[str, Published | None] = {}
+    only: list[str] | None = None
+
+
+class Column(Node):
+    """One task or data set. `needs`: keys that the user must give; `metrics`: in place of the table's."""
+
+    name: Name
+    label: str
+    overrides: list[Override] = []
+    needs: list[str] = []
+    metrics: MetricKeys | None = None
+
+
+class Manifest(Node):
+    """One table: rows × the columns of a scale × seeds."""
+
+    name: Name
+    title: str
+    metrics: MetricKeys
+    baseline: str
+    seeds: dict[Scale, PositiveInt]
+    columns: dict[Scale, list[Column]]
+    rows: Annotated[list[Row], Field(min_length=1)]
+    notes: list[str] = []
+
+    def metrics_of(self, column: Column) -> list[Metric]:
+        """The metrics shown for `column`; the first is compared with the baseline."""
+        return [METRICS[key] for key in column.metrics or self.metrics]
+
+    def columns_at(self, scale: str) -> list[Column]:
+        """The columns of `scale`, none where the table has none. Raises UserError for an unknown scale."""
+        if scale not in SCALES:
+            raise UserError(f"scale={scale}: choose one of {', '.join(SCALES)}")
+        return self.columns.get(scale, [])  # type: ignore[call-overload, no-any-return]
+
+    @model_validator(mode="after")
+    def _fit(self) -> "Manifest":
+        rows = [row.name for row in self.rows]
+        _unique("rows", rows)
+        for scale, columns in self.columns.items():
+            _unique(f"columns.{scale}", [column.name for column in columns])
+        if self.baseline not in rows:
+            raise ValueError(f"baseline={self.baseline}: choose one of {', '.join(rows)}")
+        known = {column.name for columns in self.columns.values() for column in columns}
+        for row in self.rows:
+            for where, names in (("published", list(row.published)), ("only", row.only or [])):
+                for name in names:
+                    if name not in known:
+                        raise ValueError(f"{row.name}.{where}: no column {name}; choose one of {', '.join(sorted(known))}")
+        return self
+
+
+def _unique(where: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{where}: two are named {name}")
+
+
+def names(experiments: Path = EXPERIMENTS) -> list[str]:
+    """The tables there are, by number."""
+    return sorted((path.stem for path in experiments.glob("*.yaml")), key=lambda name: (len(name), name))
+
+
+def load(name: str, experiments: Path = EXPERIMENTS) -> Manifest:
+    """The checked manifest of table `name`. Raises UserError, one line that says what is wrong and lists the choices."""
+    path = experiments / f"{name}.yaml"
+    if not path.is_file():
+        raise UserError(f"no table {name}: choose one of {', '.join(names(experiments)) or 'none'}")
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{path.name}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path.name}: its keys are {', '.join(key for key in Manifest.model_fields if key != 'name')}")
+    try:
+        return Manifest.model_validate({**content, "name": name})
+    except PydanticError as error:
+        raise UserError(f"{path.name}: {_one_line(error)}") from error
+
+
+def _one_line(error: PydanticError) -> str:
+    """The first of pydantic's complaints, with the choices."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{where} is not a key: the keys are {', '.join(_node_at(first['loc']).model_fields)}"
+    if first["type"] == "missing":
+        return f"{where} is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    if not where:
+        return message
+    return f"{where}={first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _node_at(location: tuple[int | str, ...]) -> type[Node]:
+    """The class of the node that holds the key at `location`."""
+    if location[0] == "rows" and len(location) > 2:
+        return Published if location[2] == "published" else Row
+    return Column if location[0] == "columns" and len(location) > 2 else Manifest

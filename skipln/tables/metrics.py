@@ -1,0 +1,26 @@
+"""The metrics a table can show: their names, direction, printed precision, and how a difference in one is tested."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`key` is its name in result.json's "metrics"; the curve of the validation set is "valid/<key>"."""
+
+    key: str
+    label: str
+    better: Literal["higher", "lower"]
+    decimals: int
+    test: Literal["sentences", "seeds"] = "seeds"
+
+
+METRICS = {
+    metric.key: metric
+    for metric in (
+        Metric("bleu", "BLEU", "higher", 1, test="sentences"),
+        Metric("chrf", "chrF", "higher", 1),
+        Metric("error", "error %", "lower", 2),
+        Metric("valid_loss", "valid loss", "lower", 3),
+    )
+}

@@ -1,0 +1,13 @@
+"""Tasks: what a batch, a loss and a metric is."""
+
+from skipln.config import RunConfig
+from skipln.tasks.task import Loss, Task, TestResult
+
+__all__ = ["Loss", "Task", "TestResult", "create_task"]
+
+
+def create_task(config: RunConfig) -> Task:
+    """The task that `config` describes, its data prepared. Raises UserError when data is missing or damaged."""
+    from skipln.tasks.translation import TranslationTask
+
+    return TranslationTask(config)

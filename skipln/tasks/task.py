@@ -1,0 +1,53 @@
+"""What the training loop asks of a task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Sums over a micro-batch: `total` is what is minimised, `nll` the negative log-likelihood, both in nats."""
+
+    total: Tensor
+    nll: Tensor
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """Metrics by name, their signatures, and per-example statistics [examples, k] for significance tests."""
+
+    metrics: dict[str, float]
+    signatures: dict[str, str]
+    examples: np.ndarray
+    outputs: list[str] = field(default_factory=list)
+
+
+class Task(Protocol):
+    """Data, model, loss and metrics of one run. A batch is opaque to the loop but for `units`."""
+
+    unit: str  # what a batch is counted in: "tokens" or "images"
+
+    def build(self) -> nn.Module:
+        """A freshly initialised model; the caller has seeded torch."""
+
+    def epoch(self, number: int) -> Sequence[Any]:
+        """The micro-batches of an epoch, a pure function of its number; items are loaded on access."""
+
+    def units(self, batch: Any) -> int:
+        """How many units the batch's loss is summed over."""
+
+    def loss(self, model: nn.Module, batch: Any) -> Loss:
+        """Forward pass in the mode (training or evaluation) that the model is in."""
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Validation metrics; "valid/loss" (lower is better) chooses the best checkpoint."""
+
+    def test(self, model: nn.Module) -> TestResult:
+        """The final evaluation."""
+
+    def describe(self) -> dict[str, Any]:
+        """Name, fingerprint and number of test examples of the data."""

@@ -1,0 +1,153 @@
+"""Translation: parallel text, the encoder-decoder Transformer, label-smoothed cross-entropy, BLEU and chrF."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sacrebleu.metrics import BLEU, CHRF
+from torch import Tensor, nn
+
+from skipln import norms, skips
+from skipln.config import RunConfig
+from skipln.data.text import Batch, ParallelCorpus, TextData, catalogs, collate, token_batches
+from skipln.decode.translate import Search, translate
+from skipln.errors import UserError
+from skipln.models.transformer import Transformer, TransformerShape
+from skipln.skips.connection import Connection, Place
+from skipln.tasks.task import Loss, TestResult
+
+
+class TranslationTask:
+    """Task (see `skipln.tasks.task.Task`) of one translation run."""
+
+    unit = "tokens"
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config, self.options = config, config.task
+        self.data = prepare_text(config)
+        self.search = Search(
+            beam=self.options.beam,
+            alpha=self.options.length_penalty,
+            penalty=self.options.penalty,
+            extra_length=self.options.extra_length,
+        )
+
+    def build(self) -> Transformer:
+        shape = TransformerShape(**self.config.model.model_dump(exclude={"kind"}))
+        return Transformer(len(self.data.vocabulary), shape, connection_factory(self.config, shape.dim))
+
+    def epoch(self, number: int) -> "CorpusBatches":
+        return CorpusBatches(self.data.train, self.config.training.max_tokens, self.config.seed, number)
+
+    def units(self, batch: Batch) -> int:
+        return batch.target_tokens
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        logits = model(batch.source, batch.target_in)
+        return smoothed_cross_entropy(logits, batch.target_out[batch.target_in != 0], self.options.label_smoothing)
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        total = nll = units = 0.0
+        device = next(model.parameters()).device
+        for batch in CorpusBatches(self.data.valid, self.config.training.max_tokens, seed=0, epoch=0):
+            loss = self.loss(model, batch.to(device))
+            total, nll, units = total + loss.total.item(), nll + loss.nll.item(), units + batch.target_tokens
+        metrics = {"valid/loss": total / units, "valid/nll": nll / units}
+        if count := min(self.options.valid_sentences, len(self.data.valid)):
+            with torch.autocast(device.type, enabled=False):
+                outputs = self._translate(model, self.data.valid, count, replace(self.search, beam=1))
+            metrics["valid/bleu"] = BLEU().corpus_score(outputs, [self.data.references("valid")[:count]]).score
+        return metrics
+
+    def test(self, model: nn.Module) -> TestResult:
+        outputs = self._translate(model, self.data.test, len(self.data.test), self.search, progress="translate")
+        references = self.data.references("test")
+        bleu, chrf = BLEU(), CHRF()
+        metrics = {
+            "bleu": bleu.corpus_score(outputs, [references]).score,
+            "chrf": chrf.corpus_score(outputs, [references]).score,
+        }
+        signatures = {"bleu": str(bleu.get_signature()), "chrf": str(chrf.get_signature())}
+        return TestResult(metrics, signatures, sentence_statistics(outputs, references), outputs)
+
+    def describe(self) -> dict[str, Any]:
+        data = self.config.data
+        return {"name": data.kind, "fingerprint": self.data.fingerprint, "test_examples": len(self.data.test)}
+
+    def _translate(
+        self, model: nn.Module, corpus: ParallelCorpus, count: int, search: Search, progress: str = ""
+    ) -> list[str]:
+        assert isinstance(model, Transformer)
+        vocabulary = self.data.vocabulary
+        sources = [corpus.source[i].tolist() for i in range(count)]
+        found = translate(model, sources, search, bos=vocabulary.bos, eos=vocabulary.eos, progress=progress)
+        return [vocabulary.decode(tokens) for tokens in found]
+
+
+class CorpusBatches(Sequence[Batch]):
+    """The micro-batches of one epoch, collated when they are read."""
+
+    def __init__(self, corpus: ParallelCorpus, max_tokens: int, seed: int, epoch: int) -> None:
+        self.corpus = corpus
+        lengths = corpus.source.lengths, corpus.target.lengths
+        self.indices = token_batches(*lengths, max_tokens=max_tokens, seed=seed, epoch=epoch)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, k: Any) -> Any:
+        return collate(self.corpus, self.indices[k])
+
+
+def prepare_text(config: RunConfig) -> TextData:
+    """The text of `config.data`, fetched or found, encoded in the cache. Raises UserError as the sources do."""
+    data, cache = config.data, Path(config.paths.cache)
+    if data.kind == "catalogs":
+        folder, prefixes = catalogs.prepare(cache), {"train": "train", "valid": "valid", "test": "test"}
+    else:
+        folder, prefixes = Path(data.dir), {"train": data.train, "valid": data.valid, "test": data.test}
+    languages = {"source": data.source, "target": data.target}
+    sizes = {"vocab_size": data.vocabulary, "max_length": data.max_length}
+    return TextData.prepare(folder, **languages, **prefixes, **sizes, cache=cache)  # type: ignore[arg-type]
+
+
+def connection_factory(config: RunConfig, dim: int) -> "partial[Connection] | Any":
+    """Place -> connection, as `config.skip` and `config.norm` say. Raises UserError for a norm that nothing uses."""
+    options = dict(config.skip)
+    name = options.pop("name")
+    chosen = dict(config.norm)
+    norm = None
+    if chosen != {"name": "layer", **norms.options("layer")}:
+        norm = norms.create(chosen.pop("name"), **chosen)
+
+    def create(place: Place) -> Connection:
+        return skips.create(name, dim, place=place, norm=norm, **options)
+
+    try:
+        create(Place())
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return create
+
+
+def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Loss:
+    """(1 − ε)·nll + ε·(mean over the vocabulary of −log p), summed over positions.
+
+    logits: [positions, vocabulary], any float type, computed on in float32. targets: int64 [positions].
+    """
+    logits = logits.float()
+    total = nn.functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
+    with torch.no_grad():
+        nll = nn.functional.cross_entropy(logits, targets, reduction="sum")
+    return Loss(total, nll)
+
+
+def sentence_statistics(outputs: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """What corpus BLEU is a function of, int32 [sentences, 10]: both lengths, 4 n-gram matches, 4 n-gram totals."""
+    bleu = BLEU(effective_order=True)
+    scores = [bleu.sentence_score(output, [reference]) for output, reference in zip(outputs, references, strict=True)]
+    return np.array([[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.int32)

@@ -1,0 +1,56 @@
+"""`python -m skipln.train GROUP=CHOICE … KEY=VALUE …`: one run, or a sweep with --multirun.
+
+Exit status: 0 done or diverged (both are results), 2 the user can mend it, 130 interrupted (start again to continue).
+torch is loaded only once the configuration is known to be good.
+"""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from skipln.config import CONFIGS, RunConfig, check, compose
+from skipln.errors import UserError
+
+INTERRUPTED = 130
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        if any(argument.startswith("-") for argument in arguments):
+            return _hydra_command()
+        return run(compose(arguments))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def run(config: RunConfig) -> int:
+    """Train, test and record one run, or continue it; returns the exit status."""
+    from skipln.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    from skipln.engine.run import execute
+
+    return INTERRUPTED if execute(config) == "interrupted" else 0
+
+
+def _hydra_command() -> int:
+    """Hydra's own command line: --multirun, --help, --cfg, --info. A bad run of a sweep does not stop the others."""
+    worst = 0
+
+    @hydra.main(config_path=str(CONFIGS), config_name="config", version_base="1.3")
+    def job(composed: DictConfig) -> None:
+        nonlocal worst
+        try:
+            worst = max(worst, run(check(composed)))
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            worst = max(worst, 2)
+
+    job()
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

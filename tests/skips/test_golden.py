@@ -1,0 +1,40 @@
+"""Golden numbers: a literal output of every connection, so that no refactoring changes what a name means."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from skipln import skips
+
+GOLDEN = Path(__file__).with_name("golden.yaml")
+CASES = yaml.safe_load(GOLDEN.read_text()) or []
+
+
+def output(case: dict) -> list[float]:
+    """The site on x[t, c] = sin(1 + t + c²) with F(x) = cos(2x) + 0.1, [1, 2, 4], gains and biases set apart."""
+    options = {key: value for key, value in case.items() if key not in ("skip", "y")}
+    site = skips.create(case["skip"], 4, **options).double()
+    for i, parameter in enumerate(site.parameters()):
+        parameter.data += 0.1 * torch.cos(torch.arange(parameter.numel(), dtype=torch.float64) + i)
+    t, c = torch.arange(2.0, dtype=torch.float64)[:, None], torch.arange(4.0, dtype=torch.float64)
+    y = site.leave(site(site.enter(torch.sin(1 + t + c**2)[None]), lambda h: torch.cos(2 * h) + 0.1))
+    return [round(value, 6) for value in y.flatten()[:4].tolist()]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(str(v) for k, v in case.items() if k != "y"))
+def test_golden(case):
+    assert output(case) == pytest.approx(case["y"], abs=2e-6)
+
+
+def test_every_connection_has_golden_numbers():
+    assert {case["skip"] for case in CASES} == set(skips.names())
+
+
+if __name__ == "__main__":  # print the lines for golden.yaml
+    for name in skips.names():
+        for options in [{}, *({key: _other} for key, _other in [("lam", 3), ("pre_norm", True), ("share_norm", True)])]:
+            if set(options) <= set(skips.options(name)):
+                case = {"skip": name, **options}
+                print(f"- {{{', '.join(f'{k}: {str(v).lower()}' for k, v in case.items())}, y: {output(case)}}}")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from skipln import norms, skips
 from skipln.config import RunConfig
-from skipln.data.text import Batch, ParallelCorpus, TextData, catalogs, collate, token_batches
+from skipln.data.text import BOS, EOS, PAD, Batch, ParallelCorpus, TextData, catalogs, collate, token_batches
 from skipln.decode.translate import Search, translate
 from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
@@ -48,7 +48,7 @@ class TranslationTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         logits = model(batch.source, batch.target_in)
-        return smoothed_cross_entropy(logits, batch.target_out[batch.target_in != 0], self.options.label_smoothing)
+        return smoothed_cross_entropy(logits, batch.target_out[batch.target_in != PAD], self.options.label_smoothing)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         total = nll = units = 0.0
@@ -84,7 +84,7 @@ class TranslationTask:
         assert isinstance(model, Transformer)
         vocabulary = self.data.vocabulary
         sources = [corpus.source[i].tolist() for i in range(count)]
-        found = translate(model, sources, search, bos=vocabulary.bos, eos=vocabulary.eos, progress=progress)
+        found = translate(model, sources, search, bos=BOS, eos=EOS, progress=progress)
         return [vocabulary.decode(tokens) for tokens in found]
 
 

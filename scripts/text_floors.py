@@ -1,0 +1,36 @@
+"""BLEU that needs no learning: copy the source, or copy the target of the nearest training source."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sacrebleu.metrics import BLEU
+
+from skipln.data.text import ParallelFiles, floors
+from skipln.errors import UserError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m scripts.text_floors", description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("data/catalogs"), help="[data/catalogs]")
+    parser.add_argument("--source", default="en", help="suffix of the source files [en]")
+    parser.add_argument("--target", default="de", help="suffix of the target files [de]")
+    parser.add_argument("--train", default="train", help="prefix of the training files [train]")
+    parser.add_argument("--test", default="test", help="prefix of the test files [test]")
+    options = parser.parse_args()
+    files = ParallelFiles(options.folder, options.source, options.target, train=options.train, test=options.test)
+    try:
+        train, test = list(files.pairs("train")), list(files.pairs("test"))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    sources, references = [source for source, _ in test], [[target for _, target in test]]
+    nearest = [train[i][1] for i in floors.nearest(sources, [source for source, _ in train])]
+    bleu = BLEU()
+    print(f"copy the nearest training target: {bleu.corpus_score(nearest, references).score:.1f}")
+    print(f"copy the source:                  {bleu.corpus_score(sources, references).score:.1f}")
+    print(f"n = {len(test):,} of {options.folder}/{options.test}, sacreBLEU {bleu.get_signature()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Catalog messages made plain sentences: markup out, placeholders as `{}`, and the filters that keep a pair.
+
+The rules are for user-interface messages (gettext, Home Assistant); sentences of ordinary corpora pass unchanged.
+"""
+
+import html
+import re
+import unicodedata
+
+from skipln.data.text.lines import normalise
+
+MIN_WORDS, MAX_WORDS = 3, 80
+MAX_PLACEHOLDERS = 3
+MAX_LENGTH_RATIO = 2.5  # characters of the longer side over those of the shorter
+MIN_LETTERS = 0.75  # share of the characters that are neither spaces nor placeholders
+
+# In this order: a link's address may hold a placeholder, and a placeholder may stand in a tag's attribute.
+_MARKUP = [
+    (re.compile(r"!?\[([^\[\]]+)\]\(\s*[^()\s]*\s*\)"), r"\1"),  # Markdown [text](address)
+    (re.compile(r"\[(?:wiki|https?|ticket):\S+ ([^\[\]]+)\]"), r"\1"),  # Trac [wiki:Page text]
+    (re.compile(r":[a-z]+:`([^`]*)`"), r"\1"),  # reST :role:`text`
+    (re.compile(r"`([^`<]+)\s*<[^>`]*>`_{1,2}"), r"\1"),  # reST `text <address>`_
+    (re.compile(r"</?(?:br|p|div|ul|ol|li|h[1-6]|tr|td|table|dl|dt|dd|hr)\b[^<>]*>", re.I), " "),
+    (re.compile(r"</?(?:a|b|i|u|em|strong|span|code|pre|kbd|tt|small|sub|sup|label|abbr|img|q)\b[^<>]*>", re.I), ""),
+    (re.compile(r"(?m)^\s*(?:#{1,6}|[-*+•]|\d+\.|>)\s+"), ""),  # headings, list items and quotations
+    (re.compile(r"'''?(.+?)'''?"), r"\1"),  # Trac '''bold''' and ''italic''
+    (re.compile(r"(?<![\w*/])(\*{1,3})([\w\"'„({](?:[^*]*[^\s*])?)\1(?![\w*])"), r"\2"),  # *emphasis*, not *.txt
+    (re.compile(r"(?<!\S)(_{1,2})([^\s_](?:[^_]*[^\s_])?)\1(?!\w)"), r"\2"),  # _emphasis_
+    (re.compile(r"`+"), ""),  # `code` and ``literal``
+    (re.compile(r"(?<!\S)[_&](?=[^\W\d_])"), ""),  # menu accelerators _File and &File
+]
+_PLACEHOLDERS = [
+    re.compile(r"https?://\S*[^\s.,;:!?)\]'\"»“”]"),
+    re.compile(r"\bwww\.\S*[^\s.,;:!?)\]'\"»“”]"),
+    re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]*\w"),
+    re.compile(r"%\([^()]*\)[#0 +-]*\d*(?:\.\d+)?[a-zA-Z]"),  # %(name)s
+    re.compile(r"%(?:\d+\$)?[#0+-]*\d*(?:\.\d+)?[sdifgrxu](?!\w)"),  # %s, %1$s
+    re.compile(r"%\d\b"),  # %1
+    re.compile(r"<[^<>\s][^<>]*>"),  # <name>: any tag the rules above do not know
+    re.compile(r"\$?\{+[^{}]*\}+"),  # {name}, {{ name }}, ${name}
+]
+# Catalogs mix typographic and typewriter forms at random: one form, so that BLEU measures words.
+_PUNCTUATION = str.maketrans(
+    {
+        **dict.fromkeys("„“”«»‟", '"'),
+        **dict.fromkeys("‚‘’‛´", "'"),
+        **dict.fromkeys("–—\u2011", "-"),
+        "…": "...",
+        "\u00ad": "",
+    }
+)
+_WORD = re.compile(r"\w+")
+
+# Words frequent in one language and unknown in the other ("die", "in", "was", "will", "so" are both).
+_ENGLISH = frozenset(
+    "the of and to is for not are with be this that you your can or cannot from by has have when which if it should "
+    "please at as been does do could because were there their its only used into".split()
+)
+_GERMAN = frozenset(
+    "der das und ist nicht für mit ein eine einen einem einer den dem des zu zum zur von vom werden wird wurde wurden "
+    "kann können sie du auf im oder wenn bei durch nach keine kein aus sind als auch bitte ihr ihre ihren dein deine "
+    "über muss sich dieser diese dieses um ob es".split()
+)
+
+
+def clean(message: str) -> str:
+    """A message as one plain line: no markup or accelerators, `{}` for each placeholder and address, plain quotes."""
+    text = unicodedata.normalize("NFC", html.unescape(message))
+    for pattern, replacement in _MARKUP:
+        text = pattern.sub(replacement, text)
+    for pattern in _PLACEHOLDERS:
+        text = pattern.sub("{}", text)
+    text = text.replace("%%", "%").translate(_PUNCTUATION)
+    return normalise(text)
+
+
+def words(text: str) -> list[str]:
+    """The case-folded words of a line, without punctuation and placeholders: what makes two lines "the same"."""
+    return _WORD.findall(text.casefold())
+
+
+def is_pair(source: str, target: str) -> bool:
+    """Whether two cleaned lines are worth keeping as an English sentence and its German translation."""
+    if not (_is_sentence(source) and _is_sentence(target)):
+        return False
+    if source.count("{}") != target.count("{}"):
+        return False
+    if max(len(source), len(target)) > MAX_LENGTH_RATIO * min(len(source), len(target)):
+        return False
+    english, german = words(source), words(target)
+    return (
+        len(set(english) & set(german)) < len(set(english) | set(german)) / 2  # else hardly translated
+        and _speaks(english, own=_ENGLISH, other=_GERMAN)
+        and _speaks(german, own=_GERMAN, other=_ENGLISH)
+    )
+
+
+def _is_sentence(text: str) -> bool:
+    count, placeholders = len(text.split()), text.count("{}")
+    if count > MAX_WORDS or placeholders > min(MAX_PLACEHOLDERS, count / 3):
+        return False
+    if sum(not word.isdecimal() for word in words(text)) < MIN_WORDS:
+        return False
+    rest = text.replace("{}", "").replace(" ", "")
+    if "{" in rest or "}" in rest or "|" in rest or "\\" in rest:  # nested plural forms, code
+        return False
+    if any(character > "\xff" and character.isalpha() for character in rest):  # neither language uses it
+        return False
+    return sum(map(str.isalpha, rest)) >= MIN_LETTERS * len(rest) > 0
+
+
+def _speaks(tokens: list[str], own: frozenset[str], other: frozenset[str]) -> bool:
+    """Stop words vote; a line of eight words or more must have one of its own language."""
+    mine, theirs = sum(token in own for token in tokens), sum(token in other for token in tokens)
+    return mine >= theirs and (mine > 0 or len(tokens) < 8)

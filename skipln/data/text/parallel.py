@@ -1,0 +1,82 @@
+"""Parallel text of the user's own: plain files `<split>.<language>` in one folder, line i of one the translation of
+line i of the other, checked before anything long starts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from tqdm import tqdm
+
+from skipln.data.text.lines import read_lines
+from skipln.errors import UserError
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class ParallelFiles:
+    """Where the two sides of three splits lie. `train`, `valid`, `test` are file names without the language, so
+    Multi30k is `ParallelFiles(folder, valid="val", test="test_2016_flickr")`."""
+
+    folder: Path
+    source: str = "en"
+    target: str = "de"
+    train: str = "train"
+    valid: str = "valid"
+    test: str = "test"
+
+    def paths(self, split: str) -> tuple[Path, Path]:
+        """Source and target file of a split ("train", "valid" or "test")."""
+        prefix = getattr(self, split)
+        return self.folder / f"{prefix}.{self.source}", self.folder / f"{prefix}.{self.target}"
+
+    def pairs(self, split: str) -> Iterator[tuple[str, str]]:
+        """Stream a split's normalised (source, target) lines, in the files' order; no more than a line is in memory.
+
+        Pairs with both sides empty are left out of train (crawled corpora are full of them), but refused in valid and
+        test: dropping them would number the sentences differently from everybody else's scores. Raises `UserError`
+        for unequal line counts (both are told), a line empty on one side only, and bytes that are not UTF-8.
+        """
+        source, target = self.paths(split)
+        lines = enumerate(zip_longest(read_lines(source), read_lines(target)), 1)
+        for number, (left, right) in lines:
+            if left is None or right is None:
+                more = sum(1 for _ in lines)
+                counts = (number - 1, number + more) if left is None else (number + more, number - 1)
+                raise UserError(
+                    f"{source} has {counts[0]} lines and {target} has {counts[1]}; make line i of one the translation "
+                    "of line i of the other"
+                )
+            if left and right:
+                yield left, right
+            elif left or right:
+                empty, full = (target, source) if left else (source, target)
+                raise UserError(f"{empty}:{number} is empty but {full}:{number} is not; remove the line from both files")
+            elif split != "train":
+                raise UserError(f"{source}:{number} and {target}:{number} are empty; remove the line from both files")
+
+    def check(self) -> dict[str, int]:
+        """Read everything once; the number of pairs of each split. Raises `UserError` as `pairs`, and for what is
+        missing (naming what is there), and for a split without a pair."""
+        self.check_present()
+        counts = {}
+        for split in SPLITS:
+            checked = tqdm(self.pairs(split), desc=f"checking {split}", unit="pair", disable=None)
+            counts[split] = sum(1 for _ in checked)
+            if not counts[split]:
+                raise UserError(f"{self.paths(split)[0]}: no sentences")
+        return counts
+
+    def check_present(self) -> None:
+        """Raise `UserError` when the folder or one of the six files is missing."""
+        if not self.folder.is_dir():
+            raise UserError(f"{self.folder}: no such folder; it should hold {self.train}.{self.source} and so on")
+        wanted = [path for split in SPLITS for path in self.paths(split)]
+        if missing := [path.name for path in wanted if not path.is_file()]:
+            there = sorted(path.name for path in self.folder.iterdir() if path.is_file())
+            shown = ", ".join(there[:12]) + (", ..." if len(there) > 12 else "")
+            raise UserError(
+                f"{self.folder}: missing {', '.join(missing)} (there: {shown or 'nothing'}); "
+                "name the languages and splits as the files are named"
+            )

@@ -1,0 +1,102 @@
+"""A joint byte-pair vocabulary (Sennrich et al. 2016) of both languages, by sentencepiece."""
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import sentencepiece
+
+from skipln.data.text.lines import normalise, read_lines
+from skipln.errors import UserError
+from skipln.files import atomic_write
+
+PAD, UNK, BOS, EOS = 0, 1, 2, 3
+SAMPLE = 2_000_000  # lines at most that merges are learned from: more changes nothing but the memory needed
+
+
+class Vocabulary:
+    """Subword ids of lines and back. `decode(encode([line])[0]) == normalise(line)` for every line."""
+
+    def __init__(self, model: bytes) -> None:
+        """Raises `ValueError` when `model` is not a sentencepiece model with our special symbols."""
+        try:
+            self._model = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError as error:
+            raise ValueError("not a sentencepiece model") from error
+        special = (self._model.pad_id(), self._model.unk_id(), self._model.bos_id(), self._model.eos_id())
+        if special != (PAD, UNK, BOS, EOS):
+            raise ValueError(f"pad, unk, bos, eos are {special}, not {(PAD, UNK, BOS, EOS)}")
+
+    @classmethod
+    def train(cls, files: Iterable[Path], size: int, path: Path) -> "Vocabulary":
+        """Learn `size` pieces from all lines of `files` together and write the model to `path`: same text, same bytes.
+
+        Raises `UserError` when the text gives fewer pieces (with the largest possible size) or needs more.
+        """
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=_sample(list(files)),
+                model_writer=model,
+                vocab_size=size,
+                model_type="bpe",
+                # Text goes through unchanged but for `normalise`: nmt_nfkc would rewrite characters ("½", "…") that the
+                # references keep, so that no hypothesis could match them.
+                normalization_rule_name="identity",
+                # Characters outside 99.95 % of the text are spelled in bytes: nothing is ever unknown, and rare scripts
+                # do not eat the vocabulary as character_coverage=1.0 would let them. Price: 256 entries.
+                byte_fallback=True,
+                character_coverage=0.9995,
+                pad_id=PAD,
+                unk_id=UNK,
+                bos_id=BOS,
+                eos_id=EOS,
+                num_threads=1,  # merges are counted in one thread anyway
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise UserError(_explain(str(error), size)) from error
+        with atomic_write(path) as file:
+            file.write(model.getvalue())
+        return cls(model.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Read a model that `train` wrote. Raises `UserError` when it is missing or not one."""
+        try:
+            return cls(path.read_bytes())
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+        except ValueError as error:
+            raise UserError(f"{path}: {error}; remove it and prepare the data again") from error
+
+    def __len__(self) -> int:
+        """Number of ids, special symbols included."""
+        return int(self._model.get_piece_size())
+
+    def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """Ids of each line, normalised, without begin and end symbols."""
+        return self._model.encode([normalise(line) for line in lines], num_threads=1)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The line some ids spell; pad, begin and end symbols spell nothing."""
+        return self._model.decode([int(one) for one in ids])
+
+
+def _sample(files: list[Path]) -> Iterator[str]:
+    """The lines of all files; every k-th of them, the smallest k that leaves no more than `SAMPLE`."""
+    count = sum(1 for path in files for _ in path.open("rb"))
+    return islice((line for path in files for line in read_lines(path)), 0, None, max(1, -(-count // SAMPLE)))
+
+
+def _explain(message: str, size: int) -> str:
+    """sentencepiece's complaint in the user's terms."""
+    if found := re.search(r"value <= (\d+)", message):
+        return f"vocab_size={size} is more than the training text gives; choose at most {found[1]}"
+    if found := re.search(r"required_chars\. \d+ vs (\d+)", message):
+        return f"vocab_size={size} is too small for the characters of the training text; choose at least {found[1]}"
+    if "sentences_.empty()" in message:
+        return "no text to learn a vocabulary from; check the training files"
+    return f"sentencepiece could not learn a vocabulary: {message}"

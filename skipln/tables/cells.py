@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skipln import config as run_config
 from skipln.config import CONFIGS, NOT_HASHED, RunConfig, compose
 from skipln.errors import UserError
 from skipln.files import atomic_write
-from skipln.skips import options as skip_options
 from skipln.tables.manifest import Column, Manifest, Row
 
 CACHE = Path("runs/.configurations.json")
+_SCHEMA = ("skipln/config.py", "skipln/skips/options.py")
 
 
 @dataclass(frozen=True)
@@ -155,14 +154,17 @@ class _Composer:
 
     def save(self) -> None:
         if self.path is not None and self.changed:
-            with suppress(OSError, UserError), atomic_write(self.path, "w") as file:  # only a memory: no harm without it
+            with (
+                suppress(OSError, UserError),
+                atomic_write(self.path, "w") as file,
+            ):  # only a memory: no harm without it
                 json.dump({"digest": self.digest, "configurations": self.known}, file)
 
 
 def _digest() -> str:
     """Of every file that decides what overrides mean."""
-    sources = [*sorted(CONFIGS.rglob("*.yaml")), Path(run_config.__file__), Path(skip_options.__file__)]
+    sources = [*sorted(CONFIGS.rglob("*.yaml")), *(CONFIGS.parent / path for path in _SCHEMA)]
     content = hashlib.sha256()
     for path in sources:
-        content.update(path.name.encode() + b"\0" + path.read_bytes())
+        content.update(f"{path.relative_to(CONFIGS.parent)}\0".encode() + path.read_bytes())
     return content.hexdigest()

@@ -89,7 +89,7 @@ class Manifest(Node):
         """The columns of `scale`, none where the table has none. Raises UserError for an unknown scale."""
         if scale not in SCALES:
             raise UserError(f"scale={scale}: choose one of {', '.join(SCALES)}")
-        return self.columns.get(scale, [])  # type: ignore[call-overload, no-any-return]
+        return self.columns.get(scale, [])  # type: ignore[call-overload]
 
     @model_validator(mode="after")
     def _fit(self) -> "Manifest":
@@ -104,7 +104,9 @@ class Manifest(Node):
             for where, names in (("published", list(row.published)), ("only", row.only or [])):
                 for name in names:
                     if name not in known:
-                        raise ValueError(f"{row.name}.{where}: no column {name}; choose one of {', '.join(sorted(known))}")
+                        raise ValueError(
+                            f"{row.name}.{where}: no column {name}; choose one of {', '.join(sorted(known))}"
+                        )
         return self
 
 
@@ -120,7 +122,7 @@ def names(experiments: Path = EXPERIMENTS) -> list[str]:
 
 
 def load(name: str, experiments: Path = EXPERIMENTS) -> Manifest:
-    """The checked manifest of table `name`. Raises UserError, one line that says what is wrong and lists the choices."""
+    """The checked manifest of table `name`. Raises UserError, one line that lists the choices."""
     path = experiments / f"{name}.yaml"
     if not path.is_file():
         raise UserError(f"no table {name}: choose one of {', '.join(names(experiments)) or 'none'}")

@@ -81,10 +81,10 @@ def describe(path: Path) -> dict[str, int | str]:
 
 
 def _mismatch(folder: Path, expected: dict[str, dict] | None) -> str | None:
-    """What is wrong with a prepared folder, in words; None if nothing. Without `expected` its own manifest is held to."""
+    """What is wrong with a prepared folder, in words, or None; without `expected` its own manifest is believed."""
     try:
-        files = json.loads((folder / "MANIFEST.json").read_text("utf-8"))["files"] if expected is None else expected
-        for name, wanted in files.items():
+        manifest = json.loads((folder / "MANIFEST.json").read_text("utf-8"))["files"]
+        for name, wanted in (manifest if expected is None else expected).items():
             if (found := sha256(folder / name)) != wanted["sha256"]:
                 return f"{name} has SHA-256 {found}, expected {wanted['sha256']}"
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -9,7 +9,7 @@ import unicodedata
 
 from skipln.data.text.lines import normalise
 
-MIN_WORDS, MAX_WORDS = 3, 80
+MIN_WORDS, MAX_WORDS = 3, 80  # between spaces; the fewest must have a letter
 MAX_PLACEHOLDERS = 3
 MAX_LENGTH_RATIO = 2.5  # characters of the longer side over those of the shorter
 MIN_LETTERS = 0.75  # share of the characters that are neither spaces nor placeholders
@@ -24,7 +24,7 @@ _MARKUP = [
     (re.compile(r"</?(?:a|b|i|u|em|strong|span|code|pre|kbd|tt|small|sub|sup|label|abbr|img|q)\b[^<>]*>", re.I), ""),
     (re.compile(r"(?m)^\s*(?:#{1,6}|[-*+•]|\d+\.|>)\s+"), ""),  # headings, list items and quotations
     (re.compile(r"'''?(.+?)'''?"), r"\1"),  # Trac '''bold''' and ''italic''
-    (re.compile(r"(?<![\w*/])(\*{1,3})([\w\"'„({](?:[^*]*[^\s*])?)\1(?![\w*])"), r"\2"),  # *emphasis*, not *.txt
+    (re.compile(r"(?<![\w*/])(\*{1,3})([\w\"'„({`[<](?:[^*]*[^\s*])?)\1(?![\w*])"), r"\2"),  # *emphasis*, not *.txt
     (re.compile(r"(?<!\S)(_{1,2})([^\s_](?:[^_]*[^\s_])?)\1(?!\w)"), r"\2"),  # _emphasis_
     (re.compile(r"`+"), ""),  # `code` and ``literal``
     (re.compile(r"(?<!\S)[_&](?=[^\W\d_])"), ""),  # menu accelerators _File and &File
@@ -34,7 +34,7 @@ _PLACEHOLDERS = [
     re.compile(r"\bwww\.\S*[^\s.,;:!?)\]'\"»“”]"),
     re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]*\w"),
     re.compile(r"%\([^()]*\)[#0 +-]*\d*(?:\.\d+)?[a-zA-Z]"),  # %(name)s
-    re.compile(r"%(?:\d+\$)?[#0+-]*\d*(?:\.\d+)?[sdifgrxu](?!\w)"),  # %s, %1$s
+    re.compile(r"%(?:\d+\$)?[#0+-]*\d*(?:\.\d+)?[sdifgrxu](?![a-z])"),  # %s, %1$s
     re.compile(r"%\d\b"),  # %1
     re.compile(r"<[^<>\s][^<>]*>"),  # <name>: any tag the rules above do not know
     re.compile(r"\$?\{+[^{}]*\}+"),  # {name}, {{ name }}, ${name}
@@ -49,18 +49,20 @@ _PUNCTUATION = str.maketrans(
         "\u00ad": "",
     }
 )
+_LEFT_OVER = re.compile(r"[{}|\\]|\*\*|\]\(|\[\[|==|</")  # nested plural forms, broken markup, code
 _WORD = re.compile(r"\w+")
 
 # Words frequent in one language and unknown in the other ("die", "in", "was", "will", "so" are both).
-_ENGLISH = frozenset(
-    "the of and to is for not are with be this that you your can or cannot from by has have when which if it should "
-    "please at as been does do could because were there their its only used into".split()
-)
-_GERMAN = frozenset(
-    "der das und ist nicht für mit ein eine einen einem einer den dem des zu zum zur von vom werden wird wurde wurden "
-    "kann können sie du auf im oder wenn bei durch nach keine kein aus sind als auch bitte ihr ihre ihren dein deine "
-    "über muss sich dieser diese dieses um ob es".split()
-)
+_ENGLISH_WORDS = """
+the of and to is for not are with be this that you your can or cannot from by has have when which if it should please at
+as been does do could because were there their its only used into
+"""
+_GERMAN_WORDS = """
+der das und ist nicht für mit ein eine einen einem einer den dem des zu zum zur von vom werden wird wurde wurden kann
+können sie du auf im oder wenn bei durch nach keine kein aus sind als auch bitte ihr ihre ihren dein deine über muss
+sich dieser diese dieses um ob es
+"""
+_ENGLISH, _GERMAN = frozenset(_ENGLISH_WORDS.split()), frozenset(_GERMAN_WORDS.split())
 
 
 def clean(message: str) -> str:
@@ -99,10 +101,10 @@ def _is_sentence(text: str) -> bool:
     count, placeholders = len(text.split()), text.count("{}")
     if count > MAX_WORDS or placeholders > min(MAX_PLACEHOLDERS, count / 3):
         return False
-    if sum(not word.isdecimal() for word in words(text)) < MIN_WORDS:
+    if sum(any(map(str.isalpha, word)) for word in text.split()) < MIN_WORDS:
         return False
     rest = text.replace("{}", "").replace(" ", "")
-    if "{" in rest or "}" in rest or "|" in rest or "\\" in rest:  # nested plural forms, code
+    if _LEFT_OVER.search(rest):
         return False
     if any(character > "\xff" and character.isalpha() for character in rest):  # neither language uses it
         return False

@@ -29,7 +29,9 @@ class TextData:
     folder: Path
     fingerprint: str  # hexadecimal SHA-256 of the text and the options: equal if and only if the data is
     languages: tuple[str, str]  # source, target
-    counts: dict[str, dict[str, int]] = field(repr=False)  # split -> {"pairs", "long": left out of train, cut elsewhere}
+    counts: dict[str, dict[str, int]] = field(
+        repr=False
+    )  # split -> {"pairs", "long": left out of train, cut elsewhere}
     vocabulary: Vocabulary = field(repr=False)
     train: ParallelCorpus = field(repr=False)
     valid: ParallelCorpus = field(repr=False)
@@ -115,8 +117,8 @@ def _build(work: Path, files: ParallelFiles, fingerprint: str, vocab_size: int, 
     counts = {}
     for split in SPLITS:
         pairs = tqdm(files.pairs(split), desc=f"encoding {split}", total=totals[split], unit="pair", disable=None)
-        out = [work / f"{split}.{language}" for language in languages]
-        counts[split] = binarise(pairs, vocabulary, *out, max_length=max_length, drop_long=split == "train")
+        out = work / f"{split}.{files.source}", work / f"{split}.{files.target}"
+        counts[split] = binarise(pairs, vocabulary, *out, max_length, drop_long=split == "train")
         if long := counts[split]["long"]:
             what = "left out" if split == "train" else "cut in the tokens (references stay whole)"
             log.warning("%s: %d of %d pairs have over %d tokens: %s", split, long, totals[split], max_length, what)

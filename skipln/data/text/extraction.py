@@ -51,8 +51,8 @@ class _Reader:
 
 
 def _gettext(content: bytes, binary: bool) -> Iterator[tuple[str, str]]:
-    catalog = polib.mofile(content) if binary else polib.pofile(content.decode("utf-8"))
-    for entry in catalog:
+    # mofile takes bytes; its stubs do not say so.
+    for entry in polib.mofile(content) if binary else polib.pofile(content.decode("utf-8")):  # type: ignore[call-overload]
         if entry.obsolete or "fuzzy" in getattr(entry, "flags", ()):
             continue
         if entry.msgid_plural:

@@ -13,11 +13,9 @@ def nearest(queries: Sequence[str], lines: Sequence[str]) -> list[int]:
     for number, one in enumerate(sets):
         for word in one:
             index[word].append(number)
-    found = []
-    for query in queries:
-        asked = set(words(query))
-        common = Counter(number for word in asked for number in index.get(word, ()))
-        found.append(
-            max(common, key=lambda i: (common[i] / (len(asked) + len(sets[i]) - common[i]), -i), default=0)  # noqa: B023
-        )
-    return found
+    return [_closest(set(words(query)), sets, index) for query in queries]
+
+
+def _closest(asked: set[str], sets: list[set[str]], index: dict[str, list[int]]) -> int:
+    common = Counter(number for word in asked for number in index.get(word, ()))
+    return max(common, key=lambda i: (common[i] / (len(asked) + len(sets[i]) - common[i]), -i), default=0)

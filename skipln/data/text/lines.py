@@ -37,5 +37,7 @@ def read_lines(path: Path) -> Iterator[str]:
             try:
                 line = raw.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise UserError(f"{path}:{number}: not UTF-8; convert the file first, for example with iconv") from error
+                raise UserError(
+                    f"{path}:{number}: not UTF-8; convert the file first, for example with iconv"
+                ) from error
             yield normalise(line)

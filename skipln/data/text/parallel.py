@@ -52,7 +52,9 @@ class ParallelFiles:
                 yield left, right
             elif left or right:
                 empty, full = (target, source) if left else (source, target)
-                raise UserError(f"{empty}:{number} is empty but {full}:{number} is not; remove the line from both files")
+                raise UserError(
+                    f"{empty}:{number} is empty but {full}:{number} is not; remove the line from both files"
+                )
             elif split != "train":
                 raise UserError(f"{source}:{number} and {target}:{number} are empty; remove the line from both files")
 

@@ -87,7 +87,7 @@ class Vocabulary:
 
 def _sample(files: list[Path]) -> Iterator[str]:
     """The lines of all files; every k-th of them, the smallest k that leaves no more than `SAMPLE`."""
-    count = sum(1 for path in files for _ in path.open("rb"))
+    count = sum(1 for path in files for _ in read_lines(path))
     return islice((line for path in files for line in read_lines(path)), 0, None, max(1, -(-count // SAMPLE)))
 
 

@@ -36,8 +36,8 @@ def fetch(lock: Path, folder: Path) -> list[Path]:
             present = _present(folder, wanted)
             if missing := [pin for digest, pin in wanted.items() if digest not in present]:
                 raise UserError(
-                    f"could not fetch {', '.join(missing)} ({complaint or 'wrong SHA-256'}); check that pip reaches its "
-                    f"package registry, or copy the wheels into {folder}, and start again"
+                    f"could not fetch {', '.join(missing)} ({complaint or 'wrong SHA-256'}); check that pip reaches "
+                    f"its package registry, or copy the wheels into {folder}, and start again"
                 )
         return [present[digest] for digest in wanted]
 
@@ -53,12 +53,13 @@ def licence(wheel: Path) -> str:
 
 
 def _present(folder: Path, wanted: dict[str, str]) -> dict[str, Path]:
-    """SHA-256 -> path of the pinned wheels in `folder`; a wheel there with another sum is damaged, and removed."""
+    """SHA-256 -> path of the pinned wheels in `folder`; one with a pinned name but another sum is damaged: removed."""
+    names = {re.sub(r"[-_.]+", "-", pin.replace("==", "-")).casefold() for pin in wanted.values()}
     present = {}
     for path in sorted(folder.glob("*.whl")):
         if (digest := sha256(path)) in wanted:
             present[digest] = path
-        else:
+        elif re.sub(r"[-_.]+", "-", "-".join(path.name.split("-")[:2])).casefold() in names:
             path.unlink()
     return present
 
@@ -72,7 +73,9 @@ def _download(lock: Path, folder: Path, count: int) -> str:
     complaint = ""
     with (
         disk_errors(folder),
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace") as pip,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+        ) as pip,
         tqdm(total=count, desc="fetching catalogs", unit="wheel", disable=None) as progress,
     ):
         assert pip.stdout is not None

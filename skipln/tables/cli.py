@@ -1,0 +1,129 @@
+"""The command line of the tables. Exit status: 0, 1 a run failed, 2 the user can mend it, 130 stopped."""
+
+import argparse
+import logging
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from skipln.errors import UserError
+from skipln.tables import manifest as manifests
+from skipln.tables.launching import Launcher, say
+from skipln.tables.local import TRAINER, Local
+from skipln.tables.manifest import EXPERIMENTS, SCALES, Manifest
+from skipln.tables.render import render, render_all
+from skipln.tables.runner import dry_run, output, plan, run
+from skipln.tables.status import status
+from skipln.tables.store import RESULTS
+
+LAUNCHERS: dict[str, Callable[[Sequence[str]], Launcher]] = {"local": Local}
+
+
+def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINER) -> int:
+    """Run one command; return its exit status. `trainer`: the command that a run's overrides follow."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    options = _parser().parse_args(given)
+    try:
+        return int(options.command(options, trainer) or 0)
+    except UserError as error:
+        say(f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say(f"\nstopped; to continue: python -m skipln.tables {shlex.join(given)}")
+        return 130
+
+
+def _run(options: argparse.Namespace, trainer: Sequence[str]) -> int:
+    manifest = manifests.load(options.table, options.experiments)
+    scale, extra = _scale(options)
+    seeds = _seeds(options.seeds, manifest, scale)
+    launcher = LAUNCHERS[options.launcher](trainer)
+    if options.dry_run:
+        dry_run(manifest, scale, seeds, extra, launcher)
+        return 0
+    return run(manifest, scale, seeds, extra, launcher, options.results)
+
+
+def _status(options: argparse.Namespace, trainer: Sequence[str]) -> None:
+    tables = [word for word in options.words if "=" not in word]
+    options.overrides = [word for word in options.words if "=" in word]
+    scale, extra = _scale(options)
+    pages = []
+    for name in tables or manifests.names(options.experiments):
+        manifest = manifests.load(name, options.experiments)
+        pages.append(status(manifest, scale, _seeds(options.seeds, manifest, scale), extra, options.results))
+    print("\n\n".join(pages) if pages else f"no tables in {options.experiments}")
+
+
+def _results(options: argparse.Namespace, trainer: Sequence[str]) -> None:
+    folders = render_all(options.results, options.experiments)
+    say("\n".join(f"rendered {folder}" for folder in folders) or f"no records under {options.results}")
+
+
+def _curves(options: argparse.Namespace, trainer: Sequence[str]) -> None:
+    """Collect what the run folders hold so far, unfinished runs left out, and say where the curves are."""
+    manifest = manifests.load(options.table, options.experiments)
+    scale, extra = _scale(options)
+    folder = output(manifest, scale, extra, options.results)
+    if not (folder / "records.jsonl").is_file():
+        plan(manifest, scale, [], extra)
+        raise UserError(f"no records in {folder}: make them with make {manifest.name} SCALE={scale}")
+    render(manifest, scale, folder)
+    for name in ("curves.html", "curves.svg"):
+        print(folder / name)
+
+
+def _scale(options: argparse.Namespace) -> tuple[str, list[str]]:
+    """--scale or scale=…, and the other overrides."""
+    scale = options.scale
+    extra = []
+    for text in options.overrides:
+        if text.startswith("scale="):
+            scale = text.removeprefix("scale=")
+        else:
+            extra.append(text)
+    if scale not in SCALES:
+        raise UserError(f"scale={scale}: choose one of {', '.join(SCALES)}")
+    return scale, extra
+
+
+def _seeds(text: str | None, manifest: Manifest, scale: str) -> list[int]:
+    """--seeds 3 is 1, 2, 3; --seeds 2,5 is those two; without it the manifest's number for the scale, else 1."""
+    if not text:
+        return list(range(1, manifest.seeds.get(scale, 1) + 1))  # type: ignore[call-overload]
+    parts = text.removesuffix(",").split(",")
+    if not all(part.strip().isascii() and part.strip().isdigit() for part in parts) or text == "0":
+        raise UserError(f"seeds={text}: give how many (3 means 1, 2 and 3) or which (2,5)")
+    numbers = [int(part) for part in parts]
+    return sorted(set(numbers)) if "," in text else list(range(1, numbers[0] + 1))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m skipln.tables", description="Make the tables in experiments/.")
+    parser.add_argument("--experiments", type=Path, default=EXPERIMENTS, help=argparse.SUPPRESS)
+    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(required=True, metavar="run | status | results | curves")
+
+    def add(name: str, command: Callable, words: str, help_text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help_text, description=help_text)
+        sub.set_defaults(command=command)
+        if words != "nothing":
+            sub.add_argument("--scale", default="demo", metavar="|".join(SCALES), help="default: demo")
+            if words == "table":
+                sub.add_argument("table", help="a file of experiments/, such as table2")
+                sub.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides for every run")
+            else:
+                sub.add_argument("words", nargs="*", metavar="TABLE | KEY=VALUE", help="default: every table")
+        return sub
+
+    seeds = "3: seeds 1, 2 and 3; 2,5: those (default: the manifest's)"
+    make = add("run", _run, "table", "run what is missing of a table, then render it")
+    make.add_argument("--seeds", help=seeds)
+    make.add_argument("--launcher", choices=sorted(LAUNCHERS), default="local", help="what executes the runs")
+    make.add_argument("--dry-run", action="store_true", help="print every run with its state and command; start none")
+    add("status", _status, "tables", "the state of every cell of the tables").add_argument("--seeds", help=seeds)
+    add("results", _results, "nothing", "render every table again from its committed records")
+    add("curves", _curves, "table", "render a table again and say where its curves are")
+    return parser

@@ -1,0 +1,91 @@
+"""curves.svg: validation curves, mean ± std over seeds, one colour a row."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skipln.tables.metrics import METRICS
+from skipln.tables.store import Curves
+from skipln.tables.summary import Block, Entry, Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe & Ito's colours, told apart by the colour-blind; the dashes tell them apart in print.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a8a8a")
+DASHES = ("-", "--", "-.", ":")
+
+
+def figure(summary: Summary, curves: Mapping[str, Curves]) -> str:
+    """The SVG text, the same bytes for the same numbers: a panel for each column and validation curve it has."""
+    import matplotlib  # slow to load, and no other command needs it
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    keys = _keys(summary, curves)
+    blocks = [block for block in summary.blocks if block.records]
+    with matplotlib.rc_context({"svg.hashsalt": "skipln", "svg.fonttype": "path", "font.size": 9}):
+        width, height = max(1, len(keys)), max(1, len(blocks))
+        drawing = Figure(figsize=(4.6 * width + 1.8, 3.0 * height + 0.4), layout="constrained")
+        FigureCanvasSVG(drawing)
+        panels = drawing.subplots(height, width, squeeze=False)
+        for block, line in zip(blocks, panels, strict=False):
+            for key, panel in zip(keys, line, strict=False):
+                _panel(panel, block, key, curves)
+        if not keys:
+            panels[0, 0].set_axis_off()
+            panels[0, 0].text(0.5, 0.5, "no curves yet", ha="center")
+        handles = {h.get_label(): h for panel in panels.flat for h in panel.get_legend_handles_labels()[0]}
+        if handles:
+            drawing.legend(handles=list(handles.values()), loc="outside right upper", frameon=False)
+        file = io.StringIO()
+        drawing.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()
+
+
+def _keys(summary: Summary, curves: Mapping[str, Curves]) -> list[str]:
+    """The validation curves there are, the table's own metric first."""
+    runs = [curves[record.hash] for record in summary.records if record.hash in curves]
+    found = {key for run in runs for group in run.groups for key in group if key.startswith("valid/")}
+    wanted = dict.fromkeys(
+        [*(f"valid/{metric.key}" for block in summary.blocks for metric in block.metrics), "valid/loss"]
+    )
+    return [key for key in wanted if key in found]
+
+
+def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves]) -> None:
+    for place, entry in enumerate(block.entries):
+        updates, mean, std = band(entry, key, curves)
+        if not len(updates):
+            continue
+        colour, dash = COLOURS[place % len(COLOURS)], DASHES[place // 4 % len(DASHES)]
+        panel.plot(updates, mean, dash, color=colour, linewidth=1.4, label=entry.row.label)
+        panel.fill_between(updates, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+    panel.set_title(block.column.label, loc="left")
+    panel.set_xlabel("update")
+    name = key.removeprefix("valid/")
+    panel.set_ylabel(f"validation {METRICS[name].label if name in METRICS else name}")
+    panel.grid(alpha=0.25, linewidth=0.5)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def band(entry: Entry, key: str, curves: Mapping[str, Curves]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Updates, mean and sample standard deviation (0 for one seed) of a curve over an entry's seeds."""
+    values: dict[int, list[float]] = {}
+    for record in entry.records:
+        for update, value in _points(curves.get(record.hash), key):
+            values.setdefault(update, []).append(value)
+    updates = sorted(values)
+    mean = np.array([np.mean(values[update]) for update in updates])
+    std = np.array([np.std(values[update], ddof=1) if len(values[update]) > 1 else 0.0 for update in updates])
+    return np.array(updates), mean, std
+
+
+def _points(run: Curves | None, key: str) -> Sequence[tuple[int, float]]:
+    for group in run.groups if run else []:
+        if key in group:
+            pairs = zip(group["update"], group[key], strict=True)
+            return [(int(update), value) for update, value in pairs if update is not None and value is not None]
+    return []

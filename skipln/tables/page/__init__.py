@@ -1,0 +1,112 @@
+"""curves.html: one page with everything inside, for a browser without a network."""
+
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from skipln.tables import text
+from skipln.tables.footnotes import footnotes, sources
+from skipln.tables.store import Curves, Record
+from skipln.tables.summary import Block, Summary
+
+_HERE = Path(__file__).parent
+_AXES = ("update", "tokens", "images", "wall")
+
+
+def page(summary: Summary, curves: Mapping[str, Curves]) -> str:
+    """The page's text: curves to choose from, the table, its footnotes, and the configuration of every row."""
+    parts = {
+        "title": html.escape(f"{summary.manifest.name}: {summary.manifest.title} ({summary.scale})"),
+        "style": _asset("page.css"),
+        "script": _asset("page.js"),
+        "tables": "\n".join(_table(summary, block) for block in summary.blocks),
+        "notes": "\n".join(f"<li>{html.escape(subject)}: {_code(note)}</li>" for subject, note in footnotes(summary)),
+        "data": _embedded(_data(summary, curves)),
+    }
+    filled = _asset("page.html")
+    for key, value in parts.items():  # data last: nothing inside a part is taken for a place to fill
+        before, after = filled.split(f"<!--{key}-->", 1)
+        filled = before + value + after
+    return filled
+
+
+def _data(summary: Summary, curves: Mapping[str, Curves]) -> dict[str, Any]:
+    """What the script draws: rows, columns, and each run's groups of series."""
+    keys = _metric_keys(summary, curves)
+    return {
+        "metrics": keys,
+        "axes": [key for key in _AXES if any(key in g for run in curves.values() for g in run.groups)],
+        "rows": [{"name": row.name, "label": row.label} for row in summary.manifest.rows],
+        "columns": [{"name": block.column.name, "label": block.column.label} for block in summary.blocks],
+        "runs": [
+            {**_run(record), "groups": curves[record.hash].groups}
+            for record in summary.records
+            if record.hash in curves
+        ],
+        "configs": _configs(summary),
+    }
+
+
+def _run(record: Record) -> dict[str, Any]:
+    return {key: getattr(record, key) for key in ("row", "column", "seed", "state", "hash")}
+
+
+def _metric_keys(summary: Summary, curves: Mapping[str, Curves]) -> list[str]:
+    """The table's metric on the validation set first, then losses, then the rest by name."""
+    found = {key for run in curves.values() for group in run.groups for key in group} - set(_AXES)
+    first = [f"valid/{metric.key}" for block in summary.blocks for metric in block.metrics]
+    order = list(dict.fromkeys([*first, "valid/loss", "train/loss", *sorted(found)]))
+    return [key for key in order if key in found]
+
+
+def _configs(summary: Summary) -> list[dict[str, Any]]:
+    """Of every row and column: the command of its first seed, and its configuration as KEY: VALUE lines."""
+    found = []
+    for block in summary.blocks:
+        for entry in block.entries:
+            if entry.records:
+                record = entry.records[0]
+                command = " ".join(["python -m skipln.train", *record.overrides])
+                title = f"{entry.row.label}, {block.column.label}"
+                found.append({"title": title, "command": command, "hash": record.hash, "config": _flat(record.config)})
+    return found
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(config, dict):
+        return {prefix: config}
+    return {k: v for key, value in config.items() for k, v in _flat(value, f"{prefix}.{key}".lstrip(".")).items()}
+
+
+def _table(summary: Summary, block: Block) -> str:
+    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in text.header(block))
+    lines = []
+    for entry in block.entries:
+        cells = [html.escape(cell) for cell in text.cells(block, entry, summary.manifest.baseline, sources(summary))]
+        if entry.significant:
+            at = text.difference_at(block)
+            cells[at] = f"<strong>{cells[at]}</strong>"
+        lines.append(f'<tr><th scope="row">{cells[0]}</th>{"".join(f"<td>{cell}</td>" for cell in cells[1:])}</tr>')
+    body = "\n".join(lines)
+    return (
+        f'<div class="scroll"><table><caption>{html.escape(block.column.label)}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _code(note: str) -> str:
+    """Escaped, with `code` in code elements."""
+    parts = html.escape(note).split("`")
+    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
+
+
+def _embedded(data: Any) -> str:
+    """JSON inside a script element: nothing in it may end the element or open a comment."""
+    content = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return content.replace("<", "\\u003c")
+
+
+def _asset(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8").strip()

@@ -1,0 +1,189 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+const $ = id => document.getElementById(id);
+const AXES = { update: "updates", tokens: "target tokens", images: "images", wall: "seconds of training" };
+const DASHES = ["", "7 3", "7 3 2 3", "2 3"];
+const LEFT = 60, RIGHT = 16, TOP = 12, BOTTOM = 40;
+const hidden = new Set();
+let drawn = { curves: [] };
+
+// Mean ± sample standard deviation over seeds at every update that any of the runs has; x is averaged alike.
+function curve(row, column, metric, axis) {
+  const at = new Map(), seeds = [];
+  for (const run of data.runs) {
+    if (run.row !== row || run.column !== column) continue;
+    const group = run.groups.find(g => metric in g && axis in g);
+    if (!group) continue;
+    const line = [];
+    group.update.forEach((update, i) => {
+      const x = group[axis][i], y = group[metric][i];
+      if (x === null || y === null) return;
+      line.push({ x, y });
+      if (!at.has(update)) at.set(update, []);
+      at.get(update).push({ x, y });
+    });
+    if (line.length) seeds.push(line);
+  }
+  const points = [...at].sort((a, b) => a[0] - b[0]).map(([update, found]) => {
+    const n = found.length, mean = key => found.reduce((sum, p) => sum + p[key], 0) / n;
+    const y = mean("y");
+    const std = n > 1 ? Math.sqrt(found.reduce((sum, p) => sum + (p.y - y) ** 2, 0) / (n - 1)) : 0;
+    return { update, x: mean("x"), y, std, n };
+  });
+  return { points, seeds };
+}
+
+function ticks(low, high, count) {
+  const rough = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].find(m => m * power >= rough) * power, out = [];
+  for (let i = Math.ceil(low / step); i * step <= high * (1 + 1e-12); i++) out.push(i * step);
+  return out;
+}
+
+function logTicks(low, high) {
+  const out = [];
+  for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++)
+    for (const m of [1, 2, 5]) if (m * 10 ** e >= low && m * 10 ** e <= high) out.push(m * 10 ** e);
+  return out.length > 1 ? out : ticks(low, high, 5);
+}
+
+const big = Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+const number = v => v === 0 ? "0" : Math.abs(v) >= 1e4 ? big.format(v) : Math.abs(v) < 1e-3 ? v.toExponential(2) : String(+v.toPrecision(4));
+
+function element(name, attributes, parent, text) {
+  const node = document.createElementNS($("chart").namespaceURI, name);
+  for (const key in attributes) node.setAttribute(key, attributes[key]);
+  if (text !== undefined) node.textContent = text;
+  if (parent) parent.append(node);
+  return node;
+}
+
+const style = place => ({ colour: `var(--c${place % 8})`, dash: DASHES[Math.floor(place / 4) % 4] });
+
+function draw() {
+  const chart = $("chart"), metric = $("metric").value, axis = $("axis").value, log = $("log").checked;
+  const { width, height } = chart.getBoundingClientRect();
+  chart.replaceChildren();
+  chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const curves = data.rows.map((row, place) => ({ row, place, ...curve(row.name, $("column").value, metric, axis) }))
+    .filter(c => c.points.length && !hidden.has(c.row.name));
+  drawn = { curves, width };
+  $("tip").hidden = true;
+  const positive = v => !log || v > 0;
+  const xs = curves.flatMap(c => c.points.map(p => p.x));
+  const ys = curves.flatMap(c => c.points.flatMap(p => [p.y, p.y - p.std, p.y + p.std])).filter(positive);
+  if (!ys.length) return void element("text", { x: LEFT, y: 40 }, chart, "No curves to show.");
+  const fold = (f, list) => list.reduce((a, b) => f(a, b));
+  let x0 = Math.min(0, fold(Math.min, xs)), x1 = fold(Math.max, xs), y0 = fold(Math.min, ys), y1 = fold(Math.max, ys);
+  if (x1 === x0) x1 = x0 + 1;
+  if (y1 === y0) [y0, y1] = log ? [y0 / 2, y1 * 2] : [y0 - 1, y1 + 1];
+  const scale = log ? Math.log10 : v => v;
+  const pad = (scale(y1) - scale(y0)) * .04, bottom = scale(y0) - pad, top = scale(y1) + pad;
+  const X = v => LEFT + (v - x0) / (x1 - x0) * (width - LEFT - RIGHT);
+  const Y = v => height - BOTTOM - (scale(v) - bottom) / (top - bottom) * (height - TOP - BOTTOM);
+  Object.assign(drawn, { X, Y, height });
+
+  for (const t of log ? logTicks(y0, y1) : ticks(y0, y1, 6)) {
+    element("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: Y(t), y2: Y(t) }, chart);
+    element("text", { x: LEFT - 8, y: Y(t) + 4, "text-anchor": "end" }, chart, number(t));
+  }
+  for (const t of ticks(x0, x1, Math.max(2, width / 120)))
+    element("text", { x: X(t), y: height - BOTTOM + 18, "text-anchor": "middle" }, chart, number(t));
+  element("text", { x: (LEFT + width - RIGHT) / 2, y: height - 4, "text-anchor": "middle" }, chart, AXES[axis]);
+
+  const path = points => "M" + points.filter(p => positive(p.y)).map(p => `${X(p.x).toFixed(1)},${Y(p.y).toFixed(1)}`).join("L");
+  for (const c of curves) {
+    const { colour, dash } = style(c.place);
+    if (c.points.some(p => p.std)) {
+      const shown = c.points.filter(p => positive(p.y - p.std));
+      const edge = (list, sign) => list.map(p => ({ x: p.x, y: p.y + sign * p.std }));
+      if (shown.length) element("path", { class: "band", fill: colour, d: path([...edge(shown, 1), ...edge(shown, -1).reverse()]) + "Z" }, chart);
+    }
+    if ($("seeds").checked) for (const line of c.seeds) element("path", { class: "seed", stroke: colour, d: path(line) }, chart);
+    element("path", { class: "curve", stroke: colour, "stroke-dasharray": dash, d: path(c.points) }, chart);
+  }
+  drawn.cross = element("line", { class: "cross", y1: TOP, y2: height - BOTTOM, visibility: "hidden" }, chart);
+}
+
+function hover(event) {
+  if (!drawn.cross) return;
+  const x = event.clientX - $("chart").getBoundingClientRect().left;
+  const near = list => list.reduce((a, b) => Math.abs(drawn.X(b.x) - x) < Math.abs(drawn.X(a.x) - x) ? b : a);
+  const found = drawn.curves.map(c => ({ c, p: near(c.points) })).filter(f => Math.abs(drawn.X(f.p.x) - x) < 40);
+  const tip = $("tip");
+  tip.hidden = !found.length;
+  drawn.cross.setAttribute("visibility", found.length ? "visible" : "hidden");
+  if (!found.length) return;
+  const at = near(found.map(f => f.p)).x;
+  drawn.cross.setAttribute("x1", drawn.X(at));
+  drawn.cross.setAttribute("x2", drawn.X(at));
+  const lines = found.sort((a, b) => b.p.y - a.p.y).map(({ c, p }) => {
+    const line = document.createElement("tr"), label = line.insertCell();
+    label.append(swatch(c.place), ` ${c.row.label}`);
+    line.insertCell().textContent = number(p.y) + (p.n > 1 ? ` ± ${number(p.std)}` : "");
+    line.insertCell().textContent = `at ${number(p.x)}`;
+    return line;
+  });
+  const table = document.createElement("table");
+  table.append(...lines);
+  tip.replaceChildren(table);
+  const right = x > drawn.width / 2;
+  tip.style.left = right ? `${LEFT + 8}px` : "";
+  tip.style.right = right ? "" : `${RIGHT + 8}px`;
+}
+
+function swatch(place) {
+  const { colour, dash } = style(place), icon = element("svg", { width: 26, height: 10, "aria-hidden": "true" });
+  element("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: colour, "stroke-width": 3, "stroke-dasharray": dash }, icon);
+  return icon;
+}
+
+function legend() {
+  data.rows.forEach((row, place) => {
+    const label = document.createElement("label"), box = document.createElement("input");
+    const runs = data.runs.filter(run => run.row === row.name), bad = runs.filter(run => run.state === "diverged").length;
+    box.type = "checkbox";
+    box.checked = true;
+    box.addEventListener("change", () => { box.checked ? hidden.delete(row.name) : hidden.add(row.name); draw(); });
+    label.className = runs.length ? "" : "none";
+    label.append(box, swatch(place), row.label + (bad ? ` (${bad} diverged)` : runs.length ? "" : " (no run)"));
+    $("rows").append(label);
+  });
+}
+
+function configurations() {
+  const keys = [...new Set(data.configs.flatMap(c => Object.keys(c.config)))];
+  const differs = new Set(keys.filter(key => new Set(data.configs.map(c => JSON.stringify(c.config[key]))).size > 1));
+  for (const { title, command, hash, config } of data.configs) {
+    const box = document.createElement("details"), list = document.createElement("dl");
+    box.append(Object.assign(document.createElement("summary"), { textContent: `${title} (run ${hash})` }));
+    box.append(Object.assign(document.createElement("pre"), { textContent: command }));
+    for (const key in config) {
+      const line = document.createElement("div");
+      line.append(Object.assign(document.createElement("dt"), { textContent: `${key}: ` }));
+      line.append(Object.assign(document.createElement("dd"), { textContent: JSON.stringify(config[key]) }));
+      if (differs.has(key)) line.className = "differs";
+      list.append(line);
+    }
+    box.append(list);
+    $("configs").append(box);
+  }
+}
+
+function choices(id, list) {
+  for (const [value, label] of list) $(id).append(new Option(label, value));
+  $(id).addEventListener("change", draw);
+}
+
+document.querySelector("h1").textContent = document.title;
+choices("metric", data.metrics.map(key => [key, key.replace("/", " ").replaceAll("_", " ")]));
+choices("axis", data.axes.map(key => [key, AXES[key]]));
+choices("column", data.columns.map(c => [c.name, c.label]));
+$("column-choice").hidden = data.columns.length < 2;
+for (const id of ["log", "seeds"]) $(id).addEventListener("change", draw);
+$("controls").addEventListener("submit", event => event.preventDefault());
+$("chart").addEventListener("pointermove", hover);
+$("chart").addEventListener("pointerleave", () => { $("tip").hidden = true; drawn.cross?.setAttribute("visibility", "hidden"); });
+new ResizeObserver(draw).observe($("chart"));
+legend();
+configurations();

@@ -1,0 +1,92 @@
+"""`make tableN`: run what is missing, skip what is finished, then collect and render."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from skipln.errors import UserError
+from skipln.tables.cells import CACHE, Cell, cells, trial
+from skipln.tables.launching import Failure, Launcher, Watch, say
+from skipln.tables.manifest import Manifest
+from skipln.tables.records import collect, recorded_seeds
+from skipln.tables.render import render
+from skipln.tables.runfolder import read_state
+from skipln.tables.store import RESULTS
+
+TRIALS = Path("runs/tables")  # git-ignored
+
+
+def run(
+    manifest: Manifest,
+    scale: str,
+    seeds: Sequence[int],
+    extra: Sequence[str],
+    launcher: Launcher,
+    results: Path = RESULTS,
+    cache: Path | None = CACHE,
+) -> int:
+    """Make the table; return the exit status: 0, or 1 when a run failed. Prints the table on stdout.
+
+    Raises UserError before anything runs, and KeyboardInterrupt, after the run under way has saved, when stopped.
+    """
+    planned = plan(manifest, scale, seeds, extra, cache)
+    folder = output(manifest, scale, extra, results)
+    watch = Watch(len(planned), len(manifest.columns_at(scale)))
+    missing = []
+    for cell in planned:
+        state = read_state(cell.folder)
+        if state.result is None:
+            missing.append(cell)
+        else:
+            watch.finished(cell, state.result)
+    say(f"{manifest.name} · {scale}: {len(planned) - len(missing)} of {len(planned)} runs are finished")
+    failures = launcher(missing, watch) if missing else []
+
+    every_seed = sorted({*seeds, *recorded_seeds(folder)})
+    collect(manifest, cells(manifest, scale, every_seed, extra, cache), folder)
+    render(manifest, scale, folder)
+    say("")
+    print((folder / "table.md").read_text(encoding="utf-8"), end="")
+    say(f"\nin {folder}: table.md, table.csv, table.tex, curves.svg, curves.html")
+    if folder.is_relative_to(TRIALS):
+        say(f"results/ is left as it is, since {' '.join(trial(manifest, scale, extra))} is not the table's own")
+    _report(failures, watch)
+    return 1 if failures else 0
+
+
+def dry_run(
+    manifest: Manifest,
+    scale: str,
+    seeds: Sequence[int],
+    extra: Sequence[str],
+    launcher: Launcher,
+    cache: Path | None = CACHE,
+) -> None:
+    """Print every run with its hash, state and command; start none."""
+    for cell in plan(manifest, scale, seeds, extra, cache):
+        print(f"{cell.hash}  {read_state(cell.folder).state:<11}  {shlex.join(launcher.command(cell))}")
+
+
+def plan(
+    manifest: Manifest, scale: str, seeds: Iterable[int], extra: Sequence[str] = (), cache: Path | None = CACHE
+) -> list[Cell]:
+    """The runs of the table at `scale`. Raises UserError where it has none."""
+    if not manifest.columns_at(scale):
+        there = ", ".join(name for name, columns in manifest.columns.items() if columns)
+        raise UserError(f"{manifest.name} has no columns at scale {scale}: choose one of {there}")
+    return cells(manifest, scale, seeds, extra, cache)
+
+
+def output(manifest: Manifest, scale: str, extra: Sequence[str], results: Path = RESULTS) -> Path:
+    """The folder the table goes to: committed results are only ever made by the manifest's own configuration."""
+    changed = trial(manifest, scale, extra)
+    if not changed:
+        return results / scale / manifest.name
+    return TRIALS / scale / manifest.name / ",".join(sorted(changed)).replace("/", "-")[:200]
+
+
+def _report(failures: Sequence[Failure], watch: Watch) -> None:
+    if failures:
+        say(f"\n{len(failures)} of {watch.total} runs failed:")
+    for failure in failures:
+        say(f"  {failure.cell.describe(watch.columns)}: {failure.message}")

@@ -1,0 +1,115 @@
+"""Is a difference more than chance? Paired bootstrap over sentences for BLEU, permutation over seeds elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from math import comb
+
+import numpy as np
+
+RESAMPLES = 1000
+# One seed for every comparison: all systems of a column see the same resampled test sets.
+SEED = 20
+# Below this many rearrangements of the seeds a permutation test tries them all.
+EXACT = 20_000
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A system minus the baseline in the metric's unit, its 95 % interval, and the two-sided p of "no difference"."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    method: str
+    resamples: int
+
+
+def bleu(statistics: np.ndarray) -> np.ndarray:
+    """Corpus BLEU, 0 to 100, of summed statistics [..., 10]; equals sacreBLEU's with its default 'exp' smoothing.
+
+    The last axis: hypothesis length, reference length, matches of 1- to 4-grams, totals of 1- to 4-grams.
+    """
+    sums = np.asarray(statistics, dtype=np.float64)
+    length, reference = sums[..., 0], sums[..., 1]
+    matches, totals = sums[..., 2:6], sums[..., 6:10]
+    # exp smoothing: the first order without a match counts 1/2 match, the second 1/4, …
+    halvings = np.cumsum((matches == 0) & (totals > 0), axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precisions = 100 * np.where(matches == 0, 0.5**halvings, matches) / totals
+        brevity = np.where(length >= reference, 1.0, np.exp(1 - reference / length))
+        score = brevity * np.exp(np.log(precisions).mean(axis=-1))
+    empty = (totals == 0).any(axis=-1) | ~(matches > 0).any(axis=-1) | (length == 0)
+    return np.where(empty, 0.0, score)
+
+
+def over_sentences(
+    system: Sequence[np.ndarray], baseline: Sequence[np.ndarray], resamples: int = RESAMPLES, seed: int = SEED
+) -> Difference:
+    """Paired bootstrap (Koehn 2004) of BLEU; each array [sentences, 10] is one run (seed) of that system.
+
+    Sentences are drawn jointly for all runs; a system's score is the mean of its runs' corpus BLEU. p as sacreBLEU
+    has it: how often the resampled difference strays from its mean by more than the difference observed.
+    Raises ValueError when the runs do not have the same number of sentences.
+    """
+    sizes = {len(run) for run in (*system, *baseline)}
+    if len(sizes) != 1:
+        raise ValueError(f"test sets of {', '.join(map(str, sorted(sizes)))} sentences cannot be paired")
+    weights = _weights(sizes.pop(), resamples, seed)
+
+    def score(runs: Sequence[np.ndarray]) -> tuple[float, np.ndarray]:
+        return (
+            float(np.mean([bleu(run.sum(axis=0)) for run in runs])),
+            np.mean([bleu(weights @ run) for run in runs], axis=0),
+        )
+
+    (score_system, drawn_system), (score_baseline, drawn_baseline) = score(system), score(baseline)
+    difference, drawn = score_system - score_baseline, drawn_system - drawn_baseline
+    strays = np.abs(drawn - drawn.mean()) >= abs(difference) - 1e-9
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    p = (int(strays.sum()) + 1) / (resamples + 1)
+    return Difference(difference, float(low), float(high), p, "paired bootstrap over sentences", resamples)
+
+
+def over_seeds(system: Sequence[float], baseline: Sequence[float], seed: int = SEED) -> Difference | None:
+    """Permutation test of the difference in mean between two sets of runs; the interval is a bootstrap over seeds.
+
+    All rearrangements where they are few, else a fixed random sample. None with fewer than two runs on a side.
+    """
+    if min(len(system), len(baseline)) < 2:
+        return None
+    a, b = np.asarray(system, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    difference = a.mean() - b.mean()
+    pool, rng = np.concatenate([a, b]), np.random.default_rng(seed)
+    exact = comb(len(pool), len(a)) <= EXACT
+    if exact:
+        chosen = np.array(list(combinations(range(len(pool)), len(a))))
+    else:
+        chosen = np.argsort(rng.random((EXACT, len(pool))), axis=1)[:, : len(a)]
+    first = pool[chosen].sum(axis=1)
+    shuffled = first / len(a) - (pool.sum() - first) / len(b)
+    as_large = int((np.abs(shuffled) >= abs(difference) - 1e-12).sum())
+    p = as_large / len(chosen) if exact else (as_large + 1) / (len(chosen) + 1)
+    drawn = rng.choice(a, (RESAMPLES, len(a))).mean(axis=1) - rng.choice(b, (RESAMPLES, len(b))).mean(axis=1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Difference(float(difference), float(low), float(high), p, "permutation over seeds", len(chosen))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the order given: below α, they hold the chance of any false mark to α."""
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    adjusted, largest = [0.0] * len(p), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+@lru_cache(maxsize=1)
+def _weights(sentences: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each resample draws each sentence, [resamples, sentences]."""
+    drawn = np.random.default_rng(seed).integers(sentences, size=(resamples, sentences))
+    return np.stack([np.bincount(row, minlength=sentences) for row in drawn]).astype(np.float64)

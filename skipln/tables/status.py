@@ -1,0 +1,86 @@
+"""`make status`: where every cell of every table stands."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from skipln.errors import UserError
+from skipln.tables import store, text
+from skipln.tables.cells import CACHE, Cell, cells
+from skipln.tables.manifest import Manifest
+from skipln.tables.runfolder import Result, RunState, read_state
+from skipln.tables.runner import output
+from skipln.tables.store import RESULTS
+
+HEADING = ("row", "data", "seed", "state", "update", "metric", "run", "message")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A cell and its run; `committed`: known from results/ only, as its run folder is gone."""
+
+    cell: Cell
+    state: RunState
+    committed: bool = False
+
+
+def status(
+    manifest: Manifest,
+    scale: str,
+    seeds: Iterable[int],
+    extra: Sequence[str] = (),
+    results: Path = RESULTS,
+    cache: Path | None = CACHE,
+) -> str:
+    """A page of lines about one table: a summary, then a line a cell. Seeds that have a record are shown too.
+
+    A table without columns at this scale, or whose data only the user knows, is a line that says so.
+    """
+    title = f"{manifest.name} · {scale}"
+    if not manifest.columns_at(scale):
+        return f"{title} · no columns at this scale"
+    try:
+        records = {record.hash: record for record in store.read_records(output(manifest, scale, extra, results))}
+        every_seed = sorted({*seeds, *(record.seed for record in records.values())})
+        found = [_standing(cell, records) for cell in cells(manifest, scale, every_seed, extra, cache)]
+    except UserError as error:
+        return f"{title} · {error}"
+    counts = Counter(standing.state.state for standing in found)
+    summary = ", ".join(f"{count} {state}" for state, count in counts.most_common())
+    lines = [_line(manifest, standing) for standing in found]
+    return f"{title} · {len(found)} runs: {summary}\n{_aligned([HEADING, *lines])}"
+
+
+def _standing(cell: Cell, records: dict[str, store.Record]) -> Standing:
+    state, record = read_state(cell.folder), records.get(cell.hash)
+    if state.result is None and state.state == "missing" and record is not None:
+        return Standing(cell, RunState(record.state, record.update, record.update, record.message, record), True)
+    return Standing(cell, state)
+
+
+def _line(manifest: Manifest, standing: Standing) -> tuple[str, ...]:
+    cell, state = standing.cell, standing.state
+    metric = manifest.metrics_of(cell.column)[0]
+    message = "; ".join(filter(None, [state.message, "from results/, no run folder" if standing.committed else ""]))
+    return (
+        cell.row.label,
+        cell.column.label,
+        str(cell.seed),
+        state.state,
+        f"{state.update}/{cell.updates}" if state.state != "missing" else text.EMPTY,
+        _value(state.result, metric.key, metric.decimals, metric.label),
+        cell.hash,
+        message,
+    )
+
+
+def _value(result: Result | None, key: str, decimals: int, label: str) -> str:
+    value = result.metrics.get(key) if result else None
+    return text.EMPTY if value is None else f"{label} {value:.{decimals}f}"
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    rows = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(f"  {row}" for row in rows)

@@ -1,0 +1,121 @@
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skipln.data.text import TextData, Vocabulary, dataset
+from skipln.errors import UserError
+from tests.data.text.conftest import SENTENCES
+
+OPTIONS: dict[str, Any] = {"vocab_size": 340, "max_length": 60}
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def test_everything_a_task_needs(parallel_text: Path, cache: Path) -> None:
+    data = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+    assert (len(data.train), len(data.valid), len(data.test), len(data.vocabulary)) == (8, 2, 2, 340)
+    for split, pairs in {"train": SENTENCES[:8], "valid": SENTENCES[8:10], "test": SENTENCES[10:]}.items():
+        assert list(zip(data.sources(split), data.references(split), strict=True)) == pairs
+    assert data.vocabulary.decode(data.test.target[0].tolist()) == SENTENCES[10][1]
+    assert data.languages == ("en", "de")
+
+
+def test_the_second_time_nothing_is_built(parallel_text: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+    monkeypatch.setattr(dataset, "_build", lambda *_: pytest.fail("built again"))
+    again = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+    assert (again.folder, again.fingerprint, again.counts) == (first.folder, first.fingerprint, first.counts)
+
+
+def test_the_fingerprint_is_of_text_and_options_not_of_places(parallel_text: Path, cache: Path, tmp_path: Path) -> None:
+    first = TextData.prepare(parallel_text, **OPTIONS, cache=cache).fingerprint
+    moved = parallel_text.rename(tmp_path / "moved")
+    for path in moved.glob("valid.*"):
+        path.rename(path.with_name(path.name.replace("valid", "val")))
+    assert TextData.prepare(moved, valid="val", **OPTIONS, cache=cache).fingerprint == first
+    others = {
+        TextData.prepare(moved, valid="val", **(OPTIONS | change), cache=cache).fingerprint
+        for change in ({"vocab_size": 345}, {"max_length": 61}, {"source": "de", "target": "en"})
+    }
+    (moved / "test.de").write_text("anderer\nText\n")
+    others.add(TextData.prepare(moved, valid="val", **OPTIONS, cache=cache).fingerprint)
+    assert len(others | {first}) == 5
+
+
+def test_long_sentences(parallel_text: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lines = (parallel_text / "train.en").read_text().splitlines()
+    (parallel_text / "train.en").write_text("\n".join([lines[0], "word " * 10_000, *lines[2:]]) + "\n")
+    (parallel_text / "test.de").write_text("sehr " * 500 + "lang\nkurz\n")
+    data = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+    assert data.counts["train"] == {"pairs": 7, "long": 1}
+    assert data.counts["test"] == {"pairs": 2, "long": 1}
+    assert data.test.target.lengths[0] == 60
+    assert data.references("test")[0] == "sehr " * 500 + "lang"
+    assert data.sources("train") == [lines[0], *lines[2:]]
+    assert "train: 1 of 8 pairs have over 60 tokens: left out" in caplog.messages
+
+
+def test_max_length_that_leaves_nothing(parallel_text: Path, cache: Path) -> None:
+    with pytest.raises(UserError, match="raise max_length"):
+        TextData.prepare(parallel_text, vocab_size=340, max_length=1, cache=cache)
+    assert not [path for path in (cache / "text").iterdir() if path.is_dir()]
+
+
+def test_a_full_disk_is_one_line_and_the_next_try_works(
+    parallel_text: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "binarise", full)
+        with pytest.raises(UserError, match="the disk is full"):
+            TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+    assert not [path for path in (cache / "text").iterdir() if path.is_dir()]
+    TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+
+
+@pytest.mark.parametrize("name", ["about.json", "train.en.bin", "test.de.offsets.npy", "vocabulary.model"])
+def test_a_damaged_folder_is_built_again(parallel_text: Path, cache: Path, name: str) -> None:
+    folder = TextData.prepare(parallel_text, **OPTIONS, cache=cache).folder
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[:5])
+    TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+    assert (folder / name).read_bytes() == whole
+
+
+def test_missing_files_come_before_anything_else(parallel_text: Path, cache: Path) -> None:
+    (parallel_text / "test.de").unlink()
+    with pytest.raises(UserError, match=r"missing test\.de"):
+        TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+    assert not cache.exists()
+
+
+def test_two_processes_at_once(parallel_text: Path, cache: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from skipln.data.text import TextData\n"
+        "data = TextData.prepare(Path(sys.argv[1]), vocab_size=340, max_length=60, cache=Path(sys.argv[2]))\n"
+        "assert 'torch' not in sys.modules; print(data.fingerprint)"
+    )
+    command = [sys.executable, "-c", code, str(parallel_text), str(cache)]
+    two = [subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}) for _ in "ab"]
+    assert len({process.communicate()[0] for process in two}) == 1
+    assert [process.returncode for process in two] == [0, 0]
+    assert len([path for path in (cache / "text").iterdir() if path.is_dir()]) == 1
+
+
+def test_the_vocabulary_is_learned_on_train_alone(parallel_text: Path, cache: Path) -> None:
+    data = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+    (parallel_text / "test.en").write_text("zebra\nquagga\n")
+    other = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+    models = [(one.folder / "vocabulary.model").read_bytes() for one in (data, other)]
+    assert models[0] == models[1]
+    assert isinstance(other.vocabulary, Vocabulary)

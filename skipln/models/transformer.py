@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from skipln.models.attention import MultiheadAttention
+from skipln.ops import Dropout
 from skipln.skips.connection import Connection, Place
 
 MakeConnection = Callable[[Place], Connection]
@@ -37,7 +38,7 @@ class FeedForward(nn.Sequential):
         super().__init__(
             nn.Linear(shape.dim, shape.feed_forward_dim),
             nn.ReLU(),
-            nn.Dropout(shape.activation_dropout),
+            Dropout(shape.activation_dropout),
             nn.Linear(shape.feed_forward_dim, shape.dim),
         )
 
@@ -49,7 +50,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.self_attention = MultiheadAttention(shape.dim, shape.heads, shape.attention_dropout)
         self.feed_forward = FeedForward(shape)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.sites = nn.ModuleList(sites)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -88,7 +89,7 @@ class DecoderLayer(nn.Module):
         self.self_attention = MultiheadAttention(shape.dim, shape.heads, shape.attention_dropout)
         self.source_attention = MultiheadAttention(shape.dim, shape.heads, shape.attention_dropout)
         self.feed_forward = FeedForward(shape)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.sites = nn.ModuleList(sites)
 
     def forward(
@@ -142,7 +143,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.pad, self.dim = pad, shape.dim
         self.embedding = nn.Embedding(vocabulary, shape.dim)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.encoder = nn.ModuleList(
             EncoderLayer(shape, sites) for sites in _sites(connection, shape.encoder_layers, each=2)
         )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from sacrebleu.metrics import BLEU, CHRF
-from torch import Tensor, nn
+from torch import nn
 
 from skipln import norms, skips
 from skipln.config import RunConfig
@@ -17,6 +17,7 @@ from skipln.data.text import BOS, EOS, PAD, Batch, ParallelCorpus, TextData, cat
 from skipln.decode.translate import Search, translate
 from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
+from skipln.ops import smoothed_cross_entropy
 from skipln.skips.connection import Connection, Place
 from skipln.tasks.task import Loss, TestResult
 
@@ -48,7 +49,8 @@ class TranslationTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         logits = model(batch.source, batch.target_in)
-        return smoothed_cross_entropy(logits, batch.target_out[batch.target_in != PAD], self.options.label_smoothing)
+        targets = batch.target_out[batch.target_in != PAD]
+        return Loss(*smoothed_cross_entropy(logits, targets, self.options.label_smoothing))
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         total = nll = units = 0.0
@@ -132,18 +134,6 @@ def connection_factory(config: RunConfig, dim: int) -> "partial[Connection] | An
     except ValueError as error:
         raise UserError(str(error)) from error
     return create
-
-
-def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Loss:
-    """(1 − ε)·nll + ε·(mean over the vocabulary of −log p), summed over positions.
-
-    logits: [positions, vocabulary], any float type, computed on in float32. targets: int64 [positions].
-    """
-    logits = logits.float()
-    total = nn.functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
-    with torch.no_grad():
-        nll = nn.functional.cross_entropy(logits, targets, reduction="sum")
-    return Loss(total, nll)
 
 
 def sentence_statistics(outputs: Sequence[str], references: Sequence[str]) -> np.ndarray:

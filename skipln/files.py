@@ -17,12 +17,20 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full disk, a missing folder or a missing permission under `path` into one clear line (`UserError`)."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, RuntimeError) as error:
+        number = _errno(error)
+        if number in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(f"{path}: the disk is full; free some space and start the same command again") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise UserError(f"{path}: not writable; choose another folder or mend its permissions") from error
         raise
+
+
+def _errno(error: BaseException | None) -> int | None:
+    """The system's reason, also where torch.save wrapped it in a RuntimeError of its own."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error.errno if isinstance(error, OSError) else None
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINE
     """Run one command; return its exit status. `trainer`: the command that a run's overrides follow."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    options = _parser().parse_args(given)
+    options = _parse(given)
     try:
         return int(options.command(options, trainer) or 0)
     except UserError as error:
@@ -63,7 +63,7 @@ def _results(options: argparse.Namespace, trainer: Sequence[str]) -> None:
 
 
 def _curves(options: argparse.Namespace, trainer: Sequence[str]) -> None:
-    """Collect what the run folders hold so far, unfinished runs left out, and say where the curves are."""
+    """Render the table again from its committed files and print where its curves are."""
     manifest = manifests.load(options.table, options.experiments)
     scale, extra = _scale(options)
     folder = output(manifest, scale, extra, options.results)
@@ -98,6 +98,18 @@ def _seeds(text: str | None, manifest: Manifest, scale: str) -> list[int]:
         raise UserError(f"seeds={text}: give how many (3 means 1, 2 and 3) or which (2,5)")
     numbers = [int(part) for part in parts]
     return sorted(set(numbers)) if "," in text else list(range(1, numbers[0] + 1))
+
+
+def _parse(given: Sequence[str]) -> argparse.Namespace:
+    """Overrides may stand before or after options, which argparse alone does not allow."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(given)
+    words = getattr(options, "overrides", getattr(options, "words", None))
+    for word in rest:
+        if words is None or word.startswith("-"):
+            parser.error(f"{word} is not an option of this command; --help lists them")
+        words.append(word)
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

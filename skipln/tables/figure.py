@@ -38,8 +38,10 @@ def figure(summary: Summary, curves: Mapping[str, Curves]) -> str:
             panels[0, 0].set_axis_off()
             panels[0, 0].text(0.5, 0.5, "no curves yet", ha="center")
         handles = {h.get_label(): h for panel in panels.flat for h in panel.get_legend_handles_labels()[0]}
-        if handles:
-            drawing.legend(handles=list(handles.values()), loc="outside right upper", frameon=False)
+        entries = [entry for block in blocks for entry in block.entries]
+        shown = [handles[label] for label in dict.fromkeys(map(_label, entries)) if label in handles]
+        if shown:
+            drawing.legend(handles=shown, loc="outside right upper", frameon=False)
         file = io.StringIO()
         drawing.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()
@@ -56,19 +58,33 @@ def _keys(summary: Summary, curves: Mapping[str, Curves]) -> list[str]:
 
 
 def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves]) -> None:
-    for place, entry in enumerate(block.entries):
+    limits = None
+    # Diverged rows come last: the others set the limits, which an exploding loss would make useless.
+    for place, entry in sorted(enumerate(block.entries), key=lambda item: item[1].diverged > 0):
         updates, mean, std = band(entry, key, curves)
         if not len(updates):
             continue
         colour, dash = COLOURS[place % len(COLOURS)], DASHES[place // 4 % len(DASHES)]
-        panel.plot(updates, mean, dash, color=colour, linewidth=1.4, label=entry.row.label)
+        panel.plot(updates, mean, dash, color=colour, linewidth=1.4, label=_label(entry))
         panel.fill_between(updates, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+        if entry.diverged:
+            panel.plot(updates[-1:], mean[-1:], "x", color=colour)
+        else:
+            limits = panel.get_ylim()
+    if limits:
+        panel.set_ylim(limits)
     panel.set_title(block.column.label, loc="left")
     panel.set_xlabel("update")
     name = key.removeprefix("valid/")
     panel.set_ylabel(f"validation {METRICS[name].label if name in METRICS else name}")
     panel.grid(alpha=0.25, linewidth=0.5)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _label(entry: Entry) -> str:
+    return (
+        f"{entry.row.label} ({entry.diverged} of {len(entry.records)} diverged)" if entry.diverged else entry.row.label
+    )
 
 
 def band(entry: Entry, key: str, curves: Mapping[str, Curves]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

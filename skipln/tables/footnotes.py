@@ -35,11 +35,27 @@ def sources(summary: Summary) -> list[str]:
 
 
 def command(summary: Summary) -> str:
-    """The make command of these records."""
+    """The make command of these records; … stands for what only the user knows."""
     name, seeds = summary.manifest.name, sorted({record.seed for record in summary.records})
     count = str(len(seeds)) if seeds == list(range(1, len(seeds) + 1)) else ",".join(map(str, seeds))
-    needs = " ".join(f"{key}=…" for block in summary.blocks for key in block.column.needs)
-    return f"make {name} SCALE={summary.scale} SEEDS={count or 1}" + (f' ARGS="{needs}"' if needs else "")
+    needs = [f"{key}=…" for block in summary.blocks for key in block.column.needs]
+    extra = " ".join(dict.fromkeys([*needs, *_extra(summary)]))
+    return f"make {name} SCALE={summary.scale} SEEDS={count or 1}" + (f' ARGS="{extra}"' if extra else "")
+
+
+def _extra(summary: Summary) -> list[str]:
+    """Overrides of the records that are not the manifest's: those of a trial."""
+    found = []
+    for block in summary.blocks:
+        for entry in block.entries:
+            own = {f"scale={summary.scale}", *block.column.overrides, *entry.row.overrides}
+            found += [
+                text
+                for record in entry.records
+                for text in record.overrides
+                if text not in own and text != f"seed={record.seed}"
+            ]
+    return found
 
 
 def data(block: Block) -> str:

@@ -1,5 +1,7 @@
 """table.tex: a booktabs tabular to \\input into a paper, with its footnotes as comments."""
 
+from collections.abc import Iterable
+
 from skipln.tables import text
 from skipln.tables.footnotes import footnotes, sources
 from skipln.tables.summary import Block, Summary
@@ -48,7 +50,7 @@ def _block(summary: Summary, block: Block) -> list[str]:
     return lines
 
 
-def _line(cells: "map[str] | list[str]") -> str:
+def _line(cells: Iterable[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 

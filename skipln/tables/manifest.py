@@ -139,8 +139,8 @@ def load(name: str, experiments: Path = EXPERIMENTS) -> Manifest:
 
 
 def _one_line(error: PydanticError) -> str:
-    """The first of pydantic's complaints, with the choices."""
-    first = error.errors()[0]
+    """The most telling of pydantic's complaints, with the choices: a misspelt key also makes another one missing."""
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{where} is not a key: the keys are {', '.join(_node_at(first['loc']).model_fields)}"

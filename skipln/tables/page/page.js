@@ -10,8 +10,10 @@ let drawn = { curves: [] };
 // Mean ± sample standard deviation over seeds at every update that any of the runs has; x is averaged alike.
 function curve(row, column, metric, axis) {
   const at = new Map(), seeds = [];
+  let diverged = false;
   for (const run of data.runs) {
     if (run.row !== row || run.column !== column) continue;
+    diverged ||= run.state === "diverged";
     const group = run.groups.find(g => metric in g && axis in g);
     if (!group) continue;
     const line = [];
@@ -30,7 +32,7 @@ function curve(row, column, metric, axis) {
     const std = n > 1 ? Math.sqrt(found.reduce((sum, p) => sum + (p.y - y) ** 2, 0) / (n - 1)) : 0;
     return { update, x: mean("x"), y, std, n };
   });
-  return { points, seeds };
+  return { points, seeds, diverged };
 }
 
 function ticks(low, high, count) {
@@ -71,7 +73,9 @@ function draw() {
   $("tip").hidden = true;
   const positive = v => !log || v > 0;
   const xs = curves.flatMap(c => c.points.map(p => p.x));
-  const ys = curves.flatMap(c => c.points.flatMap(p => [p.y, p.y - p.std, p.y + p.std])).filter(positive);
+  // Rows that diverged do not set the range, unless there are no others: an exploding loss would hide the rest.
+  const calm = curves.filter(c => !c.diverged);
+  const ys = (calm.length ? calm : curves).flatMap(c => c.points.flatMap(p => [p.y, p.y - p.std, p.y + p.std])).filter(positive);
   if (!ys.length) return void element("text", { x: LEFT, y: 40 }, chart, "No curves to show.");
   const fold = (f, list) => list.reduce((a, b) => f(a, b));
   let x0 = Math.min(0, fold(Math.min, xs)), x1 = fold(Math.max, xs), y0 = fold(Math.min, ys), y1 = fold(Math.max, ys);
@@ -91,16 +95,22 @@ function draw() {
     element("text", { x: X(t), y: height - BOTTOM + 18, "text-anchor": "middle" }, chart, number(t));
   element("text", { x: (LEFT + width - RIGHT) / 2, y: height - 4, "text-anchor": "middle" }, chart, AXES[axis]);
 
+  const clip = element("clipPath", { id: "inside" }, chart);
+  element("rect", { x: LEFT, y: 0, width: width - LEFT - RIGHT + 6, height: height - BOTTOM }, clip);
+  const lines = element("g", { "clip-path": "url(#inside)" }, chart);
   const path = points => "M" + points.filter(p => positive(p.y)).map(p => `${X(p.x).toFixed(1)},${Y(p.y).toFixed(1)}`).join("L");
   for (const c of curves) {
     const { colour, dash } = style(c.place);
     if (c.points.some(p => p.std)) {
       const shown = c.points.filter(p => positive(p.y - p.std));
       const edge = (list, sign) => list.map(p => ({ x: p.x, y: p.y + sign * p.std }));
-      if (shown.length) element("path", { class: "band", fill: colour, d: path([...edge(shown, 1), ...edge(shown, -1).reverse()]) + "Z" }, chart);
+      if (shown.length) element("path", { class: "band", fill: colour, d: path([...edge(shown, 1), ...edge(shown, -1).reverse()]) + "Z" }, lines);
     }
-    if ($("seeds").checked) for (const line of c.seeds) element("path", { class: "seed", stroke: colour, d: path(line) }, chart);
-    element("path", { class: "curve", stroke: colour, "stroke-dasharray": dash, d: path(c.points) }, chart);
+    if ($("seeds").checked) for (const line of c.seeds) element("path", { class: "seed", stroke: colour, d: path(line) }, lines);
+    element("path", { class: "curve", stroke: colour, "stroke-dasharray": dash, d: path(c.points) }, lines);
+    const last = c.points.at(-1);
+    if (c.diverged) element("text", { class: "end", style: `fill: ${colour}`, x: X(last.x), y: Math.max(TOP, Y(last.y)) + 5, "text-anchor": "middle" }, chart, "×");
+    else if (c.points.length === 1) element("circle", { r: 3, fill: colour, cx: X(last.x), cy: Y(last.y) }, lines);
   }
   drawn.cross = element("line", { class: "cross", y1: TOP, y2: height - BOTTOM, visibility: "hidden" }, chart);
 }

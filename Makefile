@@ -1,0 +1,74 @@
+# skipln: `make` alone explains every target.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+SCALE ?= demo
+SEEDS ?= 1
+LAUNCHER ?= local
+ARGS ?=
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+# Keep freed memory for the next tensor instead of returning it to the kernel (docs/performance.md).
+export MALLOC_MMAP_THRESHOLD_ := 1073741824
+export MALLOC_TRIM_THRESHOLD_ := 1073741824
+
+.PHONY: help setup data table2 results status curves test test-slow lint types check lock clean
+
+help: ## explain every target
+	@echo 'make TARGET [SCALE=test|demo|small|paper] [SEEDS=1 | SEEDS=3 | SEEDS=2,5] [ARGS="KEY=VALUE …"]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo 'An interrupted command goes on where it was when it is given again; what is done is not done twice.'
+	@echo 'One run: $(RUN) -m skipln.train skip=rskip_ln skip.lam=3 seed=2   (--help lists every option)'
+
+setup: $(VENV)/.installed ## make .venv from requirements.lock (hashes)
+
+$(VENV)/.installed: requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo 'error: $(PYTHON) not found; give one of version 3.11 or later as PYTHON=…' >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'error: Python 3.11 or later is needed; give one as PYTHON=…' >&2; exit 2; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { echo 'error: no venv; on Debian: apt-get install python3-venv' >&2; exit 2; }
+	@# uv installs the lock in a fraction of pip's time; its own hash is taken from the same lock.
+	@awk '/^uv==/{p=1} p{print; if (!/\\$$/) exit}' requirements.lock > $(VENV)/uv.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock
+	$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements.lock
+	@touch $@
+
+data: setup ## prepare the demo text; print counts and checksums
+	$(RUN) -m scripts.prepare_data
+
+table2: setup ## λ of skip, xSkip, xSkip+LN, rSkip+LN on translation: run what is missing, print the table
+	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER) $(ARGS)
+
+results: setup ## write every table under results/ anew from its committed records
+	@$(RUN) -m skipln.tables results
+
+status: setup ## every cell of every table: queued, running, done, diverged, failed
+	@$(RUN) -m skipln.tables status --scale $(SCALE) --seeds $(SEEDS)
+
+curves: setup ## curves.html and curves.svg of every table that has records
+	@$(RUN) -m skipln.tables curves --scale $(SCALE)
+
+test: setup ## the default tests: minutes, no network
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m 'not slow' $(ARGS)
+
+test-slow: setup ## the tests marked slow
+	@$(RUN) -m pytest -m slow $(ARGS)
+
+lint: setup ## ruff: lint and format
+	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
+
+types: setup ## mypy
+	@$(RUN) -m mypy
+
+check: lint types ## lint and types
+
+lock: setup ## resolve pyproject.toml into requirements.lock anew
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
+		--no-emit-index-url --no-header pyproject.toml -o requirements.lock
+
+clean: ## remove the environment and caches; runs/, data/ and results/ stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

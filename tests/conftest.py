@@ -1,0 +1,40 @@
+"""Fixtures every test may use: a tiny parallel corpus of our own making, and one thread a process."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes with two threads each would spin against each other
+
+NUMBERS = {
+    "one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs", "red": "rot",
+    "green": "grün", "blue": "blau", "house": "Haus", "tree": "Baum", "dog": "Hund", "sees": "sieht", "and": "und",
+}  # fmt: skip
+
+
+def write_tiny_text(folder: Path, pairs: int = 200) -> Path:
+    """train/valid/test .en/.de: word-by-word translations of random English words."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = random.Random(0)
+    for split, count in (("train", pairs), ("valid", 12), ("test", 10)):
+        lines = [draw.choices(list(NUMBERS), k=draw.randint(3, 9)) for _ in range(count)]
+        (folder / f"{split}.en").write_text("".join(" ".join(words) + "\n" for words in lines), "utf-8")
+        (folder / f"{split}.de").write_text("".join(" ".join(map(NUMBERS.get, w)) + "\n" for w in lines), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_text(tmp_path_factory.mktemp("text"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Overrides of a run of seconds on the tiny corpus; the prepared data is shared by the session's tests."""
+    return [
+        "scale=test", "data=parallel_text", f"data.dir={tiny_text}", "data.vocabulary=290", "data.max_length=40",
+        f"paths.cache={tmp_path_factory.mktemp('cache')}", "compute.accelerator=cpu", "compute.threads=1",
+        "model.encoder_layers=1", "model.decoder_layers=1", "training.max_tokens=256", "task.extra_length=5",
+    ]  # fmt: skip

@@ -1,0 +1,107 @@
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skipln import skips
+from skipln.decode import beam_search, length_penalty
+from skipln.decode.translate import Search, length_batches, translate
+from skipln.models.transformer import Transformer, TransformerShape
+
+BOS, EOS, PAD = 2, 3, 0
+SHAPE = TransformerShape(1, 1, 16, 32, 2)
+
+
+@pytest.fixture(scope="module")
+def model() -> Transformer:
+    torch.manual_seed(4)
+    built = Transformer(7, SHAPE, lambda place: skips.create("xskip_ln", SHAPE.dim, place=place)).eval()
+    built.embedding.weight.data *= 3  # peaked distributions: sentences of different lengths win
+    return built
+
+
+def log_probability(model: Transformer, source: list[int], tokens: tuple[int, ...]) -> float:
+    target = torch.tensor([[BOS, *tokens]])
+    log_probs = model(torch.tensor([[*source, EOS]]), target).log_softmax(-1)
+    return log_probs.gather(1, torch.tensor([*tokens, EOS])[:, None]).sum().item()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
+@pytest.mark.parametrize("penalty", ["gnmt", "power"])
+@torch.no_grad()
+def test_a_wide_beam_finds_what_exhaustive_search_finds(model, alpha, penalty):
+    longest, words = 3, (1, 4, 5, 6)
+    for source in ([4, 5], [6, 6, 4, 1], [5]):
+        every = [tokens for n in range(longest + 1) for tokens in itertools.product(words, repeat=n)]
+        scores = {t: log_probability(model, source, t) / length_penalty(len(t) + 1, alpha, penalty) for t in every}
+        best = max(scores, key=scores.__getitem__)
+
+        memory, mask = model.encode(torch.tensor([[*source, EOS]]))
+        state = model.start(memory, mask, longest + 1)
+        beam = 4**longest + 1
+        state.select(torch.zeros(beam, dtype=torch.long))
+        (found,) = beam_search(
+            lambda tokens, state=state: model.step(tokens, state),
+            state.select,
+            [longest],
+            beam=beam,
+            bos=BOS,
+            eos=EOS,
+            banned=(PAD,),
+            alpha=alpha,
+            penalty=penalty,
+        )
+        assert tuple(found[0].tokens) == best
+        assert found[0].score == pytest.approx(scores[best], abs=1e-5)
+
+
+@torch.no_grad()
+def test_a_beam_of_one_is_greedy(model):
+    sources = [[4, 5, 6], [1, 6], [5, 5, 5, 5, 4]]
+    for source, found in zip(
+        sources, translate(model, sources, Search(beam=1, extra_length=4), bos=BOS, eos=EOS), strict=True
+    ):
+        tokens: list[int] = []
+        while len(tokens) < len(source) + 4:
+            scores = model(torch.tensor([[*source, EOS]]), torch.tensor([[BOS, *tokens]]))[-1]
+            scores[[BOS, PAD]] = float("-inf")
+            if (token := int(scores.argmax())) == EOS:
+                break
+            tokens.append(token)
+        assert found == tokens
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.lists(st.sampled_from([1, 4, 5, 6]), max_size=6), min_size=1, max_size=8), st.integers(1, 4))
+def test_the_batch_changes_no_translation(model, sources, beam):
+    together = translate(model, sources, Search(beam=beam, extra_length=5), bos=BOS, eos=EOS)
+    small = translate(model, sources, Search(beam=beam, extra_length=5, max_tokens=16), bos=BOS, eos=EOS)
+    alone = [translate(model, [source], Search(beam=beam, extra_length=5), bos=BOS, eos=EOS)[0] for source in sources]
+    assert together == small == alone
+    assert all(len(t) <= len(s) + 5 and not {BOS, EOS, PAD} & set(t) for s, t in zip(sources, together, strict=True))
+
+
+def test_a_wider_beam_is_no_worse_than_greedy_in_its_own_score(model):
+    """Not a law of beam search, but of this fixed model and these sentences: guards against a lost best branch."""
+    for source in ([4, 5, 6], [6, 4], [1, 1, 5]):
+        greedy, wide = (
+            translate(model, [source], Search(beam=beam, alpha=0.0, extra_length=4), bos=BOS, eos=EOS)[0]
+            for beam in (1, 8)
+        )
+        assert log_probability(model, source, tuple(wide)) >= log_probability(model, source, tuple(greedy)) - 1e-5
+
+
+def test_length_penalties():
+    assert length_penalty(1, 0.6) == 1
+    assert length_penalty(7, 0.6) == pytest.approx(2**0.6)
+    assert length_penalty(4, 0.5, "power") == 2
+    assert length_penalty(9, 0.0) == length_penalty(9, 0.0, "power") == 1
+
+
+@given(st.lists(st.integers(1, 30)), st.integers(1, 60))
+def test_batches_hold_every_sentence_once_within_the_bound(lengths, bound):
+    batches = length_batches(lengths, bound)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= bound for batch in batches)

@@ -1,0 +1,211 @@
+"""Whole runs on a tiny corpus: a golden loss, exact resume, divergence, and what the folder holds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from skipln import skips
+from skipln.config import compose
+from skipln.engine.run import execute
+from skipln.errors import UserError
+from skipln.train import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def metrics(folder: Path) -> list[dict]:
+    """metrics.jsonl without what differs by nature: the clock."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in ("wall", "tokens_per_second")} for line in lines]
+
+
+def status(folder: Path) -> dict:
+    return json.loads((folder / "status.json").read_text())
+
+
+@pytest.fixture
+def run(tiny, tmp_path):
+    """Compose a tiny run in its own runs folder."""
+
+    def composed(*overrides: str, runs: str = "runs"):
+        return compose([*tiny, f"paths.runs={tmp_path / runs}", *overrides])
+
+    return composed
+
+
+def test_a_run_leaves_its_whole_story(run, tmp_path):
+    config = run()
+    assert execute(config) == "done"
+    folder = config.folder
+    assert folder == tmp_path / "runs" / config.hash
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == config.model_dump()
+    assert status(folder)["state"] == "done"
+    result = json.loads((folder / "result.json").read_text())
+    assert result["state"] == "done"
+    assert set(result["metrics"]) == {"bleu", "chrf"}
+    assert result["signatures"]["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert result["data"]["test_examples"] == 10
+    assert result["parameters"] > 0
+    assert set(result["environment"]) >= {"commit", "dirty", "python", "torch", "cpu", "device", "threads"}
+    assert np.load(folder / "examples.npy").shape == (10, 10)
+    assert len((folder / "translations.txt").read_text().splitlines()) == 10
+    lines = metrics(folder)
+    assert [line["update"] for line in lines if "train/loss" in line] == [5, 10, 15, 20]
+    assert [line["update"] for line in lines if "valid/loss" in line] == [5, 10, 15, 20]
+
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    assert execute(config) == "done"  # done is done
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_golden_loss_of_fifty_updates(run):
+    """The curve that a refactoring must not change (CPU, fp32; 1 % allows for other processors' rounding)."""
+    config = run("training.updates=50", "training.log_every=10", "training.checkpoint_every=25", "task.valid_sentences=0")
+    execute(config)
+    losses = [line["train/loss"] for line in metrics(config.folder) if "train/loss" in line]
+    assert losses == pytest.approx([5.3876, 4.5433, 3.7716, 3.3489, 3.1349], rel=0.01)
+
+
+def test_bleu_statistics_add_up_to_the_score(run):
+    """The per-sentence statistics that significance tests resample give the reported BLEU."""
+    config = run("training.updates=150", "training.checkpoint_every=50", "optim.lr=0.01")
+    execute(config)
+    result = json.loads((config.folder / "result.json").read_text())
+    sums = np.load(config.folder / "examples.npy").sum(0).astype(float)
+    assert result["metrics"]["bleu"] > 5
+    assert (sums[2:6] > 0).all()
+    brevity = min(0.0, 1 - sums[1] / sums[0])
+    assert 100 * np.exp(brevity + np.log(sums[2:6] / sums[6:10]).mean()) == pytest.approx(result["metrics"]["bleu"])
+
+
+@pytest.mark.parametrize("name", skips.names())
+def test_every_connection_trains(run, name):
+    config = run(f"skip={name}", "training.updates=2", "training.checkpoint_every=1", "training.log_every=1")
+    assert execute(config) in ("done", "diverged")
+    assert all(np.isfinite(line["grad_norm"]) for line in metrics(config.folder) if "grad_norm" in line)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "norm=rms", "optim=sgd", "schedule=linear", "schedule=cosine", "schedule=constant",
+        "schedule=step", "precision=bf16", "optim.clip=0.1", "training.accumulate=2",
+    ],
+)  # fmt: skip
+def test_every_option_takes_steps(run, override):
+    assert execute(run(override, "training.updates=2", "training.checkpoint_every=1")) == "done"
+
+
+def test_an_exploding_loss_is_a_result(run):
+    config = run("optim=sgd", "optim.lr=1e6", "skip=xskip", "skip.lam=3", "training.updates=30", "schedule=constant")
+    assert execute(config) == "diverged"
+    result = json.loads((config.folder / "result.json").read_text())
+    assert result["state"] == "diverged"
+    assert result["metrics"] == {}
+    assert "training loss" in result["message"]
+    assert status(config.folder)["state"] == "diverged"
+    assert execute(config) == "diverged"  # and final
+
+
+def train(config, tiny, tmp_path, *overrides: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "skipln.train", *tiny, f"paths.runs={tmp_path}", *overrides]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_update(folder: Path, update: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if status(folder)["update"] >= update:
+                return
+        except (OSError, ValueError):
+            pass
+        time.sleep(0.02)
+    raise AssertionError(f"{folder} did not reach update {update}")
+
+
+def test_killed_and_continued_equals_uninterrupted(run, tiny, tmp_path):
+    """kill -9 once, SIGTERM once, at whatever moment: metrics.jsonl and the translations are those of an unbroken run."""
+    overrides = ["training.updates=60", "training.log_every=3", "training.checkpoint_every=10", "skip=rskip_ln"]
+    whole = run(*overrides, runs="whole")
+    assert execute(whole) == "done"
+
+    broken = run(*overrides, runs="broken")
+    for kill, after in ((signal.SIGKILL, 12), (signal.SIGTERM, 30)):
+        process = train(broken, tiny, tmp_path / "broken", *overrides)
+        wait_for_update(broken.folder, after)
+        process.send_signal(kill)
+        said = process.communicate(timeout=120)[1]
+        assert process.returncode == (-signal.SIGKILL if kill == signal.SIGKILL else 130), said
+        assert not (broken.folder / "result.json").exists()
+    assert status(broken.folder)["state"] == "interrupted"
+    assert execute(broken) == "done"
+
+    assert metrics(broken.folder) == metrics(whole.folder)
+    for name in ("translations.txt", "examples.npy"):
+        assert (broken.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_two_processes_do_not_share_a_folder(run, capsys, tiny, tmp_path):
+    config = run("training.updates=400", "training.checkpoint_every=100")
+    first = train(config, tiny, tmp_path / "runs", "training.updates=400", "training.checkpoint_every=100")
+    try:
+        wait_for_update(config.folder, 5)
+        with pytest.raises(UserError, match="another process is training this run"):
+            execute(config)
+    finally:
+        first.kill()
+        first.communicate()
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("data.dir=/nowhere/at/all", "/nowhere/at/all"),
+        ("precision=fp16", "precision=fp16 needs a GPU"),
+        ("compute.accelerator=cuda", "torch finds no CUDA device"),
+        ("norm=rms skip=xskip_bn", "xskip_bn has no norm to choose"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_status_2(tiny, tmp_path, capsys, override, said):
+    if torch.cuda.is_available() and "GPU" in said + "CUDA":
+        pytest.skip("this machine has a GPU")
+    capsys.readouterr()
+    assert main([*tiny, f"paths.runs={tmp_path}", *override.split()]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert said in errors[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_stops_the_run_and_loses_nothing(run, tmp_path):
+    small = tmp_path / "runs"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        config = run("model.dim=64", "training.average=4")
+        with pytest.raises(UserError, match="the disk is full"):
+            execute(config)
+        subprocess.run(["mount", "-o", "remount,size=60m", str(small)], check=True)
+        assert execute(config) == "done"
+        assert [line["update"] for line in metrics(config.folder) if "train/loss" in line] == [5, 10, 15, 20]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_sweep_is_hydras_multirun(tiny, tmp_path):
+    command = [sys.executable, "-m", "skipln.train", "--multirun", *tiny, f"paths.runs={tmp_path}", "skip.lam=1,2"]
+    quick = ["training.updates=2", "training.checkpoint_every=1"]
+    found = subprocess.run([*command, *quick], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert len(list(tmp_path.glob("*/result.json"))) == 2

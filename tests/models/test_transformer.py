@@ -1,0 +1,132 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from skipln import skips
+from skipln.config import compose
+from skipln.models.transformer import Transformer, TransformerShape, sinusoids
+from skipln.skips.connection import Connection, Place
+
+SHAPE = TransformerShape(2, 3, 32, 64, 4)
+
+
+def model(name: str = "xskip_ln", shape: TransformerShape = SHAPE, vocabulary: int = 50) -> Transformer:
+    torch.manual_seed(0)
+    return Transformer(vocabulary, shape, lambda place: skips.create(name, shape.dim, place=place))
+
+
+@pytest.mark.parametrize(("size", "millions"), [("base", 65), ("big", 213)])
+def test_parameters_are_those_published(size, millions):
+    """Vaswani et al. 2017, table 3, with a joint vocabulary of 37k."""
+    fields = compose([f"model=transformer_{size}"]).model.model_dump(exclude={"kind"})
+    with torch.device("meta"):
+        built = model(shape=TransformerShape(**fields), vocabulary=37_000)
+    assert sum(p.numel() for p in built.parameters()) == pytest.approx(1e6 * millions, rel=0.03)
+
+
+def test_every_site_knows_its_place():
+    places: list[Place] = []
+
+    def connection(place: Place) -> Connection:
+        places.append(place)
+        return skips.create("skip", SHAPE.dim, place=place)
+
+    Transformer(50, SHAPE, connection)
+    assert places == [Place(i, 4) for i in range(4)] + [Place(i, 9) for i in range(9)]
+
+
+class Streamed(Connection):
+    """Carries (x, calls) from site to site, as ResiDual and Hyper-Connections carry theirs."""
+
+    def enter(self, x):
+        return x, 0
+
+    def forward(self, stream, branch, mask=None):
+        x, calls = stream
+        return x + branch(x), calls + 1
+
+    def leave(self, stream):
+        x, calls = stream
+        assert calls == self.place.sites
+        return x
+
+
+def test_a_connection_may_carry_a_stream():
+    torch.manual_seed(0)
+    streamed = Transformer(50, SHAPE, lambda place: Streamed(SHAPE.dim, place=place)).eval()
+    plain = model("skip").eval()
+    source, target = torch.randint(4, 50, (2, 3, 6))
+    torch.testing.assert_close(streamed(source, target), plain(source, target))
+
+
+@pytest.mark.parametrize("name", skips.names())
+def test_steps_equal_the_whole(name):
+    """Decoding one position at a time gives the logits of all positions at once."""
+    built = model(name).eval()
+    source, target = torch.randint(4, 50, (2, 3, 7))
+    source[1, 5:] = target[2, 3:] = 0
+    whole = built(source, target)
+    state = built.start(*built.encode(source), steps=7)
+    steps = torch.stack([built.step(target[:, t], state) for t in range(7)], dim=1)[target != 0]
+    torch.testing.assert_close(steps, whole, rtol=1e-4, atol=1e-5 * whole.abs().max().item())
+
+
+@pytest.mark.parametrize("name", skips.names())
+def test_padding_changes_nothing(name):
+    built = model(name).eval()
+    source, target = torch.randint(4, 50, (2, 1, 5))
+    padded = [F.pad(tokens, (0, 4)) for tokens in (source, target)]
+    whole = built(source, target)
+    torch.testing.assert_close(built(*padded), whole, rtol=1e-4, atol=1e-5 * whole.abs().max().item())
+
+
+def test_no_position_sees_a_later_one():
+    built = model().eval()
+    source, target = torch.randint(4, 50, (2, 1, 6))
+    changed = target.clone()
+    changed[0, 3] = 3
+    first, second = built(source, target), built(source, changed)
+    torch.testing.assert_close(first[:3], second[:3])
+    assert not torch.allclose(first[3:], second[3:])
+
+
+def test_rows_are_selected_with_their_state():
+    built = model().eval()
+    source = torch.randint(4, 50, (3, 5))
+    state = built.start(*built.encode(source), steps=4)
+    built.step(torch.tensor([5, 6, 7]), state)
+    rows = torch.tensor([2, 0, 0, 1])
+    state.select(rows)
+    after = built.step(torch.tensor([8, 9, 9, 4]), state)
+    other = built.start(*built.encode(source[rows]), steps=4)
+    built.step(torch.tensor([7, 5, 5, 6]), other)
+    torch.testing.assert_close(after, built.step(torch.tensor([8, 9, 9, 4]), other))
+
+
+def test_init_is_xavier_for_each_projection():
+    built = model(shape=TransformerShape(1, 1, 256, 1024, 4), vocabulary=1000)
+    bound = (6 / (256 + 256)) ** 0.5
+    for attention in (built.encoder[0].self_attention, built.decoder[0].source_attention):
+        for matrix in (attention.query.weight, *attention.key_value.weight.chunk(2), attention.out.weight):
+            assert matrix.abs().max().item() == pytest.approx(bound, rel=1e-3)
+    assert built.encoder[0].feed_forward[0].weight.abs().max().item() == pytest.approx((6 / 1280) ** 0.5, rel=1e-3)
+    assert built.embedding.weight.std().item() == pytest.approx(1 / 16, rel=0.02)
+
+
+def test_positions_are_the_papers():
+    table = sinusoids(50, 8)
+    assert table[0].tolist() == [0, 1] * 4
+    assert table[3, 2].item() == pytest.approx(torch.tensor(3 / 10000 ** (2 / 8)).sin().item())
+    assert table[3, 3].item() == pytest.approx(torch.tensor(3 / 10000 ** (2 / 8)).cos().item())
+
+
+def test_a_sentence_longer_than_the_table_of_positions():
+    built = model().eval()
+    logits = built(torch.randint(4, 50, (1, 1500)), torch.randint(4, 50, (1, 3)))
+    assert built.positions.shape == (3000, 32)
+    assert logits.isfinite().all()
+
+
+def test_dim_must_divide_into_heads():
+    with pytest.raises(ValueError, match="dim 30 is not divisible by 4 heads"):
+        model(shape=TransformerShape(1, 1, 30, 64, 4))

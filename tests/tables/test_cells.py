@@ -1,0 +1,77 @@
+"""From a manifest to the runs that the trainer will make."""
+
+import pytest
+
+from skipln.config import compose
+from skipln.errors import UserError
+from skipln.tables.cells import CACHE, cells, trial
+from tests.tables.conftest import Workplace
+
+
+def test_hash_and_folder_are_the_trainers_own(workplace: Workplace) -> None:
+    for cell in workplace.cells((3,))[-2:]:
+        config = compose(list(cell.overrides))
+        assert (cell.hash, cell.folder, cell.updates) == (config.hash, config.folder, config.training.updates)
+
+
+def test_seeds_fill_the_table_evenly(workplace: Workplace) -> None:
+    found = workplace.cells((1, 2))
+    assert [cell.seed for cell in found] == [1] * 4 + [2] * 4
+    assert len({cell.hash for cell in found}) == 8
+
+
+def test_same_without_memory_and_with_a_damaged_one(workplace: Workplace) -> None:
+    remembered = workplace.cells()
+    CACHE.write_text('{"digest": ')
+    assert workplace.cells() == remembered
+    assert cells(workplace.manifest, "test", [1], cache=None) == remembered
+
+
+def test_extra_override_wins_and_makes_a_trial(workplace: Workplace) -> None:
+    extra = ("training.updates=5", "compute.threads=1", "training.checkpoint_every=1")
+    assert {cell.updates for cell in workplace.cells(extra=extra)} == {5}
+    assert trial(workplace.manifest, "test", extra) == ("training.updates=5", "training.checkpoint_every=1")
+    assert trial(workplace.manifest, "small", ("data.dir=/x",)) == ()
+
+
+def test_where_a_run_is_executed_changes_neither_hash_nor_record(workplace: Workplace) -> None:
+    plain, moved = workplace.cells(), workplace.cells(extra=("paths.runs=elsewhere", "compute.threads=1"))
+    assert [cell.hash for cell in plain] == [cell.hash for cell in moved]
+    assert [cell.shared for cell in plain] == [cell.shared for cell in moved]
+    assert moved[0].folder.parent.name == "elsewhere"
+
+
+def test_what_only_the_user_knows_must_be_given(workplace: Workplace) -> None:
+    with pytest.raises(UserError, match=r'SCALE=small ARGS="data\.dir=…"'):
+        cells(workplace.manifest, "small", [1])
+    cell = cells(workplace.manifest, "small", [1], ["data.dir=/secret"])[0]
+    assert "data.dir=/secret" in cell.overrides
+    assert "/secret" not in " ".join(cell.shared)
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (
+            "skip.lam=2",
+            "rSkip+LN λ=2, En-De catalogs, seed 1 and rSkip+LN λ=3, En-De catalogs, seed 1 are the same run",
+        ),
+        ("seed=3", "give it as --seeds"),
+        ("scale=demo", "give it as --scale"),
+        ("fast", "an override is KEY=VALUE"),
+        ("skip.lam=two", "xskip"),
+    ],
+)
+def test_error(workplace: Workplace, extra: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        workplace.cells(extra=(extra,))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_limits_a_row_to_columns(workplace: Workplace) -> None:
+    rows = [
+        row.model_copy(update={"only": ["multi30k"]}) if row.name == "xskip" else row for row in workplace.manifest.rows
+    ]
+    manifest = workplace.manifest.model_copy(update={"rows": rows})
+    assert [cell.row.name for cell in cells(manifest, "test", [1])] == ["post_ln", "rskip_ln", "rskip_ln_3"]

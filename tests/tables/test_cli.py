@@ -1,0 +1,77 @@
+"""The command line: what it prints for mistakes, and what seeds mean."""
+
+from pathlib import Path
+
+import pytest
+
+from skipln.errors import UserError
+from skipln.tables.cli import _seeds, main
+from tests.tables import fakes
+from tests.tables.conftest import Workplace
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("3", [1, 2, 3]), ("2,5", [2, 5]), ("7,", [7]), ("5,2,5", [2, 5]), (None, [1]), ("", [1])]
+)
+def test_seeds(workplace: Workplace, text: str | None, expected: list[int]) -> None:
+    assert _seeds(text, workplace.manifest, "test") == expected
+
+
+def test_seeds_default_to_the_manifests(workplace: Workplace) -> None:
+    assert _seeds(None, workplace.manifest, "small") == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1,x", ",", "1.5"])
+def test_bad_seeds(workplace: Workplace, text: str) -> None:
+    with pytest.raises(UserError, match="give how many"):
+        _seeds(text, workplace.manifest, "test")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "table8"], "no table table8: choose one of table9"),
+        (["run", "table9"], "table9 has no columns at scale demo: choose one of test, small"),
+        (["run", "table9", "--scale", "huge"], "scale=huge: choose one of test, demo, small, paper"),
+        (["run", "table9", "--scale", "test", "--seeds", "x"], "seeds=x: give how many"),
+        (
+            ["run", "table9", "--scale", "small"],
+            "needs data.dir for Multi30k: give it as make table9 SCALE=small ARGS=",
+        ),
+        (["run", "table9", "--scale", "test", "nonsense=1"], "has no key 'nonsense'"),
+        (["curves", "table9", "--scale", "test"], "no records in results/test/table9: make them with make table9"),
+        (["status", "table8"], "no table table8"),
+    ],
+)
+def test_mistakes_are_one_line(
+    workplace: Workplace, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(workplace.arguments(*words)) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: ")
+    assert said in err
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+def test_options_and_overrides_in_any_order(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["compute.threads=1", "--seeds", "2,"], ["--seeds", "2,", "compute.threads=1"]):
+        assert main(workplace.arguments("run", "--dry-run", "table9", "--scale", "test", *words)) == 0
+        assert capsys.readouterr().out.splitlines()[0].endswith("skip=xskip compute.threads=1 seed=2")
+    with pytest.raises(SystemExit, match="2"):
+        main(workplace.arguments("run", "table9", "--sedes", "2"))
+
+
+def test_curves_says_where_they_are(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert finished.run() == 0
+    capsys.readouterr()
+    assert main(finished.arguments("curves", "table9", "scale=test")) == 0
+    paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [path.name for path in paths] == ["curves.html", "curves.svg"]
+    assert all(path.is_file() for path in paths)
+
+
+def test_status_takes_tables_and_overrides(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    fakes.write_status(finished.cell("post_ln", 2).folder, "queued")
+    assert main(finished.arguments("status", "scale=test", "table9", "--seeds", "2,")) == 0
+    assert "table9 · test · 4 runs: 3 missing, 1 queued" in capsys.readouterr().out

@@ -1,0 +1,50 @@
+"""Manifests are checked strictly, in one line that lists the choices."""
+
+from pathlib import Path
+
+import pytest
+
+from skipln.errors import UserError
+from skipln.tables.manifest import EXPERIMENTS, load, names
+from tests.tables.conftest import MANIFEST
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("baseline: post_ln", "baseline: post", "baseline=post: choose one of xskip, post_ln, rskip_ln, rskip_ln_3"),
+        ("[bleu, chrf]", "[bleu, rouge]", "metrics.1='rouge': choose one of bleu, chrf, error"),
+        ("title:", "titel:", "titel is not a key: the keys are name, title"),
+        ("label: post-LN", "labell: post-LN", "rows.1.labell is not a key: the keys are name, label, overrides"),
+        ("value: 27.5", "valu: 27.5", "is not a key: the keys are value, source"),
+        ("  test:", "  tiny:", "'demo'"),
+        ("needs: [data.dir]", "need: [data.dir]", "is not a key: the keys are name, label, overrides, needs"),
+        ("{catalogs: {", "{catalog: {", "post_ln.published: no column catalog; choose one of catalogs, multi30k"),
+        ("name: rskip_ln_3", "name: rskip_ln", "rows: two are named rskip_ln"),
+        ("[skip=xskip]", "[skip]", "an override is KEY=VALUE"),
+        ("[skip=xskip]", "[seed=3]", "the seed of a run is the table's to set"),
+        ("name: xskip,", "name: X skip,", "rows.0.name='X skip'"),
+        ("title: A small table", "title: [", "table9.yaml: "),
+    ],
+)
+def test_error(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in MANIFEST
+    (tmp_path / "table9.yaml").write_text(MANIFEST.replace(old, new))
+    with pytest.raises(UserError) as caught:
+        load("table9", tmp_path)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("table9.yaml: ")
+
+
+def test_unknown_table_lists_tables(tmp_path: Path) -> None:
+    (tmp_path / "table9.yaml").write_text(MANIFEST)
+    with pytest.raises(UserError, match="no table table8: choose one of table9"):
+        load("table8", tmp_path)
+
+
+@pytest.mark.parametrize("name", names())
+def test_committed_manifest_loads(name: str) -> None:
+    manifest = load(name)
+    assert len((EXPERIMENTS / f"{name}.yaml").read_text().splitlines()) <= 60, "a table's definition fits a screen"
+    assert manifest.columns_at("demo") or manifest.columns_at("paper")

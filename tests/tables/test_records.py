@@ -1,0 +1,95 @@
+"""What is committed: in order, merged with what is there, tested while the statistics are at hand."""
+
+import json
+import shutil
+
+import pytest
+
+from skipln.errors import UserError
+from skipln.tables import store
+from skipln.tables.records import collect, recorded_seeds
+from tests.tables import fakes
+from tests.tables.conftest import Workplace
+
+
+def test_one_line_a_run_in_the_tables_order(finished: Workplace) -> None:
+    cells = finished.cells((1, 2))
+    fakes.finish(cells[5].folder, 0.61, seed=2)
+    collect(finished.manifest, list(reversed(cells)), finished.folder)
+    lines = [json.loads(line) for line in (finished.folder / "records.jsonl").read_text().splitlines()]
+    assert [(line["row"], line["seed"]) for line in lines] == [
+        ("xskip", 1), ("post_ln", 1), ("post_ln", 2), ("rskip_ln", 1), ("rskip_ln_3", 1)
+    ]  # fmt: skip
+    assert list(lines[0])[:5] == ["table", "row", "column", "seed", "hash"]
+    assert lines[1]["overrides"] == ["scale=test", "skip=xskip_ln", "seed=1"]
+    assert lines[1]["config"] == {"seed": 1, "data": {"kind": "catalogs"}}  # neither paths nor data.dir
+    assert recorded_seeds(finished.folder) == {1, 2}
+
+
+def test_again_is_the_same_bytes(finished: Workplace) -> None:
+    collect(finished.manifest, finished.cells(), finished.folder)
+    first = finished.texts()
+    collect(finished.manifest, finished.cells(), finished.folder)
+    assert finished.texts() == first
+
+
+def test_records_outlive_their_run_folders(finished: Workplace) -> None:
+    collect(finished.manifest, finished.cells(), finished.folder)
+    first = finished.texts()
+    for cell in finished.cells():
+        shutil.rmtree(cell.folder)
+    collect(finished.manifest, finished.cells(), finished.folder)
+    assert finished.texts() == first
+
+
+def test_stale_record_leaves_with_a_line(finished: Workplace, caplog: pytest.LogCaptureFixture) -> None:
+    collect(finished.manifest, finished.cells(), finished.folder)
+    rows = [
+        row.model_copy(update={"overrides": ["skip=rskip_ln", "skip.lam=4"]}) if row.name == "rskip_ln" else row
+        for row in finished.manifest.rows
+    ]
+    finished.manifest = finished.manifest.model_copy(update={"rows": rows})
+    records = collect(finished.manifest, finished.cells(), finished.folder)
+    assert [record.row for record in records] == ["xskip", "post_ln", "rskip_ln_3"]
+    assert "table9, rskip_ln, catalogs, seed 1: run" in caplog.text
+    assert [item.row for item in store.read_comparisons(finished.folder)] == ["rskip_ln_3"]
+
+
+def test_comparisons_of_known_cases(finished: Workplace) -> None:
+    collect(finished.manifest, finished.cells(), finished.folder)
+    better, equal = store.read_comparisons(finished.folder)
+    assert (better.row, better.baseline, better.seeds) == ("rskip_ln", "post_ln", [1])
+    assert better.p < 0.005 < equal.p == 1
+    assert equal.difference == 0
+
+
+def test_statistics_that_are_not_the_results_are_not_used(
+    finished: Workplace, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(finished.cell("post_ln").folder / "examples.npy", finished.cell("rskip_ln").folder / "examples.npy")
+    collect(finished.manifest, finished.cells(), finished.folder)
+    assert [item.row for item in store.read_comparisons(finished.folder)] == ["rskip_ln_3"]
+    assert "examples.npy gives BLEU" in caplog.text
+
+
+def test_test_sets_of_different_size_are_not_compared(finished: Workplace, caplog: pytest.LogCaptureFixture) -> None:
+    fakes.finish(finished.cell("rskip_ln").folder, 0.8, count=150)
+    collect(finished.manifest, finished.cells(), finished.folder)
+    assert [item.row for item in store.read_comparisons(finished.folder)] == ["rskip_ln_3"]
+    assert "cannot be paired" in caplog.text
+
+
+def test_torn_metrics_are_collected(finished: Workplace) -> None:
+    folder = finished.cell("post_ln").folder
+    fakes.write_metrics(folder, points=3, torn=True)
+    collect(finished.manifest, finished.cells(), finished.folder)
+    groups = store.read_curves(finished.folder)[folder.name].groups
+    assert [group["update"] for group in groups] == [[5, 10, 15], [5, 10, 15]]
+
+
+def test_damaged_records_are_the_users_to_mend(finished: Workplace) -> None:
+    collect(finished.manifest, finished.cells(), finished.folder)
+    with (finished.folder / "records.jsonl").open("a") as file:
+        file.write('{"table": "tab\n')
+    with pytest.raises(UserError, match=r"records\.jsonl, line 5: damaged; restore it with git"):
+        collect(finished.manifest, finished.cells(), finished.folder)

@@ -1,0 +1,66 @@
+"""`make status`: every cell, quickly."""
+
+import shutil
+import subprocess
+import sys
+import time
+
+from skipln.tables.records import collect
+from skipln.tables.status import status
+from tests.tables import fakes
+from tests.tables.conftest import ROOT, Workplace
+
+
+def _status(workplace: Workplace, *seeds: int) -> list[str]:
+    return status(workplace.manifest, "test", seeds or [1], (), workplace.results).splitlines()
+
+
+def test_every_state(finished: Workplace) -> None:
+    rskip = finished.cell("rskip_ln").folder
+    shutil.rmtree(rskip)
+    fakes.write_status(rskip, "running", 3, 20, message="validating")
+    shutil.rmtree(finished.cell("rskip_ln_3").folder)
+    title, _, *lines = _status(finished)
+    assert title == "table9 · test · 4 runs: 1 diverged, 1 done, 1 running, 1 missing"
+    assert [line.split()[-1] for line in (lines[2], lines[3])] == ["validating", finished.cell("rskip_ln_3").hash]
+    assert "diverged  7/20    –" in lines[0]
+    assert "loss nan at update 7" in lines[0]
+    assert "done      20/20   BLEU" in lines[1]
+    assert "running   3/20" in lines[2]
+    assert "missing   –" in lines[3]
+
+
+def test_committed_record_without_run_folder(finished: Workplace) -> None:
+    collect(finished.manifest, finished.cells(), finished.folder)
+    shutil.rmtree(finished.cell("post_ln").folder)
+    line = _status(finished)[3]
+    assert "done" in line
+    assert "from results/, no run folder" in line
+
+
+def test_tables_that_cannot_be_shown_say_why(workplace: Workplace) -> None:
+    assert (
+        status(workplace.manifest, "paper", [1], (), workplace.results) == "table9 · paper · no columns at this scale"
+    )
+    assert "needs data.dir" in status(workplace.manifest, "small", [1], (), workplace.results)
+
+
+def test_a_thousand_runs_in_two_seconds(workplace: Workplace) -> None:
+    """As a command of its own, imports included, with the memory of configurations warm; torch stays out."""
+    found = workplace.cells(tuple(range(1, 251)))
+    for cell in found:
+        cell.folder.mkdir(parents=True)
+        (cell.folder / "result.json").write_text(RESULT.replace("HASH", cell.hash))
+    code = "import sys; from skipln.tables.cli import main; main(sys.argv[1:]); assert 'torch' not in sys.modules"
+    command = [sys.executable, "-c", code, *workplace.arguments("status", "--scale", "test", "--seeds", "250")]
+    started = time.monotonic()
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+    seconds = time.monotonic() - started
+    assert "1000 runs: 1000 done" in done.stdout
+    assert seconds < 4, "2 s on an idle core"
+
+
+RESULT = (
+    '{"hash": "HASH", "state": "done", "update": 20, "metrics": {"bleu": 17.4, "chrf": 40.1}, "data": {"name":'
+    ' "catalogs", "fingerprint": "0", "test_examples": 10}, "environment": {"commit": "0123"}, "parameters": 5}'
+)

@@ -1,0 +1,109 @@
+"""Configuration: every choice composes, every mistake is one line that lists the choices, identity is the hash."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from skipln.config import CONFIGS, NOT_HASHED, compose
+from skipln.errors import UserError
+
+GROUPS = {folder.name: sorted(p.stem for p in folder.glob("*.yaml")) for folder in CONFIGS.iterdir() if folder.is_dir()}
+CHOICES = [f"{group}={choice}" for group, choices in GROUPS.items() for choice in choices]
+NEEDS = {"data=parallel_text": ["data.dir=x"], "data=multi30k": ["data.dir=x"], "scale=small": ["data.dir=x"]}
+NEEDS["recipe=translation_small"] = ["data.dir=x"]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes(choice):
+    config = compose([choice, *NEEDS.get(choice, [])])
+    group, name = choice.split("=")
+    if group in ("scale", "skip", "norm", "optim", "schedule", "precision"):
+        node = getattr(config, group)
+        assert (node["name"] if isinstance(node, dict) else node.name) == name
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("skip=foo", "skip=foo: choose one of rskip_bn, rskip_ln, skip, xskip, xskip_bn, xskip_ln"),
+        ("skip.name=foo", "skip.name=foo: choose one of rskip_bn, rskip_ln, skip, xskip, xskip_bn, xskip_ln"),
+        ("skip.lam=a", "skip: xskip_ln: lam is a number greater than 0, not 'a'"),
+        ("skip.lam=0", "skip: xskip_ln: lam is a number greater than 0, not 0.0"),
+        ("skip.foo=2", "skip has no key 'foo': its keys are name, lam"),
+        ("+skip.foo=2", "skip: xskip_ln has no option 'foo': its options are lam"),
+        ("optim.lr=x", "optim.lr='x': input should be a valid number"),
+        ("optim.lrr=1", "optim has no key 'lrr': its keys are name, lr, betas, eps, weight_decay, clip"),
+        ("training.updates=0", "training.updates=0: input should be greater than 0"),
+        ("training.updates=1.5", "training.updates=1.5: input should be a valid integer"),
+        ("model.heads=3", "model.dim=128 is not divisible by model.heads=3"),
+        ("data=parallel_text", "data.dir has no default: give it as data.dir=…"),
+        ("precision=int8", "precision=int8: choose one of bf16, fp16, fp32"),
+        ("scale=huge", "scale=huge: choose one of demo, paper, small, test"),
+        ("training.average=11", "training.average=11 needs as many checkpoints"),
+        ("compute.devices=3", "cannot be divided over 3 devices: choose a multiple"),
+        ("seed=-1", "seed=-1: input should be greater than or equal to 0"),
+        ("~seed", "seed is missing"),
+        ("seed", "Error parsing override 'seed'"),
+    ],
+)
+def test_a_mistake_is_one_line(override, said):
+    with pytest.raises(UserError) as error:
+        compose([override])
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_rskip_lambda_must_be_an_integer():
+    with pytest.raises(UserError, match=r"rskip_ln: lam is an integer greater than 0, not 1\.5"):
+        compose(["skip=rskip_ln", "skip.lam=1.5"])
+    with pytest.raises(UserError, match=r"rskip_ln: lam is an integer greater than 0, not 0"):
+        compose(["skip=rskip_ln", "skip.lam=0"])
+
+
+def test_the_hash_is_the_run():
+    """Everything that decides the result is in it, where and how it runs is not."""
+    base = compose([])
+    assert compose([]).hash == base.hash
+    assert compose(["skip.lam=1"]).hash == base.hash  # 1 and 1.0 are one λ
+    for same in ("compute.threads=1", "paths.runs=elsewhere", "compute.devices=1"):
+        assert compose([same]).hash == base.hash, same
+    differing = ["seed=2", "skip.lam=2", "skip=rskip_ln", "optim.lr=1", "precision=bf16", "norm.eps=1e-3", "scale=test"]
+    hashes = {base.hash, *(compose([override]).hash for override in differing)}
+    assert len(hashes) == len(differing) + 1
+    assert base.folder == Path("runs") / base.hash
+
+
+def test_every_key_is_hashed_or_named_as_not():
+    content = compose([]).model_dump()
+    assert set(NOT_HASHED) <= set(content)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_file_says_what_it_is(path):
+    text = path.read_text()
+    yaml.safe_load(text)
+    assert text.startswith("#") or len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["skip=foo"], ["optim.lr=x"]])
+def test_the_command_line_answers_without_torch(arguments):
+    code = (
+        "import sys, runpy; sys.argv[1:] = sys.argv[1:]\n"
+        "try: runpy.run_module('skipln.train', run_name='__main__')\n"
+        "finally: assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    started = time.monotonic()
+    found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert "torch was imported" not in found.stderr
+    print(f"{arguments}: {time.monotonic() - started:.2f} s")
+    if arguments == ["--help"]:
+        assert found.returncode == 0
+        assert "skip: rskip_bn, rskip_ln, skip, xskip, xskip_bn, xskip_ln" in found.stdout
+    else:
+        assert found.returncode == 2
+        assert found.stderr.startswith("error: ")
+        assert found.stderr.count("\n") == 1

@@ -4,8 +4,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 SCALE ?= demo
-SEEDS ?= 1
+SEEDS ?=
 LAUNCHER ?= local
+TABLE ?= table2
 ARGS ?=
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +18,7 @@ export MALLOC_TRIM_THRESHOLD_ := 1073741824
 .PHONY: help setup data table2 results status curves test test-slow lint types check lock clean
 
 help: ## explain every target
-	@echo 'make TARGET [SCALE=test|demo|small|paper] [SEEDS=1 | SEEDS=3 | SEEDS=2,5] [ARGS="KEY=VALUE …"]'
+	@echo 'make TARGET [SCALE=test|demo|small|paper] [SEEDS=3 | SEEDS=2,5] [ARGS="KEY=VALUE …"]'
 	@echo
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
@@ -40,16 +41,16 @@ data: setup ## prepare the demo text; print counts and checksums
 	$(RUN) -m scripts.prepare_data
 
 table2: setup ## λ of skip, xSkip, xSkip+LN, rSkip+LN on translation: run what is missing, print the table
-	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds $(SEEDS) --launcher $(LAUNCHER) $(ARGS)
+	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds "$(SEEDS)" --launcher $(LAUNCHER) $(ARGS)
 
 results: setup ## write every table under results/ anew from its committed records
 	@$(RUN) -m skipln.tables results
 
 status: setup ## every cell of every table: queued, running, done, diverged, failed
-	@$(RUN) -m skipln.tables status --scale $(SCALE) --seeds $(SEEDS)
+	@$(RUN) -m skipln.tables status --scale $(SCALE) --seeds "$(SEEDS)"
 
-curves: setup ## curves.html and curves.svg of every table that has records
-	@$(RUN) -m skipln.tables curves --scale $(SCALE)
+curves: setup ## curves.html and curves.svg of a table: make curves TABLE=table2
+	@$(RUN) -m skipln.tables curves $(TABLE) --scale $(SCALE)
 
 test: setup ## the default tests: minutes, no network
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m 'not slow' $(ARGS)

@@ -40,10 +40,12 @@ class Translation(Node):
     penalty: Literal["gnmt", "power"]
     extra_length: PositiveInt
     valid_sentences: NonNegativeInt
+    test_sentences: NonNegativeInt
 
 
 class Catalogs(Node):
     kind: Literal["catalogs"]
+    name: str
     source: Literal["en"]
     target: Literal["de"]
     vocabulary: PositiveInt
@@ -52,6 +54,7 @@ class Catalogs(Node):
 
 class ParallelText(Node):
     kind: Literal["parallel_text"]
+    name: str
     dir: str
     source: str
     target: str
@@ -178,7 +181,8 @@ class RunConfig(Node):
 
     @property
     def hash(self) -> str:
-        content = self.model_dump(exclude=set(NOT_HASHED))
+        content = self.model_dump(exclude=set(NOT_HASHED) | {"data"})
+        content["data"] = self.data.model_dump(exclude={"dir"})  # where it lies is not what it is: data.name says that
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 

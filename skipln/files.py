@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,15 +60,20 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def locked(path: Path, wait: bool = True, busy: str = "") -> Iterator[None]:
+def locked(path: Path, patience: float | None = None, busy: str = "") -> Iterator[None]:
     """Hold an exclusive lock on the file `path` (made if missing); the kernel frees it when the process dies.
 
-    With `wait=False` a lock held elsewhere raises `UserError(busy)`.
+    A lock held elsewhere for more than `patience` seconds (None: for ever) raises `UserError(busy)`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with disk_errors(path), path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(busy or f"{path}: in use by another process") from error
+        give_up = None if patience is None else time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX if give_up is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if give_up is not None and time.monotonic() > give_up:
+                    raise UserError(busy or f"{path}: in use by another process") from error
+                time.sleep(0.1)
         yield

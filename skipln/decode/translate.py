@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from skipln.decode.beam import beam_search
-from skipln.models.transformer import Transformer
+from skipln.models.transformer import DecoderState, Transformer
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ def translate(
             state = model.start(memory, mask, max(limits) + 1)
             state.select(torch.arange(len(indices), device=device).repeat_interleave(search.beam))
             found = beam_search(
-                lambda tokens, state=state: model.step(tokens.to(device), state),
-                lambda rows, state=state: state.select(rows.to(device)),
+                partial(_step, model, state),
+                partial(_select, state),
                 limits,
                 beam=search.beam,
                 bos=bos,
@@ -57,6 +59,14 @@ def translate(
                 translations[i] = hypotheses[0].tokens if hypotheses else []
             bar.update(len(indices))
     return translations
+
+
+def _step(model: Transformer, state: DecoderState, tokens: Tensor) -> Tensor:
+    return model.step(tokens.to(model.embedding.weight.device), state)
+
+
+def _select(state: DecoderState, rows: Tensor) -> None:
+    state.select(rows.to(state.memory_mask.device))
 
 
 def length_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:

@@ -15,6 +15,7 @@ from skipln.files import atomic_write, disk_errors, locked
 
 State = Literal["queued", "running", "interrupted", "done", "diverged", "failed"]
 FINISHED = ("done", "diverged")
+RESULT_KEYS = {"hash", "state", "update", "metrics", "signatures", "parameters", "data", "environment", "message"}
 
 
 class RunFolder:
@@ -30,7 +31,7 @@ class RunFolder:
 
     def lock(self) -> AbstractContextManager[None]:
         """Own the folder while training. Raises UserError when another process does."""
-        return locked(self.path / ".lock", wait=False, busy=f"{self.path}: another process is training this run")
+        return locked(self.path / ".lock", patience=5, busy=f"{self.path}: another process is training this run")
 
     def write_config(self, config: RunConfig) -> None:
         with atomic_write(self.path / "config.yaml", "w") as file:
@@ -53,7 +54,15 @@ class RunFolder:
             result = json.loads(self.result.read_text())
         except (OSError, ValueError):
             return None
-        return result if isinstance(result, dict) and result.get("state") in FINISHED else None
+        whole = isinstance(result, dict) and result.get("state") in FINISHED and result.keys() >= RESULT_KEYS
+        return result if whole else None
+
+    def last_update(self) -> int:
+        """The update that the last status told of, 0 without one."""
+        try:
+            return int(json.loads((self.path / "status.json").read_text())["update"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
 
     def _write_json(self, path: Path, content: dict[str, Any]) -> None:
         with atomic_write(path, "w") as file:

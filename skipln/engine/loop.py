@@ -21,6 +21,7 @@ from skipln.engine.checkpoint import Checkpoints
 from skipln.engine.folder import MetricsLog, RunFolder, State
 from skipln.engine.optimizer import create_optimizer
 from skipln.engine.schedule import learning_rate
+from skipln.errors import UserError
 from skipln.tasks.task import Task
 
 
@@ -68,6 +69,11 @@ class Trainer:
         self.window: dict[str, float] = saved.get("window", {})
         self.stream = Stream(task, *saved.get("position", (0, 0)))
         if saved:
+            if saved["data"] != task.describe():
+                raise UserError(
+                    f"{folder.path}: the data has changed since its checkpoint; give the new data another data.name, "
+                    "or remove the folder to train anew"
+                )
             self.model.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])
             fabric.strategy.precision.load_state_dict(saved["precision"])
@@ -192,6 +198,7 @@ class Trainer:
             "busy": self.busy,
             "best": self.best,
             "window": window,
+            "data": self.task.describe(),
             "position": (self.stream.number, self.stream.index),
             "log_offset": self.log.offset,
             "model": self.model.state_dict(),

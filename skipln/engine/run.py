@@ -1,7 +1,10 @@
 """One run from its configuration to its result."""
 
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -33,13 +36,30 @@ def execute(config: RunConfig) -> State:
         folder.write_config(config)
         updates = config.training.updates
         try:
-            return _train_and_test(config, folder)
+            with _sigterm_interrupts():
+                return _train_and_test(config, folder)
         except KeyboardInterrupt:
-            folder.write_status("interrupted", 0, updates, "before its next checkpoint")
+            folder.write_status("interrupted", folder.last_update(), updates, "outside training; nothing is lost")
             return "interrupted"
         except Exception as error:
-            folder.write_status("failed", 0, updates, f"{type(error).__name__}: {error}".splitlines()[0])
+            why = f"{'' if isinstance(error, UserError) else f'{type(error).__name__}: '}{error}".splitlines()[0]
+            with suppress(UserError):  # a full disk can't take the status either
+                folder.write_status("failed", folder.last_update(), updates, why)
             raise
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM (a scheduler's) as Ctrl-C: while data is prepared and while the test set is translated."""
+
+    def interrupt(_signal: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _train_and_test(config: RunConfig, folder: RunFolder) -> State:

@@ -4,8 +4,9 @@ Every site is built by the `connection` it is given and called as site(x, branch
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -139,6 +140,8 @@ class Transformer(nn.Module):
     Dropout as in the paper: on the sum of embeddings and positions and on each branch's output.
     """
 
+    positions: Tensor
+
     def __init__(self, vocabulary: int, shape: TransformerShape, connection: MakeConnection, pad: int = 0) -> None:
         super().__init__()
         self.pad, self.dim = pad, shape.dim
@@ -181,13 +184,16 @@ class Transformer(nn.Module):
         """Hidden states [batch, time, dim] of all target positions at once (training)."""
         mask = target_in != self.pad
         x = _first(self.decoder).enter(self._embed(target_in))
-        for layer in self.decoder:
+        for layer in cast(Iterable[DecoderLayer], self.decoder):
             x = layer(x, layer.source_attention.keys_values(memory), memory_mask, mask)
         return _last(self.decoder).leave(x)
 
     def start(self, memory: Tensor, memory_mask: Tensor, steps: int) -> DecoderState:
         """The state in front of the first of at most `steps` target positions."""
-        layers = [LayerCache(layer.source_attention.keys_values(memory), steps) for layer in self.decoder]
+        layers = [
+            LayerCache(layer.source_attention.keys_values(memory), steps)
+            for layer in cast(Iterable[DecoderLayer], self.decoder)
+        ]
         return DecoderState(memory_mask, layers)
 
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
@@ -222,8 +228,8 @@ def _sites(connection: MakeConnection, layers: int, each: int) -> list[list[Conn
 
 
 def _first(stack: nn.ModuleList) -> Connection:
-    return stack[0].sites[0]
+    return cast(Any, stack)[0].sites[0]
 
 
 def _last(stack: nn.ModuleList) -> Connection:
-    return stack[-1].sites[-1]
+    return cast(Any, stack)[-1].sites[-1]

@@ -31,9 +31,9 @@ class Cell:
     folder: Path
     updates: int
 
-    def describe(self, columns: int) -> str:
-        """Such as "rSkip+LN λ=2, seed 1", with its column where the table has several."""
-        return f"{self.row.label}, {f'{self.column.label}, ' if columns > 1 else ''}seed {self.seed}"
+    def describe(self) -> str:
+        """Such as "rSkip+LN λ=2, Multi30k En-De, seed 1"."""
+        return f"{self.row.label}, {self.column.label}, seed {self.seed}"
 
 
 def cells(
@@ -61,7 +61,7 @@ def cells(
         other = by_hash.setdefault(cell.hash, cell)
         if other is not cell:
             raise UserError(
-                f"{manifest.name}: {other.describe(2)} and {cell.describe(2)} are the same run; "
+                f"{manifest.name}: {other.describe()} and {cell.describe()} are the same run; "
                 "change an override of one of them"
             )
     return found

@@ -17,7 +17,7 @@ from skipln.tables.runner import dry_run, output, plan, run
 from skipln.tables.status import status
 from skipln.tables.store import RESULTS
 
-LAUNCHERS: dict[str, Callable[[Sequence[str]], Launcher]] = {"local": Local}
+LAUNCHERS: dict[str, Callable[[Sequence[str], int], Launcher]] = {"local": Local}
 
 
 def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINER) -> int:
@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace, trainer: Sequence[str]) -> int:
     manifest = manifests.load(options.table, options.experiments)
     scale, extra = _scale(options)
     seeds = _seeds(options.seeds, manifest, scale)
-    launcher = LAUNCHERS[options.launcher](trainer)
+    launcher = LAUNCHERS[options.launcher](trainer, manifest.threads.get(scale, 0))  # type: ignore[call-overload]
     if options.dry_run:
         dry_run(manifest, scale, seeds, extra, launcher)
         return 0

@@ -1,51 +1,88 @@
-"""The local launcher: one run after another on this machine, each a process of its own on the same terminal."""
+"""The local launcher: runs as processes on this machine, as many at once as their threads fit its cores."""
 
-import fcntl
+import ctypes
 import os
-import pty
 import signal
 import subprocess
 import sys
-import termios
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+from tqdm import tqdm
+
 from skipln.tables.cells import Cell
-from skipln.tables.launching import Failure, Watch, say
+from skipln.tables.launching import Failure, say
 from skipln.tables.runfolder import read_state
 
 TRAINER = (sys.executable, "-m", "skipln.train")
 _INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
+_POLL = 0.3  # seconds between two looks at the runs
 
 
 class Local:
-    """Runs cells one by one. `trainer`: the command in front of a run's overrides."""
+    """Runs cells; each writes to log.txt in its folder, and one bar shows the table's progress.
 
-    def __init__(self, trainer: Sequence[str] = TRAINER) -> None:
-        self.trainer = tuple(trainer)
+    trainer: the command in front of a run's overrides. threads: CPU threads of a run; 0: all, one run after another.
+    Many small models train faster side by side on a thread each than one after another on all (README: Two commands).
+    """
+
+    def __init__(self, trainer: Sequence[str] = TRAINER, threads: int = 0) -> None:
+        self.trainer, self.threads = tuple(trainer), threads
+        self.at_once = max(1, len(os.sched_getaffinity(0)) // threads) if threads else 1
 
     def command(self, cell: Cell) -> list[str]:
-        return [*self.trainer, *cell.overrides]
+        return [*self.trainer, *cell.overrides, *([f"compute.threads={self.threads}"] if self.threads else [])]
 
-    def __call__(self, cells: Sequence[Cell], watch: Watch) -> list[Failure]:
-        """Run every cell; a failure does not stop the others. Raises KeyboardInterrupt once a run was interrupted."""
-        failures = []
-        for place, cell in enumerate(cells):
-            say(watch.line(cell, cells[place:]))
-            code, last_line = _run(self.command(cell))
-            state = read_state(cell.folder)
-            if state.result is not None:
-                watch.finished(cell, state.result)
-            elif code in _INTERRUPTED:
-                raise KeyboardInterrupt
-            else:
-                failures.append(Failure(cell, _why(code, last_line, state.message)))
+    def __call__(self, cells: Sequence[Cell], total: int) -> list[Failure]:
+        """Run every cell; a failure does not stop the others. Raises KeyboardInterrupt once all have saved."""
+        failures: list[Failure] = []
+        waiting, running = list(cells), dict[subprocess.Popen, Cell]()
+        before = total - len(cells)
+        with _bar(cells) as bar, _sigterm_interrupts():
+            try:
+                while waiting or running:
+                    while waiting and len(running) < self.at_once:
+                        cell = waiting.pop(0)
+                        place = before + len(cells) - len(waiting)
+                        bar.write(f"[{place}/{total}] {cell.describe()}", sys.stderr)
+                        running[self._start(cell)] = cell
+                    time.sleep(_POLL)
+                    for process in [process for process in running if process.poll() is not None]:
+                        failures += _collect(process, running.pop(process))
+                    _show(bar, cells)
+            except KeyboardInterrupt:
+                _stop(list(running))
+                raise
         return failures
+
+    def _start(self, cell: Cell) -> subprocess.Popen:
+        """Start a run in a session of its own, so that a Ctrl-C reaches it once and through us; it dies with us."""
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        with (cell.folder / "log.txt").open("ab") as log:
+            return subprocess.Popen(
+                self.command(cell),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_terminate_with_parent,
+            )
+
+
+def _collect(process: subprocess.Popen, cell: Cell) -> list[Failure]:
+    """The failure of a run that ended without a result."""
+    state = read_state(cell.folder)
+    if state.result is not None:
+        return []
+    return [Failure(cell, _why(process.returncode, _last_line(cell), state.message))]
 
 
 def _why(code: int, last_line: str, message: str) -> str:
+    if code in _INTERRUPTED:
+        return "it was interrupted; the same command continues it"
     if code < 0:
         return f"killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
     if code == 0:
@@ -53,84 +90,64 @@ def _why(code: int, last_line: str, message: str) -> str:
     return last_line.removeprefix("error: ") or message or f"exit status {code}"
 
 
-def _run(command: Sequence[str]) -> tuple[int, str]:
-    """Run `command` on this terminal; return its exit status and the last line it wrote on stderr.
-
-    Ctrl-C reaches the child from the terminal, as it shares our process group: the first lets it save, the second
-    kills it; both end in KeyboardInterrupt. SIGTERM to us is passed on and treated as the first Ctrl-C.
-    """
-    with _tee() as (stderr, tail):
-        process = subprocess.Popen(command, stderr=stderr)
-        os.close(stderr)
-        with _terminate_to(process):
-            try:
-                process.wait()
-            except KeyboardInterrupt:
-                say("\nstopping: the run saves its state (Ctrl-C again: do not wait)")
-                _wait_or_kill(process)
-                raise
-    return process.returncode, _last_line(bytes(tail))
+def _last_line(cell: Cell) -> str:
+    """The last line of the run's log that says something; an `error: …` line wins over what follows it."""
+    tail = (cell.folder / "log.txt").read_bytes()[-4096:].decode(errors="replace")
+    lines = [line.strip() for line in tail.replace("\r", "\n").split("\n") if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return (errors or lines or [""])[-1]
 
 
-def _wait_or_kill(process: subprocess.Popen) -> None:
+def _bar(cells: Sequence[Cell]) -> tqdm:
+    total = sum(cell.updates for cell in cells)
+    return tqdm(total=total, unit="update", dynamic_ncols=True, mininterval=1 if sys.stderr.isatty() else 30)
+
+
+def _show(bar: tqdm, cells: Sequence[Cell]) -> None:
+    """Set the bar to the updates made; a run that ended early counts as whole."""
+    states = [read_state(cell.folder) for cell in cells]
+    made = sum(
+        cell.updates if state.result else min(state.update, cell.updates)
+        for cell, state in zip(cells, states, strict=True)
+    )
+    if bar.n == 0 and made:  # what an earlier session made tells nothing about the pace of this one
+        bar.initial = bar.n = bar.last_print_n = made
+    bar.update(made - bar.n)
+
+
+def _stop(running: list[subprocess.Popen]) -> None:
+    """Let every run save its state and end; a second Ctrl-C kills them."""
+    say("\nstopping: each run saves its state (Ctrl-C again: do not wait)")
+    for process in running:
+        process.terminate()
     try:
-        process.wait()
+        for process in running:
+            process.wait()
     except KeyboardInterrupt:
-        process.kill()
-        process.wait()
+        for process in running:
+            process.kill()
+            process.wait()
         raise
 
 
 @contextmanager
-def _terminate_to(process: subprocess.Popen) -> Iterator[None]:
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        process.terminate()
+def _sigterm_interrupts() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C. Only the main thread may handle signals."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextmanager
-def _tee() -> Iterator[tuple[int, bytearray]]:
-    """A descriptor for a child's stderr, and the last 4 KB written to it; all of it appears on ours as it comes.
-
-    On a terminal it is a terminal too, of the same size, so that the child draws its progress bar.
-    """
-    if os.isatty(2):
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, fcntl.ioctl(2, termios.TIOCGWINSZ, b"\0" * 8))
-    else:
-        ours, theirs = os.pipe()
-    tail = bytearray()
-
-    def copy() -> None:
-        try:
-            while chunk := os.read(ours, 65536):
-                os.write(2, chunk)
-                tail.extend(chunk)
-                del tail[:-4096]
-        except OSError:  # a pseudo-terminal ends so when the child is gone
-            pass
-
-    thread = threading.Thread(target=copy, daemon=True)
-    thread.start()
-    try:
-        yield theirs, tail
-    finally:
-        thread.join(timeout=2)  # a grandchild may hold the other end
-        if not thread.is_alive():
-            os.close(ours)
-
-
-def _last_line(tail: bytes) -> str:
-    """The last line that says something; an `error: …` line wins over what follows it."""
-    lines = [line.strip() for line in tail.decode(errors="replace").replace("\r", "\n").split("\n") if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
-    return (errors or lines or [""])[-1]
+def _terminate_with_parent() -> None:
+    """In the child: ask Linux for a SIGTERM when the parent dies, so that a killed table leaves no run behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -77,6 +77,7 @@ class Manifest(Node):
     metrics: MetricKeys
     baseline: str
     seeds: dict[Scale, PositiveInt]
+    threads: dict[Scale, PositiveInt] = {}  # CPU threads of a run; as many runs at once as they fit the cores
     columns: dict[Scale, list[Column]]
     rows: Annotated[list[Row], Field(min_length=1)]
     notes: list[str] = []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from skipln.errors import UserError
 from skipln.tables.cells import CACHE, Cell, cells, trial
-from skipln.tables.launching import Failure, Launcher, Watch, say
+from skipln.tables.launching import Failure, Launcher, say
 from skipln.tables.manifest import Manifest
 from skipln.tables.records import collect, recorded_seeds
 from skipln.tables.render import render
@@ -31,16 +31,9 @@ def run(
     """
     planned = plan(manifest, scale, seeds, extra, cache)
     folder = output(manifest, scale, extra, results)
-    watch = Watch(len(planned), len(manifest.columns_at(scale)))
-    missing = []
-    for cell in planned:
-        state = read_state(cell.folder)
-        if state.result is None:
-            missing.append(cell)
-        else:
-            watch.finished(cell, state.result)
+    missing = [cell for cell in planned if read_state(cell.folder).result is None]
     say(f"{manifest.name} · {scale}: {len(planned) - len(missing)} of {len(planned)} runs are finished")
-    failures = launcher(missing, watch) if missing else []
+    failures = launcher(missing, len(planned)) if missing else []
 
     every_seed = sorted({*seeds, *recorded_seeds(folder)})
     collect(manifest, cells(manifest, scale, every_seed, extra, cache), folder)
@@ -50,7 +43,7 @@ def run(
     say(f"\nin {folder}: table.md, table.csv, table.tex, curves.svg, curves.html")
     if folder.is_relative_to(TRIALS):
         say(f"results/ is left as it is, since {' '.join(trial(manifest, scale, extra))} is not the table's own")
-    _report(failures, watch)
+    _report(failures, len(planned))
     return 1 if failures else 0
 
 
@@ -85,8 +78,8 @@ def output(manifest: Manifest, scale: str, extra: Sequence[str], results: Path =
     return TRIALS / scale / manifest.name / ",".join(sorted(changed)).replace("/", "-")[:200]
 
 
-def _report(failures: Sequence[Failure], watch: Watch) -> None:
+def _report(failures: Sequence[Failure], total: int) -> None:
     if failures:
-        say(f"\n{len(failures)} of {watch.total} runs failed:")
+        say(f"\n{len(failures)} of {total} runs failed:")
     for failure in failures:
-        say(f"  {failure.cell.describe(watch.columns)}: {failure.message}")
+        say(f"  {failure.cell.describe()}: {failure.message}")

@@ -66,8 +66,8 @@ class TranslationTask:
         return metrics
 
     def test(self, model: nn.Module) -> TestResult:
-        outputs = self._translate(model, self.data.test, len(self.data.test), self.search, progress="translate")
-        references = self.data.references("test")
+        outputs = self._translate(model, self.data.test, self._test_examples(), self.search, progress="translate")
+        references = self.data.references("test")[: len(outputs)]
         bleu, chrf = BLEU(), CHRF()
         metrics = {
             "bleu": bleu.corpus_score(outputs, [references]).score,
@@ -78,7 +78,10 @@ class TranslationTask:
 
     def describe(self) -> dict[str, Any]:
         data = self.config.data
-        return {"name": data.kind, "fingerprint": self.data.fingerprint, "test_examples": len(self.data.test)}
+        return {"name": data.name, "fingerprint": self.data.fingerprint, "test_examples": self._test_examples()}
+
+    def _test_examples(self) -> int:
+        return min(self.options.test_sentences or len(self.data.test), len(self.data.test))
 
     def _translate(
         self, model: nn.Module, corpus: ParallelCorpus, count: int, search: Search, progress: str = ""

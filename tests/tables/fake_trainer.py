@@ -28,6 +28,7 @@ def main(plan: Path, overrides: list[str]) -> int:
     from tests.tables import fakes
 
     if behaviour == "slow":
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         fakes.write_status(Path(folder), "running")
         try:
             print("started", file=sys.stderr, flush=True)

@@ -132,6 +132,7 @@ class Training(Node):
     checkpoint_every: PositiveInt
     average: PositiveInt
     diverged_above: PositiveFloat
+    diverged_after: NonNegativeInt
 
 
 class Compute(Node):

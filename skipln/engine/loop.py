@@ -101,7 +101,9 @@ class Trainer:
                 if self.update % training.log_every == 0 or self.update == training.updates:
                     loss = self._log_training()
                     progress.set_postfix_str(f"loss {loss:.3f}", refresh=False)
-                    if not loss <= training.diverged_above:  # NaN too
+                    if not math.isfinite(loss) or (
+                        loss > training.diverged_above and self.update > training.diverged_after
+                    ):
                         return "diverged", f"training loss {loss:.4g} at update {self.update}"
                 if self.update % training.checkpoint_every == 0 or self.update == training.updates:
                     self._validate()

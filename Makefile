@@ -11,9 +11,6 @@ ARGS ?=
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Keep freed memory for the next tensor instead of returning it to the kernel (docs/performance.md).
-export MALLOC_MMAP_THRESHOLD_ := 1073741824
-export MALLOC_TRIM_THRESHOLD_ := 1073741824
 
 .PHONY: help setup data table2 results status curves test test-slow lint types check lock clean
 

@@ -27,6 +27,15 @@ def describe(device: torch.device) -> dict[str, Any]:
     }
 
 
+def fast_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 itself (x86: AVX512-BF16 or AMX; unknown elsewhere: yes)."""
+    try:
+        flags = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
+    except OSError:
+        flags = ""
+    return not flags or bool({"avx512_bf16", "amx_bf16"} & set(flags.split()))
+
+
 def _git(*arguments: str) -> str:
     try:
         found = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=10, check=False)

@@ -4,7 +4,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from skipln.config import RunConfig
-from skipln.engine.environment import describe
+from skipln.engine.environment import describe, fast_bf16
 from skipln.engine.folder import RunFolder, State
 from skipln.engine.loop import Trainer
 from skipln.errors import UserError
@@ -28,24 +28,29 @@ def execute(config: RunConfig) -> State:
     Returns done, diverged or interrupted. Raises UserError for what the user can mend; its message is also kept as
     the folder's status.
     """
+    fabric = _fabric(config)
     folder = RunFolder(config.folder)
-    with folder.lock():
-        if (result := folder.finished()) is not None:
-            print(f"{result['state']}: {folder.path} {_short(result['metrics'])}", file=sys.stderr)
+    with folder.lock() if fabric.is_global_zero else nullcontext():
+        result = fabric.broadcast(folder.finished())
+        if result is not None:
+            _say(fabric, f"{result['state']}: {folder.path} {_short(result['metrics'])}")
             return result["state"]
-        folder.write_config(config)
-        updates = config.training.updates
         try:
             with _sigterm_interrupts():
-                return _train_and_test(config, folder)
+                return _train_and_test(config, fabric, folder)
         except KeyboardInterrupt:
-            folder.write_status("interrupted", folder.last_update(), updates, "outside training; nothing is lost")
+            _leave(config, fabric, folder, "interrupted", "outside training; nothing is lost")
             return "interrupted"
         except Exception as error:
             why = f"{'' if isinstance(error, UserError) else f'{type(error).__name__}: '}{error}".splitlines()[0]
             with suppress(UserError):  # a full disk can't take the status either
-                folder.write_status("failed", folder.last_update(), updates, why)
+                _leave(config, fabric, folder, "failed", why)
             raise
+
+
+def _leave(config: RunConfig, fabric: Fabric, folder: RunFolder, state: State, why: str) -> None:
+    if fabric.is_global_zero:
+        folder.write_status(state, folder.last_update(), config.training.updates, why)
 
 
 @contextmanager
@@ -62,12 +67,12 @@ def _sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _train_and_test(config: RunConfig, folder: RunFolder) -> State:
-    fabric = _fabric(config)
+def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder) -> State:
     task = create_task(config)
     trainer = Trainer(config, task, fabric, folder)
     updates = config.training.updates
     if fabric.is_global_zero:
+        folder.write_config(config)
         folder.write_status("running", trainer.update, updates)
     state, message = trainer.fit()
     if not fabric.is_global_zero:
@@ -104,7 +109,7 @@ def _train_and_test(config: RunConfig, folder: RunFolder) -> State:
             file.writelines(f"{line}\n" for line in tested.outputs)
     folder.write_result(result)
     folder.write_status(state, trainer.update, updates, message)
-    print(f"{state}: {folder.path} {message}{_short(result['metrics'])}", file=sys.stderr)
+    _say(fabric, f"{state}: {folder.path} {message}{_short(result['metrics'])}")
     return state
 
 
@@ -115,6 +120,9 @@ def _fabric(config: RunConfig) -> Fabric:
         raise UserError("compute.accelerator=cuda, but torch finds no CUDA device here: leave it at auto")
     if config.precision.name == "fp16" and not torch.cuda.is_available():
         raise UserError("precision=fp16 needs a GPU: choose bf16 or fp32 on the CPU")
+    on_cpu = compute.accelerator == "cpu" or not torch.cuda.is_available()
+    if config.precision.name == "bf16" and on_cpu and not fast_bf16():
+        print("note: this processor has no bf16 arithmetic; precision=fp32 is faster here", file=sys.stderr)
     if compute.threads:
         torch.set_num_threads(compute.threads)
     torch.set_flush_denormal(True)  # numbers below 1e-38 are slow on a CPU and nothing but noise
@@ -128,6 +136,11 @@ def _fabric(config: RunConfig) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def _say(fabric: Fabric, text: str) -> None:
+    if fabric.is_global_zero:
+        print(text, file=sys.stderr)
 
 
 def _short(metrics: dict[str, float]) -> str:

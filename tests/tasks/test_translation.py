@@ -1,0 +1,79 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from sacrebleu.metrics import BLEU
+
+from skipln.config import CONFIGS, compose
+from skipln.errors import UserError
+from skipln.models.transformer import Transformer, TransformerShape
+from skipln.tables.significance import bleu
+from skipln.tasks import create_task
+from skipln.tasks.translation import connection_factory, sentence_statistics
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("model/transformer_*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("skip", ["skip", "rskip_ln"])
+def test_every_model_config_builds(path, skip):
+    config = compose([f"model={path.stem}", f"skip={skip}"])
+    shape = TransformerShape(**config.model.model_dump(exclude={"kind"}))
+    with torch.device("meta"):
+        model = Transformer(4000, shape, connection_factory(config, shape.dim))
+    assert len(model.encoder) == config.model.encoder_layers
+
+
+def test_the_norm_group_reaches_the_connection():
+    site = connection_factory(compose(["norm=rms", "norm.eps=1e-3"]), 8)(_place())
+    assert type(site.norm).__name__ == "RMSNorm"
+    assert site.norm.eps == 1e-3
+    with pytest.raises(UserError, match="skip has no norm to choose"):
+        connection_factory(compose(["norm=rms", "skip=skip"]), 8)
+
+
+def _place():
+    from skipln.skips.connection import Place
+
+    return Place()
+
+
+def test_an_update_is_a_pure_function_of_seed_and_epoch(tiny):
+    config = compose([*tiny, "seed=5"])
+    first, second = create_task(config), create_task(config)
+    a, b = first.epoch(3), second.epoch(3)
+    assert len(a) == len(b)
+    assert all(torch.equal(a[k].source, b[k].source) for k in range(len(a)))
+    other = create_task(compose([*tiny, "seed=6"])).epoch(3)
+    assert any(a[k].source.shape != other[k].source.shape or not a[k].source.equal(other[k].source) for k in range(3))
+
+
+def test_the_loss_counts_real_tokens_only(tiny):
+    task = create_task(compose(tiny))
+    torch.manual_seed(0)
+    model = task.build().eval()
+    batch = task.epoch(0)[0]
+    loss = task.loss(model, batch)
+    logits = model(batch.source, batch.target_in)
+    targets = batch.target_out[batch.target_out != 0]
+    assert task.units(batch) == len(targets) == len(logits)
+    expected = torch.nn.functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=0.1)
+    torch.testing.assert_close(loss.total, expected)
+
+
+def test_sentence_statistics_are_what_corpus_bleu_adds_up():
+    outputs = ["the red dog sees a tree", "a house", "", "one two three four five six"]
+    references = ["the red dog sees the tree", "a green house", "nothing", "one two three four six five"]
+    statistics = sentence_statistics(outputs, references)
+    assert statistics.shape == (4, 10)
+    expected = BLEU().corpus_score(outputs, [references]).score
+    assert float(bleu(statistics.sum(0).astype(np.float64))) == pytest.approx(expected)
+
+
+def test_fewer_test_sentences_are_said_in_the_result(tiny, tmp_path):
+    from skipln.engine.run import execute
+
+    quick = ["training.updates=2", "training.checkpoint_every=1", "task.test_sentences=3", f"paths.runs={tmp_path}"]
+    config = compose([*tiny, *quick])
+    execute(config)
+    assert json.loads((config.folder / "result.json").read_text())["data"]["test_examples"] == 3
+    assert len((config.folder / "translations.txt").read_text().splitlines()) == 3

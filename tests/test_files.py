@@ -1,0 +1,52 @@
+import errno
+import os
+import threading
+
+import pytest
+
+from skipln.errors import UserError
+from skipln.files import atomic_write, locked, sha256
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "folder" / "file"
+    with atomic_write(path) as file:
+        file.write(b"old")
+    with pytest.raises(RuntimeError, match="half-way"), atomic_write(path) as file:
+        file.write(b"new")
+        raise RuntimeError("half-way")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in path.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "not writable")])
+def test_the_systems_reason_becomes_one_line(tmp_path, number, said):
+    with pytest.raises(UserError, match=said), atomic_write(tmp_path / "file"):
+        raise OSError(number, os.strerror(number))
+    with pytest.raises(UserError, match=said), atomic_write(tmp_path / "file"):
+        try:
+            raise OSError(number, os.strerror(number))
+        except OSError:
+            raise RuntimeError("torch's own words") from None  # the reason is still its context
+
+
+def test_a_lock_is_waited_for_or_refused(tmp_path):
+    path, got_it = tmp_path / "lock", threading.Event()
+
+    def wait_for_it():
+        with locked(path):
+            got_it.set()
+
+    with locked(path):
+        with pytest.raises(UserError, match="busy here"), locked(path, patience=0, busy="busy here"):
+            pass
+        waiting = threading.Thread(target=wait_for_it)
+        waiting.start()
+        assert not got_it.wait(0.3)
+    waiting.join(5)
+    assert got_it.is_set()
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "empty").touch()
+    assert sha256(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -1,0 +1,79 @@
+"""The README's commands are real: every make target exists, every override composes, the numbers come from results/."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skipln.config import compose
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+MAKE = [command for command in COMMANDS if command.startswith("make ")]
+TRAIN = [command for command in COMMANDS if "skipln.train" in command]
+
+
+def test_every_command_is_covered():
+    assert set(COMMANDS) == set(MAKE) | set(TRAIN)
+    assert MAKE[:2] == ["make table2", "make test"]
+
+
+@pytest.mark.parametrize("command", MAKE)
+def test_make_knows_the_target(command):
+    found = subprocess.run([*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("command", [command for command in MAKE if "table2" in command])
+def test_the_table_can_be_planned(command, tmp_path):
+    given = dict(word.split("=", 1) for word in shlex.split(command)[2:])
+    arguments = [f"--scale={given.get('SCALE', 'demo')}", f"--seeds={given.get('SEEDS', '')}", "--dry-run"]
+    extra = given.get("ARGS", "").split()
+    found = subprocess.run(
+        [sys.executable, "-m", "skipln.tables", "run", "table2", *arguments, *extra, f"paths.runs={tmp_path}"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    seeds = 3 if given.get("SEEDS") == "3" or given.get("SCALE") == "small" else 1
+    assert len(found.stdout.splitlines()) == 7 * seeds
+
+
+@pytest.mark.parametrize("command", TRAIN)
+def test_the_overrides_compose(command):
+    words = shlex.split(command)[3:]
+    if "--help" in words:
+        return  # executed in tests/test_config.py
+    overrides = [word for word in words if not word.startswith("-")]
+    compose([re.sub(r"=([^=,]+),.*", r"=\1", override) for override in overrides])
+
+
+def test_make_alone_explains_every_target():
+    said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert targets
+    for target in targets:
+        assert re.search(rf"^  {target} +\S", said, re.MULTILINE), target
+
+
+def test_the_table_shown_is_the_committed_one():
+    table = (ROOT / "results/demo/table2/table.md").read_text()
+    shown = README.split("<!-- table2 -->")[1]
+    rows = [line for line in table.splitlines() if line.startswith("|")]
+    assert rows
+    assert all(row in shown for row in rows)
+
+
+def test_no_address_and_no_path_of_a_machine_in_what_is_committed():
+    """No registry is named, and nothing that only one machine has."""
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    if not files:
+        pytest.skip("not a git checkout")
+    trap = re.compile("|".join(["pypi" + r"\.org", "file" + ":///opt", "/" + "root/", "/" + "work/"]))
+    for name in files:
+        text = (ROOT / name).read_text("utf-8", errors="ignore")
+        assert not trap.search(text), name

@@ -30,8 +30,9 @@ $(VENV)/.installed: requirements.lock
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { echo 'error: no venv; on Debian: apt-get install python3-venv' >&2; exit 2; }
 	@# uv installs the lock in a fraction of pip's time; its own hash is taken from the same lock.
 	@awk '/^uv==/{p=1} p{print; if (!/\\$$/) exit}' requirements.lock > $(VENV)/uv.lock
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock
-	$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements.lock
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock \
+		&& $(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements.lock \
+		|| { echo 'error: the packages could not be installed (the reason is above); mend it and start the same command again' >&2; exit 2; }
 	@touch $@
 
 data: setup ## prepare the demo text; print counts and checksums
@@ -40,8 +41,9 @@ data: setup ## prepare the demo text; print counts and checksums
 table2: setup ## λ of skip, xSkip, xSkip+LN, rSkip+LN on translation: run what is missing, print the table
 	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds "$(SEEDS)" --launcher $(LAUNCHER) $(ARGS)
 
-results: setup ## write every table under results/ anew from its committed records
+results: setup ## write every table under results/, and the README's, anew from the committed records
 	@$(RUN) -m skipln.tables results
+	@$(RUN) -m scripts.readme
 
 status: setup ## every cell of every table: queued, running, done, diverged, failed
 	@$(RUN) -m skipln.tables status --scale $(SCALE) --seeds "$(SEEDS)"

@@ -52,6 +52,22 @@ def test_the_overrides_compose(command):
     compose([re.sub(r"=([^=,]+),.*", r"=\1", override) for override in overrides])
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not (ROOT / "data/catalogs").is_dir(), reason="the demo text is not prepared: make data")
+def test_the_table_is_made_and_made_again(tmp_path):
+    """`make table2` at test scale, for real: every row runs, the table is printed, the second time nothing runs."""
+    command = [sys.executable, "-m", "skipln.tables", "--results", str(tmp_path / "results"), "run", "table2"]
+    arguments = [*command, "--scale=test", f"paths.runs={tmp_path / 'runs'}"]
+    first, second = (
+        subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False) for _ in range(2)
+    )
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert "0 of 7 runs are finished" in first.stderr
+    assert "7 of 7 runs are finished" in second.stderr
+    assert first.stdout == second.stdout
+    assert first.stdout.count("(n=1)") >= 5
+
+
 def test_make_alone_explains_every_target():
     said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)

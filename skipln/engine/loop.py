@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
@@ -123,7 +124,7 @@ class Trainer:
         if fabric.world_size > 1:
             units = int(self._sum(torch.tensor(units, device=fabric.device)))
         for i, batch in enumerate(batches):
-            torch.manual_seed(hash((config.seed, self.update, i * fabric.world_size + fabric.global_rank)))
+            torch.manual_seed(_mixed(config.seed, self.update, i * fabric.world_size + fabric.global_rank))
             with fabric.no_backward_sync(self.wrapped, enabled=i + 1 < len(batches)):
                 loss = self.task.loss(self.wrapped, fabric.to_device(batch))
                 fabric.backward(loss.total * (fabric.world_size / units))  # DDP takes the mean over ranks
@@ -208,6 +209,11 @@ class Trainer:
             "precision": self.fabric.strategy.precision.state_dict(),
         }
         self.checkpoints.save_state(self.update, state)
+
+
+def _mixed(*key: int) -> int:
+    """64 bits that depend on every number of `key`, the same on every machine."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
 
 
 @contextmanager

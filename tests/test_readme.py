@@ -58,9 +58,7 @@ def test_the_table_is_made_and_made_again(tmp_path):
     """`make table2` at test scale, for real: every row runs, the table is printed, the second time nothing runs."""
     command = [sys.executable, "-m", "skipln.tables", "--results", str(tmp_path / "results"), "run", "table2"]
     arguments = [*command, "--scale=test", f"paths.runs={tmp_path / 'runs'}"]
-    first, second = (
-        subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False) for _ in range(2)
-    )
+    first, second = (subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False) for _ in range(2))
     assert first.returncode == second.returncode == 0, first.stderr
     assert "0 of 7 runs are finished" in first.stderr
     assert "7 of 7 runs are finished" in second.stderr

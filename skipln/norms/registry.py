@@ -31,4 +31,5 @@ def options(name: str) -> dict[str, Any]:
 
 def create(name: str, **given: Any) -> Norm:
     """A factory (dim, layout) -> module for norm `name`. Raises ValueError for an unknown name or option."""
-    return partial(_norms[name], **check_options(name, given, options(name)))
+    chosen = check_options(name, given, options(name))
+    return partial(_norms[name], **chosen)

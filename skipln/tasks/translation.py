@@ -90,7 +90,8 @@ class TranslationTask:
         vocabulary = self.data.vocabulary
         sources = [corpus.source[i].tolist() for i in range(count)]
         found = translate(model, sources, search, bos=BOS, eos=EOS, progress=progress)
-        return [vocabulary.decode(tokens) for tokens in found]
+        # One line each, whatever bytes a barely trained model produces.
+        return [" ".join(vocabulary.decode(tokens).split()) for tokens in found]
 
 
 class CorpusBatches(Sequence[Batch]):

@@ -36,7 +36,7 @@ def execute(config: RunConfig) -> State:
             _say(fabric, f"{result['state']}: {folder.path} {_short(result['metrics'])}")
             return result["state"]
         try:
-            with _sigterm_interrupts():
+            with _sigterm_interrupts(), _denormals_flushed():
                 return _train_and_test(config, fabric, folder)
         except KeyboardInterrupt:
             _leave(config, fabric, folder, "interrupted", "outside training; nothing is lost")
@@ -65,6 +65,16 @@ def _sigterm_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Numbers below 1e-38, such as the Adam moments of rare words, are slow on a CPU and nothing but noise."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)  # torch's default, for whatever else this process does
 
 
 def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder) -> State:
@@ -125,7 +135,6 @@ def _fabric(config: RunConfig) -> Fabric:
         print("note: this processor has no bf16 arithmetic; precision=fp32 is faster here", file=sys.stderr)
     if compute.threads:
         torch.set_num_threads(compute.threads)
-    torch.set_flush_denormal(True)  # numbers below 1e-38 are slow on a CPU and nothing but noise
     world = compute.devices * compute.nodes
     fabric = Fabric(
         accelerator=compute.accelerator,

@@ -26,7 +26,7 @@ class Local:
     """Runs cells; each writes to log.txt in its folder, and one bar shows the table's progress.
 
     trainer: the command in front of a run's overrides. threads: CPU threads of a run; 0: all, one run after another.
-    Many small models train faster side by side on a thread each than one after another on all (README: Two commands).
+    Small models side by side on a thread each do not wait for one another as the threads of one model do.
     """
 
     def __init__(self, trainer: Sequence[str] = TRAINER, threads: int = 0) -> None:

@@ -1,8 +1,10 @@
 """python -m skipln.tables"""
 
+import signal
 import sys
 
 from skipln.tables.cli import main
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it quietly
     sys.exit(main())

@@ -43,7 +43,7 @@ def test_every_choice_composes(choice):
         ("data=parallel_text", "data.dir has no default: give it as data.dir=…"),
         ("precision=int8", "precision=int8: choose one of bf16, fp16, fp32"),
         ("scale=huge", "scale=huge: choose one of demo, paper, small, test"),
-        ("training.average=13", "training.average=13 needs as many checkpoints"),
+        ("training.average=14", "training.average=14 needs as many checkpoints"),
         ("compute.devices=3", "cannot be divided over 3 devices: choose a multiple"),
         ("seed=-1", "seed=-1: input should be greater than or equal to 0"),
         ("~seed", "seed is missing"),

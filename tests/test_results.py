@@ -1,0 +1,34 @@
+"""What is committed under results/ is what its records say, and its runs are those of today's configuration."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from skipln.tables.cells import cells
+from skipln.tables.manifest import load
+from skipln.tables.render import render
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLES = sorted(path.parent for path in (ROOT / "results").glob("*/*/records.jsonl"))
+
+
+@pytest.mark.parametrize("folder", TABLES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_rendered_anew_from_the_records_is_the_same_bytes(folder, tmp_path):
+    again = tmp_path / folder.parent.name / folder.name
+    again.mkdir(parents=True)
+    for path in folder.glob("*.jsonl"):
+        shutil.copy(path, again)
+    render(load(folder.name), folder.parent.name, again)
+    for path in folder.iterdir():
+        assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("folder", TABLES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_the_records_are_of_todays_configuration(folder):
+    """Whoever changes a default that a committed table rests on must make the table again."""
+    records = [json.loads(line) for line in (folder / "records.jsonl").read_text("utf-8").splitlines()]
+    seeds = sorted({record["seed"] for record in records})
+    today = {cell.hash for cell in cells(load(folder.name), folder.parent.name, seeds, cache=None)}
+    assert {record["hash"] for record in records} == today

@@ -5,7 +5,7 @@ import torchvision
 
 from skipln import skips
 from skipln.errors import UserError
-from skipln.models.resnet import ResNet, ResNetShape
+from skipln.models.resnet import ResNet, ResNetShape, StridedPointwise
 from skipln.models.torchvision_weights import from_torchvision
 from skipln.skips.connection import Connection, Place
 
@@ -153,6 +153,12 @@ def test_the_first_preact_units_are_those_of_the_appendix():
 
 def statistics(norm: torch.nn.Module) -> tuple[torch.Tensor, ...]:
     return norm.running_mean, norm.running_var, norm.weight, norm.bias
+
+
+def test_a_strided_pointwise_convolution_is_torchs():
+    conv = StridedPointwise(4, 8, 1, 2, bias=False)
+    x = torch.randn(2, 4, 7, 6)
+    torch.testing.assert_close(conv(x), F.conv2d(x, conv.weight, stride=2))
 
 
 def test_init_is_hes():

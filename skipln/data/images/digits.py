@@ -4,7 +4,7 @@ import numpy as np
 
 from skipln.data.images.dataset import Split
 
-TEST = 450  # the last ones, unshuffled, as in scikit-learn's own example: harder than a random split
+TEST = 450  # the last ones, unshuffled, as in scikit-learn's own example
 
 
 def load_digits() -> tuple[list[str], Split, Split]:

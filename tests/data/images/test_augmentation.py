@@ -59,4 +59,10 @@ def test_normalised_channels_have_mean_0_and_deviation_1():
     found = normalise(images, mean.tolist(), std.tolist())
     torch.testing.assert_close(found.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(found.std((0, 2, 3), correction=0), torch.ones(3))
-    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_strides_are_the_plain_ones(channels):
+    """Not channels last, which one channel leaves open: torch's convolutions choose their format by the strides."""
+    images = torch.zeros(2, 8, 8, channels, dtype=torch.uint8).permute(0, 3, 1, 2)
+    assert normalise(images, [0.0] * channels, [1.0] * channels).stride() == (64 * channels, 64, 8, 1)

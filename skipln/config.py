@@ -285,6 +285,7 @@ def check(composed: DictConfig) -> RunConfig:
         raise UserError(_one_line(error, [])) from error
     for group in ("skip", "norm"):
         content[group] = _check_options(group, content[group])
+    _check_kinds(content)
     try:
         config = RunConfig.model_validate(content)
     except PydanticError as error:
@@ -314,10 +315,6 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 def _check_together(config: RunConfig) -> None:
     """What no single value tells: keys that must fit each other."""
-    for group, kinds in KINDS[config.task.name].items():
-        if (kind := getattr(config, group).kind) not in kinds:
-            choices = sorted(p.stem for p in (CONFIGS / group).glob("*.yaml") if _kind(group, p.stem) in kinds)
-            raise UserError(f"{group}: {kind} is not for task={config.task.name}: choose one of {', '.join(choices)}")
     if isinstance(config.model, TransformerModel) and config.model.dim % config.model.heads:
         raise UserError(f"model.dim={config.model.dim} is not divisible by model.heads={config.model.heads}")
     training = config.training
@@ -337,6 +334,15 @@ def _check_together(config: RunConfig) -> None:
             f"training.accumulate={training.accumulate} micro-batches cannot be divided over {world} devices: "
             "choose a multiple"
         )
+
+
+def _check_kinds(content: dict[str, Any]) -> None:
+    """Data and model against the task, before a recipe's keys for another kind of them are complained of."""
+    task = content.get("task", {}).get("name")
+    for group, kinds in KINDS.get(task, {}).items():
+        if (kind := content.get(group, {}).get("kind")) not in kinds:
+            choices = sorted(p.stem for p in (CONFIGS / group).glob("*.yaml") if _kind(group, p.stem) in kinds)
+            raise UserError(f"{group}: {kind} is not for task={task}: choose one of {', '.join(choices)}")
 
 
 def _check_images(training: Training) -> None:

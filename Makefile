@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help setup data table2 results status curves test test-slow lint types check lock clean
+.PHONY: help setup data table1 table2 results status curves test test-slow lint types check lock clean
 
 help: ## explain every target
 	@echo 'make TARGET [SCALE=test|demo|small|paper] [SEEDS=3 | SEEDS=2,5] [ARGS="KEY=VALUE …"]'
@@ -38,7 +38,9 @@ $(VENV)/.installed: requirements.lock
 data: setup ## prepare the demo text; print counts and checksums
 	$(RUN) -m scripts.prepare_data
 
-table2: setup ## λ of skip, xSkip, xSkip+LN, rSkip+LN on translation: run what is missing, print the table
+table1: setup ## λ of skip, xSkip, xSkip+LN, rSkip+LN on images: run what is missing, print the table
+table2: setup ## the same on translation
+table1 table2:
 	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds "$(SEEDS)" --launcher $(LAUNCHER) $(ARGS)
 
 results: setup ## write every table under results/, and the README's, anew from the committed records

@@ -13,7 +13,17 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+)
 from pydantic import ValidationError as PydanticError
 
 from skipln.errors import UserError
@@ -43,6 +53,11 @@ class Translation(Node):
     test_sentences: NonNegativeInt
 
 
+class Classification(Node):
+    name: Literal["classification"]
+    label_smoothing: Rate
+
+
 class Catalogs(Node):
     kind: Literal["catalogs"]
     name: str
@@ -65,6 +80,32 @@ class ParallelText(Node):
     max_length: PositiveInt
 
 
+class Images(Node):
+    """What every image set has: how many training images are held out, and its augmentation."""
+
+    name: str
+    valid: NonNegativeInt
+    crop: NonNegativeInt
+    pad: NonNegativeInt
+    flip: bool
+
+
+class Digits(Images):
+    kind: Literal["digits"]
+
+
+class PublishedImages(Images):
+    kind: Literal["published_images"]
+    dataset: Literal["cifar10", "cifar100", "fashion_mnist"]
+    dir: str
+
+
+class ClassFolders(Images):
+    kind: Literal["class_folders"]
+    dir: str
+    size: NonNegativeInt
+
+
 class TransformerModel(Node):
     kind: Literal["transformer"]
     encoder_layers: PositiveInt
@@ -75,6 +116,15 @@ class TransformerModel(Node):
     dropout: Rate
     attention_dropout: Rate
     activation_dropout: Rate
+
+
+class ResNetModel(Node):
+    kind: Literal["resnet"]
+    blocks: Annotated[list[PositiveInt], Field(min_length=1)]
+    width: PositiveInt
+    block: Literal["basic", "bottleneck"]
+    activation: Literal["pre", "post"]
+    stem: Literal["small", "large"]
 
 
 class Attention(Node):
@@ -126,13 +176,33 @@ class Scale(Node):
 
 class Training(Node):
     updates: PositiveInt
-    max_tokens: PositiveInt
     accumulate: PositiveInt
     log_every: PositiveInt
     checkpoint_every: PositiveInt
     average: PositiveInt
     diverged_above: PositiveFloat
     diverged_after: NonNegativeInt
+
+
+class TextTraining(Training):
+    max_tokens: PositiveInt
+
+
+class ImageTraining(Training):
+    batch: PositiveInt
+
+
+def _unit(training: Any) -> str:
+    """Which of the two a node is: what a micro-batch is counted in says so."""
+    found = training if isinstance(training, dict) else training.model_fields_set
+    return "images" if "batch" in found else "tokens"
+
+
+# The kinds of data and model that fit a task.
+KINDS = {
+    "translation": {"data": ("catalogs", "parallel_text"), "model": ("transformer",)},
+    "classification": {"data": ("digits", "published_images", "class_folders"), "model": ("resnet",)},
+}
 
 
 class Compute(Node):
@@ -159,9 +229,9 @@ class RunConfig(Node):
     """One run. `skip` and `norm` hold a name and the options their YAML lists, each of its default's type."""
 
     seed: NonNegativeInt
-    task: Translation
-    data: Annotated[Catalogs | ParallelText, Field(discriminator="kind")]
-    model: TransformerModel
+    task: Annotated[Translation | Classification, Field(discriminator="name")]
+    data: Annotated[Catalogs | ParallelText | Digits | PublishedImages | ClassFolders, Field(discriminator="kind")]
+    model: Annotated[TransformerModel | ResNetModel, Field(discriminator="kind")]
     skip: dict[str, Any]
     norm: dict[str, Any]
     attention: Attention
@@ -169,7 +239,9 @@ class RunConfig(Node):
     schedule: Annotated[InverseSqrt | Warmup | Steps, Field(discriminator="name")]
     precision: Precision
     scale: Scale
-    training: Training
+    training: Annotated[
+        Annotated[TextTraining, Tag("tokens")] | Annotated[ImageTraining, Tag("images")], Discriminator(_unit)
+    ]
     compute: Compute
     paths: Paths
     tracker: Tracker
@@ -213,6 +285,7 @@ def check(composed: DictConfig) -> RunConfig:
         raise UserError(_one_line(error, [])) from error
     for group in ("skip", "norm"):
         content[group] = _check_options(group, content[group])
+    _check_kinds(content)
     try:
         config = RunConfig.model_validate(content)
     except PydanticError as error:
@@ -242,9 +315,13 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 def _check_together(config: RunConfig) -> None:
     """What no single value tells: keys that must fit each other."""
-    if config.model.dim % config.model.heads:
+    if isinstance(config.model, TransformerModel) and config.model.dim % config.model.heads:
         raise UserError(f"model.dim={config.model.dim} is not divisible by model.heads={config.model.heads}")
     training = config.training
+    if isinstance(config.task, Classification):
+        _check_images(training)
+    elif not isinstance(training, TextTraining):
+        raise UserError("training.batch counts images: task=translation has training.max_tokens")
     checkpoints = training.updates // training.checkpoint_every
     if checkpoints < training.average:
         raise UserError(
@@ -257,6 +334,33 @@ def _check_together(config: RunConfig) -> None:
             f"training.accumulate={training.accumulate} micro-batches cannot be divided over {world} devices: "
             "choose a multiple"
         )
+
+
+def _check_kinds(content: dict[str, Any]) -> None:
+    """Data and model against the task, before a recipe's keys for another kind of them are complained of."""
+    task = content.get("task", {}).get("name")
+    for group, kinds in KINDS.get(task, {}).items():
+        if (kind := content.get(group, {}).get("kind")) not in kinds:
+            choices = sorted(p.stem for p in (CONFIGS / group).glob("*.yaml") if _kind(group, p.stem) in kinds)
+            raise UserError(f"{group}: {kind} is not for task={task}: choose one of {', '.join(choices)}")
+
+
+def _check_images(training: Training) -> None:
+    if not isinstance(training, ImageTraining):
+        raise UserError("training.max_tokens counts tokens: task=classification has training.batch")
+    if training.batch < 2:
+        raise UserError("training.batch=1: batch norm cannot train on one image: give at least 2")
+    if training.average > 1:
+        raise UserError(
+            f"training.average={training.average}: batch norm's running statistics belong to one set of weights and "
+            "cannot be averaged: give 1"
+        )
+
+
+def _kind(group: str, name: str) -> str:
+    """What the file of a choice says of its kind, itself or through the choice it builds on."""
+    content = _yaml(CONFIGS / group / f"{name}.yaml")
+    return content["kind"] if "kind" in content else _kind(group, content["defaults"][0])
 
 
 def _one_line(error: Exception, overrides: list[str]) -> str:

@@ -115,8 +115,9 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder) -> Sta
         result["test_seconds"] = round(time.monotonic() - started, 1)
         with atomic_write(folder.examples) as file:
             np.save(file, tested.examples, allow_pickle=False)
-        with atomic_write(folder.translations, "w") as file:
-            file.writelines(f"{line}\n" for line in tested.outputs)
+        if tested.outputs:
+            with atomic_write(folder.translations, "w") as file:
+                file.writelines(f"{line}\n" for line in tested.outputs)
     folder.write_result(result)
     folder.write_status(state, trainer.update, updates, message)
     _say(fabric, f"{state}: {folder.path} {message}{_short(result['metrics'])}")

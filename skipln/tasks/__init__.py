@@ -8,6 +8,10 @@ __all__ = ["Loss", "Task", "TestResult", "create_task"]
 
 def create_task(config: RunConfig) -> Task:
     """The task that `config` describes, its data prepared. Raises UserError when data is missing or damaged."""
+    if config.task.name == "classification":
+        from skipln.tasks.classification import ClassificationTask
+
+        return ClassificationTask(config)
     from skipln.tasks.translation import TranslationTask
 
     return TranslationTask(config)

@@ -1,6 +1,6 @@
 """Translation: parallel text, the encoder-decoder Transformer, label-smoothed cross-entropy, BLEU and chrF."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,14 +11,13 @@ import torch
 from sacrebleu.metrics import BLEU, CHRF
 from torch import nn
 
-from skipln import norms, skips
-from skipln.config import RunConfig
+from skipln.config import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
 from skipln.data.text import BOS, EOS, PAD, Batch, ParallelCorpus, TextData, catalogs, collate, token_batches
 from skipln.decode.translate import Search, translate
-from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.ops import smoothed_cross_entropy
 from skipln.skips.connection import Connection, Place
+from skipln.tasks.connections import make_connections
 from skipln.tasks.task import Loss, TestResult
 
 
@@ -28,7 +27,10 @@ class TranslationTask:
     unit = "tokens"
 
     def __init__(self, config: RunConfig) -> None:
+        assert isinstance(config.task, Translation)  # create_task and the schema see to all three
+        assert isinstance(config.training, TextTraining) and isinstance(config.model, TransformerModel)
         self.config, self.options = config, config.task
+        self.max_tokens, self.shape = config.training.max_tokens, config.model
         self.data = prepare_text(config)
         self.search = Search(
             beam=self.options.beam,
@@ -38,11 +40,11 @@ class TranslationTask:
         )
 
     def build(self) -> Transformer:
-        shape = TransformerShape(**self.config.model.model_dump(exclude={"kind"}))
+        shape = TransformerShape(**self.shape.model_dump(exclude={"kind"}))
         return Transformer(len(self.data.vocabulary), shape, connection_factory(self.config, shape.dim))
 
     def epoch(self, number: int) -> "CorpusBatches":
-        return CorpusBatches(self.data.train, self.config.training.max_tokens, self.config.seed, number)
+        return CorpusBatches(self.data.train, self.max_tokens, self.config.seed, number)
 
     def units(self, batch: Batch) -> int:
         return batch.target_tokens
@@ -55,7 +57,7 @@ class TranslationTask:
     def validate(self, model: nn.Module) -> dict[str, float]:
         total = nll = units = 0.0
         device = next(model.parameters()).device
-        for batch in CorpusBatches(self.data.valid, self.config.training.max_tokens, seed=0, epoch=0):
+        for batch in CorpusBatches(self.data.valid, self.max_tokens, seed=0, epoch=0):
             loss = self.loss(model, batch.to(device))
             total, nll, units = total + loss.total.item(), nll + loss.nll.item(), units + batch.target_tokens
         metrics = {"valid/loss": total / units, "valid/nll": nll / units}
@@ -112,6 +114,7 @@ class CorpusBatches(Sequence[Batch]):
 def prepare_text(config: RunConfig) -> TextData:
     """The text of `config.data`, fetched or found, encoded in the cache. Raises UserError as the sources do."""
     data, cache = config.data, Path(config.paths.cache)
+    assert isinstance(data, Catalogs | ParallelText)  # the schema sees to it
     if data.kind == "catalogs":
         folder, prefixes = catalogs.prepare(cache), {"train": "train", "valid": "valid", "test": "test"}
     else:
@@ -121,23 +124,9 @@ def prepare_text(config: RunConfig) -> TextData:
     return TextData.prepare(folder, **languages, **prefixes, **sizes, cache=cache)  # type: ignore[arg-type]
 
 
-def connection_factory(config: RunConfig, dim: int) -> "partial[Connection] | Any":
-    """Place -> connection, as `config.skip` and `config.norm` say. Raises UserError for a norm that nothing uses."""
-    options = dict(config.skip)
-    name = options.pop("name")
-    chosen = dict(config.norm)
-    norm = None
-    if chosen != {"name": "layer", **norms.options("layer")}:
-        norm = norms.create(chosen.pop("name"), **chosen)
-
-    def create(place: Place) -> Connection:
-        return skips.create(name, dim, place=place, norm=norm, **options)
-
-    try:
-        create(Place())
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    return create
+def connection_factory(config: RunConfig, dim: int) -> Callable[[Place], Connection]:
+    """Place -> connection of width `dim`, as `skipln.tasks.connections` makes them."""
+    return partial(make_connections(config, "btc"), dim)
 
 
 def sentence_statistics(outputs: Sequence[str], references: Sequence[str]) -> np.ndarray:

@@ -1,0 +1,57 @@
+"""Batches of images, a pure function of the seed and the epoch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skipln.data.images.dataset import Split
+from skipln.errors import UserError
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """images: uint8 [B, C, H, W], channels last in memory. labels: int64 [B]."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "ImageBatch":
+        """The batch on a device."""
+        return ImageBatch(*(t.to(device, non_blocking=non_blocking) for t in (self.images, self.labels)))
+
+
+class ImageBatches(Sequence[ImageBatch]):
+    """The batches of one epoch, read when they are asked for.
+
+    With an `epoch` the images are shuffled by (seed, epoch) and what is left after whole batches waits for another
+    epoch; without one all are there, in order, the last batch perhaps smaller.
+    Raises UserError when there are fewer images than one batch takes.
+    """
+
+    def __init__(self, split: Split, size: int, seed: int = 0, epoch: int | None = None) -> None:
+        self.split, self.size = split, size
+        if epoch is None:
+            self.order, self.batches = np.arange(len(split)), -(-len(split) // size)
+            return
+        if size > len(split):
+            raise UserError(
+                f"training.batch={size}, but there are {len(split)} training images: choose a smaller batch"
+            )
+        self.order, self.batches = np.random.default_rng([seed, epoch]).permutation(len(split)), len(split) // size
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __getitem__(self, k: Any) -> Any:
+        if not 0 <= k < self.batches:
+            raise IndexError(k)
+        chosen = self.order[k * self.size : (k + 1) * self.size]
+        images = torch.from_numpy(self.split.images[chosen])
+        return ImageBatch(images.permute(0, 3, 1, 2), torch.from_numpy(self.split.labels[chosen]))

@@ -1,0 +1,149 @@
+"""Images sorted into class folders, in a folder or a tar: `train/<class>/*.jpg`, `test/<class>/*.jpg`."""
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from skipln.data.images.dataset import Split
+from skipln.data.text.checksums import remembered_sha256
+from skipln.data.text.folders import atomic_folder
+from skipln.errors import UserError
+from skipln.files import atomic_write, locked
+
+FORMAT = 1  # counts up when prepared folders change: old ones are then left alone
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+MAX_FILE, MAX_PIXELS = 64 << 20, 64 << 20  # of one image: more is no photograph but a mistake or a bomb
+SPLITS = ("train", "test")
+
+Read = Callable[[str], bytes]
+
+
+def load_class_folders(source: Path, size: int, cache: Path) -> tuple[list[str], Split, Split]:
+    """Class names in alphabetical order, training and test images; decoded once, under `<cache>/images/`.
+
+    source: a folder or a tar of `train|test/<class>/<image>`. size: 0 when all images have one size; else the
+    shorter side is scaled to it and the middle square taken. Nothing is unpacked to disk but pixels.
+    Raises UserError, one line with the file's name, for a missing source, an image that cannot be decoded, a class
+    folder with no image or in one split alone, or images of different sizes.
+    """
+    if not source.exists():
+        raise UserError(f"{source}: no such folder or archive of images; give it as data.dir=…")
+    with _opened(source) as (names, read):
+        prepared = cache / "images" / _key(source, names, size, cache)
+        with locked(prepared.with_name(f".{prepared.name}.lock")):
+            if not (prepared / "about.json").is_file():
+                with atomic_folder(prepared) as work:
+                    _build(work, source, _sorted(source, names), read, size)
+    classes = json.loads((prepared / "about.json").read_text("utf-8"))["classes"]
+    train, test = (
+        Split(np.load(prepared / f"{split}.images.npy", mmap_mode="r"), np.load(prepared / f"{split}.labels.npy"))
+        for split in SPLITS
+    )
+    return classes, train, test
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[tuple[list[str], Read]]:
+    """The names below `source` (folders end in "/") and a function that reads one."""
+    if source.is_dir():
+        found = sorted(path for path in source.rglob("*") if path.is_file() or path.is_dir())
+        names = [path.relative_to(source).as_posix() + ("/" if path.is_dir() else "") for path in found]
+        yield names, lambda name: (source / name).read_bytes()
+        return
+    try:
+        with tarfile.open(source) as archive:
+            members = {_clean(member): member for member in archive if member.isfile() or member.isdir()}
+
+            def read(name: str) -> bytes:
+                member = members[name]
+                if member.size > MAX_FILE:
+                    raise UserError(f"{source}: {name} has {member.size} bytes, more than an image should")
+                file = archive.extractfile(member)
+                assert file is not None  # a regular file, by the choice above
+                return file.read()
+
+            yield list(members), read
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"{source}: cannot be read as a tar of images ({error})") from error
+
+
+def _clean(member: tarfile.TarInfo) -> str:
+    return PurePosixPath(member.name).as_posix() + ("/" if member.isdir() else "")
+
+
+def _sorted(source: Path, names: list[str]) -> dict[str, dict[str, list[str]]]:
+    """split -> class -> its images, every class in every split. Raises UserError as `load_class_folders`."""
+    found: dict[str, dict[str, list[str]]] = {split: {} for split in SPLITS}
+    for name in sorted(names):
+        split, *rest = name.rstrip("/").split("/")
+        if split in found and rest:
+            images = found[split].setdefault(rest[0], []) if name.endswith("/") or len(rest) > 1 else []
+            if len(rest) == 2 and rest[1].lower().endswith(SUFFIXES):
+                images.append(name)
+    for split in SPLITS:
+        if not found[split]:
+            raise UserError(f"{source}: no class folder {split}/<class>/; it must hold {' and '.join(SPLITS)}")
+        for label in sorted({*found["train"], *found["test"]}):
+            if not found[split].get(label):
+                raise UserError(f"{source}: {split}/{label} holds no image; remove the class or fill it")
+    return found
+
+
+def _build(work: Path, source: Path, found: dict[str, dict[str, list[str]]], read: Read, size: int) -> None:
+    classes, shape = sorted(found["train"]), None
+    for split in SPLITS:
+        listed = [(name, label) for label, cls in enumerate(classes) for name in found[split][cls]]
+        pixels = None
+        for i, (name, _) in enumerate(tqdm(listed, desc=f"decoding {split}", unit="image", disable=None)):
+            image = _decode(read(name), f"{source}: {name}", size)
+            shape = shape or image.shape
+            if image.shape != shape:
+                raise UserError(
+                    f"{source}: {name} has {image.shape[0]} × {image.shape[1]} pixels, others have {shape[0]} × "
+                    f"{shape[1]}: give one size as data.size=…"
+                )
+            if pixels is None:
+                path = work / f"{split}.images.npy"
+                pixels = np.lib.format.open_memmap(path, "w+", np.uint8, (len(listed), *shape))
+            pixels[i] = image
+        assert pixels is not None
+        pixels.flush()
+        np.save(work / f"{split}.labels.npy", np.array([label for _, label in listed], np.int64))
+    with atomic_write(work / "about.json", "w") as file:
+        json.dump({"classes": classes, "format": FORMAT}, file)
+
+
+def _decode(content: bytes, name: str, size: int) -> np.ndarray:
+    """uint8 [H, W, 3]. Raises UserError for what is no image, or only a part of one."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UserError(f"{name} has {image.width} × {image.height} pixels, more than a photograph")
+            rgb = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{name} is truncated or no image; remove it or copy it again") from error
+    if size:
+        scale = size / min(rgb.size)
+        width, height = (max(size, round(side * scale)) for side in rgb.size)
+        left, top = (width - size) // 2, (height - size) // 2
+        rgb = rgb.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+    return np.asarray(rgb)
+
+
+def _key(source: Path, names: list[str], size: int, cache: Path) -> str:
+    """Where the pixels are kept: by the archive's content, or by the folder's names, sizes and modification times."""
+    if source.is_dir():
+        files = [(name, (source / name).stat()) for name in names if not name.endswith("/")]
+        state = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in files]
+        content = hashlib.sha256(json.dumps([str(source.resolve()), names, state]).encode()).hexdigest()
+    else:
+        content = remembered_sha256(source, cache / "images" / "sha256.json")
+    return hashlib.sha256(f"{FORMAT} {size} {content}".encode()).hexdigest()[:16]

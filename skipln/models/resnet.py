@@ -1,0 +1,180 @@
+"""Residual networks for images (He et al. 2016a, 2016b) with their residual sites left open.
+
+Every site is built by the `connection` it is given and called as site(x, branch); no connection is known by name.
+Post-activation nets have torchvision's layout (`skipln.models.torchvision_weights` converts its keys).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from torch import Tensor, nn
+
+from skipln.norms import batch_norm
+from skipln.skips.connection import Connection, Place
+
+MakeConnection = Callable[[int, Place], Connection]
+EXPANSION = {"basic": 1, "bottleneck": 4}  # a block's output channels for each of its inner ones
+
+
+@dataclass(frozen=True)
+class ResNetShape:
+    """blocks: how many in each stage. width: inner channels of the first stage, doubled stage by stage.
+
+    block: "basic" (two 3×3) or "bottleneck" (1×1, 3×3, 1×1 to four times the inner channels). activation: BN and relu
+    before each convolution ("pre", He et al. 2016b) or after it ("post", He et al. 2016a). stem: "small" (one 3×3, for
+    images of about 32 pixels) or "large" (7×7 of stride 2 and a max-pooling, for 224).
+    """
+
+    blocks: Sequence[int]
+    width: int = 16
+    block: Literal["basic", "bottleneck"] = "basic"
+    activation: Literal["pre", "post"] = "pre"
+    stem: Literal["small", "large"] = "small"
+
+
+class PreActBlock(nn.Module):
+    """site(x, F) with F = conv(relu(BN(…conv(relu(BN x))))).
+
+    A block that changes shape has its first activation a = relu(BN x) in common to both paths (He et al. 2016b,
+    appendix): its site joins the projection of a and F's convolutions of a. The net's first block, whose input the
+    stem has activated, has none of its own.
+    """
+
+    def __init__(self, inputs: int, inner: int, stride: int, shape: ResNetShape, site: Connection, first: bool) -> None:
+        super().__init__()
+        self.site = site
+        self.activate = nn.Identity() if first else nn.Sequential(batch_norm(inputs, "nchw"), _relu())
+        # Their code has a bottleneck's stride in its first convolution, torchvision's post-activation net in the 3×3.
+        strides = [stride, *[1] * (2 if shape.block == "bottleneck" else 1)]
+        self.branch = nn.Sequential(*_convolutions(inputs, inner, strides, shape.block)[:-2])
+        self.project = None if (inputs, stride) == (site.dim, 1) else _conv(inputs, site.dim, 1, stride)
+
+    def open(self, x: Tensor) -> Any:
+        """The stream after this block of the feature map x: the first block of a stage."""
+        if self.project is None:
+            return self(self.site.enter(x))
+        a = self.activate(x)
+        return self.site(self.site.enter(self.project(a)), lambda _: self.branch(a))
+
+    def forward(self, stream: Any) -> Any:
+        return self.site(stream, lambda h: self.branch(self.activate(h)))
+
+    def close(self, stream: Any) -> Tensor:
+        return self.site.leave(stream)
+
+
+class PostActBlock(nn.Module):
+    """relu(site(x, F)) with F = BN(conv(relu(BN(conv x)))…; where it changes shape, x is BN(conv x) of stride and 1×1.
+
+    The relu is on the path from block to block, so a connection's stream cannot cross it: each block is a stack of
+    its own, entered and left. He et al. 2016a have a parameter-free shortcut for CIFAR (their option A); ours is the
+    projection (option B), as theirs for ImageNet.
+    """
+
+    def __init__(self, inputs: int, inner: int, stride: int, shape: ResNetShape, site: Connection, first: bool) -> None:
+        super().__init__()
+        self.site, self.relu = site, nn.ReLU()
+        strides = [1, stride, 1] if shape.block == "bottleneck" else [stride, 1]
+        self.branch = nn.Sequential(*_convolutions(inputs, inner, strides, shape.block)[:-1])
+        self.project: nn.Module = nn.Identity()
+        if (inputs, stride) != (site.dim, 1):
+            self.project = nn.Sequential(_conv(inputs, site.dim, 1, stride), batch_norm(site.dim, "nchw"))
+
+    def open(self, x: Tensor) -> Tensor:
+        stream = self.site(self.site.enter(self.project(x)), lambda _: self.branch(x))
+        return self.relu(self.site.leave(stream))
+
+    def forward(self, x: Tensor) -> Tensor:
+        stream = self.site(self.site.enter(x), self.branch)
+        return self.relu(self.site.leave(stream))
+
+    def close(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Stage(nn.ModuleList):
+    """Blocks of one shape, the first of which may change to it: [batch, C, H, W] -> [batch, C', H', W']."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        blocks = cast(Sequence[Any], self)
+        stream = blocks[0].open(x)
+        for block in blocks[1:]:
+            stream = block(stream)
+        return blocks[-1].close(stream)
+
+
+class ResNet(nn.Module):
+    """Logits [batch, classes] of images [batch, channels, H, W].
+
+    Init (He et al. 2015): convolutions N(0, 2 / (k²·outputs)), norms at one and zero, the classifier's bias zero.
+    The BN of its branches belongs to the net; what a connection normalises with belongs to the connection.
+    """
+
+    def __init__(self, shape: ResNetShape, channels: int, classes: int, connection: MakeConnection) -> None:
+        super().__init__()
+        pre = shape.activation == "pre"
+        kernel, stride = (3, 1) if shape.stem == "small" else (7, 2)
+        stem = [_conv(channels, shape.width, kernel, stride), batch_norm(shape.width, "nchw"), _relu()]
+        if shape.stem == "large":
+            stem.append(nn.MaxPool2d(3, stride=2, padding=1))
+        self.stem = nn.Sequential(*stem)
+        block = PreActBlock if pre else PostActBlock
+        self.stages = nn.ModuleList()
+        inputs, index, total = shape.width, 0, sum(shape.blocks)
+        for number, count in enumerate(shape.blocks):
+            inner = shape.width * 2**number
+            outputs, stage = inner * EXPANSION[shape.block], Stage()
+            for k in range(count):
+                site = connection(outputs, Place(index, total))
+                stride = 2 if number > 0 and k == 0 else 1
+                stage.append(block(inputs, inner, stride, shape, site, first=index == 0))
+                inputs, index = outputs, index + 1
+            self.stages.append(stage)
+        self.last = nn.Sequential(batch_norm(inputs, "nchw"), _relu()) if pre else nn.Identity()
+        self.classifier = nn.Linear(inputs, classes)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.stem(images)
+        for stage in cast(Iterable[Stage], self.stages):
+            x = stage(x)
+        return self.classifier(self.last(x).mean((2, 3)))
+
+
+def _convolutions(inputs: int, inner: int, strides: Sequence[int], block: str) -> list[nn.Module]:
+    """conv, BN, relu for each convolution of a branch; a caller cuts off what it does not want at the end."""
+    kernels, widths = ([3, 3], [inner, inner]) if block == "basic" else ([1, 3, 1], [inner, inner, 4 * inner])
+    modules: list[nn.Module] = []
+    for kernel, width, stride in zip(kernels, widths, strides, strict=True):
+        modules += [_conv(inputs, width, kernel, stride), batch_norm(width, "nchw"), _relu()]
+        inputs = width
+    return modules
+
+
+class StridedPointwise(nn.Conv2d):
+    """A 1×1 convolution of the pixels that its stride reads.
+
+    The same as nn.Conv2d, whose backward pass on the CPU (torch 2.15, AVX2) writes beyond its memory for a 1×1 of
+    stride 2 on a channels-last map of 4 to 8 channels.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = self.stride
+        return nn.functional.conv2d(x[:, :, ::rows, ::columns], self.weight)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
+    if kernel == 1 and stride > 1:
+        return StridedPointwise(inputs, outputs, 1, stride, bias=False)
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+
+
+def _relu() -> nn.ReLU:
+    return nn.ReLU(inplace=True)  # always on the output of a BN, which nobody else reads

@@ -1,0 +1,109 @@
+"""Classification of images: whole arrays of bytes, a residual network, cross-entropy, error."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skipln.config import ClassFolders, Classification, Digits, ImageTraining, PublishedImages, ResNetModel, RunConfig
+from skipln.data.images import ImageBatches, ImageData, Split
+from skipln.data.images.augmentation import centre_crop, normalise, random_crop, random_flip
+from skipln.data.images.batches import ImageBatch
+from skipln.models.resnet import ResNet, ResNetShape
+from skipln.ops import smoothed_cross_entropy
+from skipln.tasks.connections import make_connections
+from skipln.tasks.task import Loss, TestResult
+
+
+class ClassificationTask:
+    """Task (see `skipln.tasks.task.Task`) of one classification run.
+
+    Augmentation is part of the training loss: on whole batches, on their device, drawn from the generator that the
+    loop seeds for every micro-batch. Where nothing is held out for validation, the test set is watched; the weights
+    that are tested are always the last, so that chooses nothing.
+    """
+
+    unit = "images"
+
+    def __init__(self, config: RunConfig) -> None:
+        assert isinstance(config.task, Classification)  # create_task and the schema see to all four
+        assert isinstance(config.data, Digits | PublishedImages | ClassFolders)
+        assert isinstance(config.training, ImageTraining) and isinstance(config.model, ResNetModel)
+        self.config, self.smoothing, self.options = config, config.task.label_smoothing, config.data
+        self.batch, self.shape = config.training.batch, config.model
+        self.data = prepare_images(config)
+        crop = config.data.crop
+        self.crop = (crop, crop) if crop else self.data.size
+        centre_crop(torch.empty(1, 1, *self.data.size), self.crop)  # an image smaller than the crop: say so now
+
+    def build(self) -> ResNet:
+        shape = ResNetShape(**self.shape.model_dump(exclude={"kind"}))
+        make = make_connections(self.config, "nchw")
+        return ResNet(shape, self.data.channels, len(self.data.classes), make)
+
+    def epoch(self, number: int) -> ImageBatches:
+        return ImageBatches(self.data.train, self.batch, self.config.seed, number)
+
+    def units(self, batch: ImageBatch) -> int:
+        return len(batch)
+
+    def loss(self, model: nn.Module, batch: ImageBatch) -> Loss:
+        logits = model(self._prepare(batch.images, training=model.training))
+        return Loss(*smoothed_cross_entropy(logits, batch.labels, self.smoothing))
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        losses, wrong = self._evaluate(model, self.data.valid)
+        return {"valid/loss": float(losses.mean()), "valid/error": 100 * float(wrong.mean())}
+
+    def test(self, model: nn.Module) -> TestResult:
+        losses, wrong = self._evaluate(model, self.data.test)
+        metrics = {"error": 100 * float(wrong.mean()), "nll": float(losses.mean())}
+        return TestResult(metrics, {}, wrong[:, None].astype(np.int8))
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "name": self.options.name,
+            "fingerprint": self.data.fingerprint,
+            "test_examples": len(self.data.test),
+        }
+
+    def _evaluate(self, model: nn.Module, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """Negative log-likelihood in nats, float64 [n], and whether the likeliest class is wrong, bool [n]."""
+        device = next(model.parameters()).device
+        losses, wrong = [], []
+        for batch in ImageBatches(split, self.batch):
+            logits = model(self._prepare(batch.images.to(device), training=False)).float().cpu()
+            losses.append(nn.functional.cross_entropy(logits, batch.labels, reduction="none"))
+            # Not-a-number is no class: a net that has diverged since the last log point is wrong everywhere.
+            wrong.append((logits.argmax(1) != batch.labels) | ~logits.isfinite().all(1))
+        return torch.cat(losses).double().numpy(), torch.cat(wrong).numpy()
+
+    def _prepare(self, images: Tensor, training: bool) -> Tensor:
+        """uint8 [B, C, H, W] as the net wants them: cropped, flipped by chance in training, normalised."""
+        if training:
+            images = random_crop(images, self.crop, self.options.pad)
+            images = random_flip(images) if self.options.flip else images
+        else:
+            images = centre_crop(images, self.crop)
+        return normalise(images, self.data.mean, self.data.std)
+
+
+def prepare_images(config: RunConfig) -> ImageData:
+    """The images of `config.data`, found, fetched or decoded into the cache. Raises UserError as the sources do."""
+    data, cache = config.data, Path(config.paths.cache)
+    if isinstance(data, Digits):
+        from skipln.data.images.digits import load_digits
+
+        found = load_digits()
+    elif isinstance(data, PublishedImages):
+        from skipln.data.images.published import load_published
+
+        found = load_published(data.dataset, Path(data.dir))
+    else:
+        from skipln.data.images.class_folders import load_class_folders
+
+        assert isinstance(data, ClassFolders)  # the schema sees to it
+        found = load_class_folders(Path(data.dir), data.size, cache)
+    return ImageData.assemble(data.name, *found, valid=data.valid)

@@ -1,0 +1,99 @@
+"""Class folders and tars of them: read once, right, and every mistake one line."""
+
+import io
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+
+from skipln.data.images import ImageData
+from skipln.data.images.class_folders import load_class_folders
+from skipln.errors import UserError
+from tests.data.images.conftest import jpeg, write_image
+
+
+def test_folder_and_tar_are_the_same_data(class_folders, archive, tmp_path):
+    classes, train, test = load_class_folders(class_folders, 0, tmp_path / "cache")
+    assert classes == ["blue", "red"]
+    assert train.images.shape == (12, 8, 8, 3)
+    assert train.images.dtype == np.uint8
+    assert train.labels.tolist() == [0] * 6 + [1] * 6
+    assert test.labels.tolist() == [0] * 3 + [1] * 3
+    assert train.images[0, ..., 2].mean() > 150 > train.images[0, ..., 0].mean()  # blue
+
+    _, packed, _ = load_class_folders(archive, 0, tmp_path / "cache")
+    assert np.array_equal(packed.images, train.images)
+
+
+def test_images_are_decoded_once(class_folders, tmp_path, monkeypatch):
+    load_class_folders(class_folders, 0, tmp_path / "cache")
+    monkeypatch.setattr("skipln.data.images.class_folders._decode", None)
+    _, train, _ = load_class_folders(class_folders, 0, tmp_path / "cache")
+    assert isinstance(train.images, np.memmap)
+
+
+def test_a_changed_folder_is_read_anew(class_folders, tmp_path):
+    load_class_folders(class_folders, 0, tmp_path / "cache")
+    write_image(class_folders / "train/red/more.png", (200, 30, 30))
+    assert len(load_class_folders(class_folders, 0, tmp_path / "cache")[1]) == 13
+
+
+def test_sizes_are_made_equal_on_demand(class_folders, tmp_path):
+    write_image(class_folders / "train/red/wide.png", (200, 30, 30), size=(20, 10))
+    with pytest.raises(
+        UserError, match=r"wide\.png has 10 × 20 pixels, others have 8 × 8: give one size as data\.size"
+    ):
+        load_class_folders(class_folders, 0, tmp_path / "cache")
+    _, train, _ = load_class_folders(class_folders, 6, tmp_path / "cache")
+    assert train.images.shape == (13, 6, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: shutil.rmtree(folder), "no such folder or archive of images; give it as data.dir=…"),
+        (lambda folder: (folder / "train/green").mkdir(), "train/green holds no image"),
+        (lambda folder: shutil.rmtree(folder / "test/red"), "test/red holds no image"),
+        (lambda folder: shutil.rmtree(folder / "test"), "no class folder test/<class>/; it must hold train and test"),
+        (lambda folder: (folder / "train/red/x.jpg").write_bytes(jpeg()[:600]), "train/red/x.jpg is truncated or no"),
+        (lambda folder: (folder / "train/red/x.jpg").write_bytes(b"no image"), "train/red/x.jpg is truncated or no"),
+        (lambda folder: (folder / "train/red/x.png").touch(), "train/red/x.png is truncated or no image"),
+    ],
+)
+def test_a_mistake_is_one_line(class_folders, tmp_path, damage, said):
+    damage(class_folders)
+    with pytest.raises(UserError) as error:
+        load_class_folders(class_folders, 0, tmp_path / "cache")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not list((tmp_path / "cache").rglob("*.npy"))
+
+
+def test_a_damaged_archive_is_one_line(archive, tmp_path):
+    archive.write_bytes(archive.read_bytes()[:9000])
+    with pytest.raises(UserError, match=r"pictures\.tar"):
+        load_class_folders(archive, 0, tmp_path / "cache")
+
+
+def test_nothing_is_written_where_a_member_points_to(class_folders, tmp_path):
+    """Links and names that climb out are no images of a class folder; no member is ever unpacked."""
+    path = tmp_path / "evil.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.add(class_folders, arcname=".")
+        link = tarfile.TarInfo("train/red/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+        climbing = tarfile.TarInfo("../../train/red/out.png")
+        climbing.size = 3
+        tar.addfile(climbing, io.BytesIO(b"abc"))
+    _, train, _ = load_class_folders(path, 0, tmp_path / "cache")
+    assert len(train) == 12
+
+
+def test_assembled_data_knows_its_moments(class_folders, tmp_path):
+    classes, train, test = load_class_folders(class_folders, 0, tmp_path / "cache")
+    data = ImageData.assemble("pictures", classes, train, test, valid=2)
+    assert (len(data.train), len(data.valid), len(data.test)) == (10, 2, 6)
+    assert data.mean == pytest.approx(data.train.images.mean((0, 1, 2)))
+    assert data.std == pytest.approx(data.train.images.std((0, 1, 2)))

@@ -1,0 +1,178 @@
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+
+from skipln import skips
+from skipln.errors import UserError
+from skipln.models.resnet import ResNet, ResNetShape, StridedPointwise
+from skipln.models.torchvision_weights import from_torchvision
+from skipln.skips.connection import Connection, Place
+
+CIFAR = {depth: ResNetShape([(depth - 2) // 6] * 3) for depth in (20, 56, 110)}
+CIFAR[164] = ResNetShape([18] * 3, block="bottleneck")
+POST = {depth: ResNetShape(shape.blocks, activation="post") for depth, shape in CIFAR.items() if depth < 164}
+IMAGENET = {
+    18: ResNetShape([2, 2, 2, 2], 64, "basic", "post", "large"),
+    50: ResNetShape([3, 4, 6, 3], 64, "bottleneck", "post", "large"),
+    101: ResNetShape([3, 4, 23, 3], 64, "bottleneck", "post", "large"),
+}
+TINY = ResNetShape([2, 1], width=4)
+SHAPES = {
+    f"{block}-{activation}": ResNetShape([2, 2], 4, block, activation)
+    for block in ("basic", "bottleneck")
+    for activation in ("pre", "post")
+}
+
+
+def model(shape: ResNetShape, name: str = "skip", channels: int = 3, classes: int = 10, **options: object) -> ResNet:
+    torch.manual_seed(0)
+    return ResNet(
+        shape, channels, classes, lambda dim, place: skips.create(name, dim, layout="nchw", place=place, **options)
+    )
+
+
+def parameters(net: torch.nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+@pytest.mark.parametrize(("depth", "count"), [(20, 272_282), (56, 855_578), (110, 1_730_522), (164, 1_703_258)])
+def test_preact_cifar_nets_have_the_published_size(depth, count):
+    """He et al. 2016a, table 6: 0.27M, 0.85M, 1.7M; 2016b: ResNet-164 1.7M."""
+    with torch.device("meta"):
+        net = model(CIFAR[depth])
+    assert parameters(net) == count
+    weighted = sum(
+        isinstance(m, torch.nn.Conv2d | torch.nn.Linear) for name, m in net.named_modules() if "project" not in name
+    )
+    assert weighted == depth
+
+
+@pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (56, 0.85), (110, 1.7)])
+def test_original_cifar_nets_have_the_published_size(depth, millions):
+    with torch.device("meta"):
+        assert parameters(model(POST[depth])) == pytest.approx(1e6 * millions, rel=0.025)
+
+
+@pytest.mark.parametrize(("depth", "count"), [(18, 11_689_512), (50, 25_557_032), (101, 44_549_160)])
+def test_imagenet_nets_have_torchvisions_size(depth, count):
+    with torch.device("meta"):
+        assert parameters(model(IMAGENET[depth], classes=1000)) == count
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_torchvisions_weights_give_torchvisions_logits(depth):
+    torch.manual_seed(0)
+    theirs = torchvision.models.get_model(f"resnet{depth}").eval()
+    for module in theirs.modules():  # set apart, so that no two could be exchanged
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.2, 0.6)
+            for tensor in (module.bias, module.running_mean):
+                torch.nn.init.normal_(tensor, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+    ours = model(IMAGENET[depth], classes=1000).eval()
+    ours.load_state_dict(from_torchvision(theirs.state_dict()))
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), theirs(images), rtol=1e-5, atol=1e-5)
+
+
+def test_another_nets_weights_are_refused_in_one_line():
+    with pytest.raises(UserError, match=r"features\.0\.weight: not a key of torchvision's ResNets"):
+        from_torchvision({"features.0.weight": torch.zeros(1)})
+
+
+def test_golden_logits():
+    """A PreAct-ResNet of set weights on a set image: what a refactoring must not change."""
+    net = model(TINY, classes=3).double().eval()
+    for i, parameter in enumerate(net.parameters()):
+        parameter.data = 0.3 * torch.cos(torch.arange(parameter.numel(), dtype=torch.float64) + i).view_as(parameter)
+    image = torch.sin(torch.arange(3 * 8 * 8, dtype=torch.float64)).view(1, 3, 8, 8)
+    assert net(image)[0].tolist() == pytest.approx([-0.080625, -0.001378, 0.255567], abs=2e-6)
+
+
+@pytest.mark.parametrize("name", skips.names())
+@pytest.mark.parametrize("kind", SHAPES)
+def test_every_connection_joins_every_kind_of_block(kind, name):
+    net = model(SHAPES[kind], name, channels=1)
+    logits = net(torch.randn(3, 1, 8, 8))
+    assert logits.shape == (3, 10)
+    logits.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_every_site_knows_its_place(kind):
+    places: list[Place] = []
+
+    def connection(dim: int, place: Place) -> Connection:
+        places.append(place)
+        return skips.create("skip", dim, layout="nchw", place=place)
+
+    ResNet(SHAPES[kind], 3, 10, connection)
+    assert places == [Place(i, 4) for i in range(4)]
+
+
+class Streamed(Connection):
+    """Carries (x, calls) from site to site within a stage, as ResiDual and Hyper-Connections carry theirs."""
+
+    def enter(self, x):
+        return x, 0
+
+    def forward(self, stream, branch, mask=None):
+        x, calls = stream
+        return x + branch(x), calls + 1
+
+    def leave(self, stream):
+        x, calls = stream
+        assert calls > 0
+        return x
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_a_connection_may_carry_a_stream(kind):
+    torch.manual_seed(0)
+    make = lambda dim, place: Streamed(dim, layout="nchw", place=place)  # noqa: E731
+    streamed, plain = ResNet(SHAPES[kind], 3, 10, make).eval(), model(SHAPES[kind]).eval()
+    images = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(streamed(images), plain(images))
+
+
+def test_the_first_preact_units_are_those_of_the_appendix():
+    """Unit 1: activated before the paths part; a unit that changes shape: both paths see the activated input."""
+    net = model(ResNetShape([1, 1], 4)).eval()
+    image = torch.randn(2, 3, 8, 8)
+    one, two = net.stages[0][0], net.stages[1][0]
+    x = F.relu(F.batch_norm(net.stem[0](image), *statistics(net.stem[1])))
+    first = x + one.branch[3](F.relu(F.batch_norm(one.branch[0](x), *statistics(one.branch[1]))))
+    a = F.relu(F.batch_norm(first, *statistics(two.activate[0])))
+    second = two.project(a) + two.branch(a)
+    last = F.relu(F.batch_norm(second, *statistics(net.last[0]))).mean((2, 3))
+    torch.testing.assert_close(net(image), net.classifier(last))
+
+
+def statistics(norm: torch.nn.Module) -> tuple[torch.Tensor, ...]:
+    return norm.running_mean, norm.running_var, norm.weight, norm.bias
+
+
+def test_a_strided_pointwise_convolution_is_torchs():
+    conv = StridedPointwise(4, 8, 1, 2, bias=False)
+    x = torch.randn(2, 4, 7, 6)
+    torch.testing.assert_close(conv(x), F.conv2d(x, conv.weight, stride=2))
+
+
+def test_init_is_hes():
+    net = model(ResNetShape([1, 1], 64))
+    conv = net.stages[1][0].branch[0]
+    assert conv.weight.shape == (128, 64, 3, 3)
+    assert conv.weight.std().item() == pytest.approx((2 / (9 * 128)) ** 0.5, rel=0.02)
+    assert not net.classifier.bias.any()
+
+
+def test_scaling_multiplies_the_forward_scale():
+    """λx + F: with silent branches the map after L sites of one shape is λ^L of the stem's."""
+    net = model(ResNetShape([5], 4), "xskip", lam=2.0).eval()
+    for block in net.stages[0]:
+        torch.nn.init.zeros_(block.branch[-1].weight)
+    x = net.stem(torch.randn(1, 3, 8, 8))
+    torch.testing.assert_close(net.stages[0](x), 2.0**5 * x)

@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +10,6 @@ import torch
 from torch import Tensor
 
 from skipln.data.text.vocabulary import BOS, EOS, PAD
-from skipln.interop.fairseq import import_fairseq
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.tasks.connections import connections_of
 
@@ -22,9 +20,7 @@ SIZE = 60
 @pytest.fixture(scope="session")
 def fairseq():
     """fairseq in this process, whose other tests compose our configuration."""
-    if find_spec("fairseq") is None:
-        pytest.skip("fairseq is not installed (make peers)")
-    return import_fairseq()
+    return pytest.importorskip("fairseq", reason="fairseq is not installed (make peers)")
 
 
 def peer(model, size: int = SIZE) -> Any:

@@ -188,3 +188,12 @@ def test_multi30k_is_translated_alike(tmp_path):
     assert len(ours) == 1000
     assert same >= 0.99
     assert scores[0] == pytest.approx(scores[1], abs=0.05)
+
+
+def test_fairseq_in_this_process_leaves_our_configuration_as_it_is(fairseq):
+    """On import it puts `config` and `task/translation` of its own into the store that Hydra takes schemas from."""
+    from hydra.core.config_store import ConfigStore
+
+    assert {"config.yaml", "task"} <= ConfigStore.instance().repo.keys()
+    assert compose(["skip=rskip_ln", "seed=3"]).seed == 3
+    assert {"config.yaml", "task"} <= ConfigStore.instance().repo.keys()

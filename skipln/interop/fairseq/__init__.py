@@ -8,11 +8,8 @@
 Files are read and written without fairseq; only the plug-in and the engine need it installed.
 """
 
-from copy import deepcopy
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 
 from skipln.errors import UserError
 
@@ -23,19 +20,3 @@ def require_fairseq() -> None:
     """Raise UserError when fairseq is not installed."""
     if find_spec("fairseq") is None:
         raise UserError("fairseq is not installed: `make peers` adds it (Python 3.11 on 64-bit Linux)")
-
-
-def import_fairseq() -> ModuleType:
-    """fairseq, for a process that also composes our configuration. Raises UserError when it is not installed.
-
-    On import fairseq puts its settings into Hydra's one store, where its task/translation would count as the schema of
-    ours; they are taken out again, so that fairseq's own command lines do not work in such a process.
-    """
-    from hydra.core.config_store import ConfigStore
-
-    require_fairseq()
-    store = ConfigStore.instance()
-    before = deepcopy(store.repo)
-    module = import_module("fairseq")
-    store.repo = before
-    return module

@@ -18,7 +18,13 @@ from skipln.errors import UserError
 from skipln.files import atomic_write
 
 RESULTS = ROOT / "results" / "bench"
-PEERS = {"fairseq": "ve-fairseq", "transformers": "transformers", "ctranslate2": "ctranslate2"}  # module: package
+PEERS = {
+    "fairseq": "ve-fairseq",
+    "transformers": "transformers",
+    "ctranslate2": "ctranslate2",
+    "sacremoses": "sacremoses",
+    "subword_nmt": "subword-nmt",
+}  # module: package
 
 
 @dataclass(frozen=True)

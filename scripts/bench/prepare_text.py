@@ -15,9 +15,12 @@ import time
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from scripts.bench import moses_peer
+from scripts.bench.harness import Part, Sides
 from skipln.data.text import corpora
 from skipln.data.text.corpora import Corpus, Origin, Recipe
 from skipln.data.text.download import Remote
@@ -38,13 +41,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         recipe = synthetic(Path(folder), options.pairs, options.merges, options.seed)
-        print(json.dumps(measure(recipe, Path(folder), options.workers) | vars(options)))
+        print(json.dumps(measure(recipe, Path(folder), options.workers, Path(folder) / "out") | vars(options)))
 
 
-def measure(recipe: Recipe, folder: Path, workers: int) -> dict[str, float | int]:
+def measure(recipe: Recipe, downloads: Path, workers: int, made: Path) -> dict[str, float | int]:
     """Wall and processor seconds (all processes') of `prepare`, its rate in source words, and its largest memory."""
     wall, cpu = time.monotonic(), _cpu_seconds()
-    about = prepare(recipe, folder / "out", folder, workers, progress=False)
+    about = prepare(recipe, made, downloads, workers, progress=False)
     wall, cpu = time.monotonic() - wall, _cpu_seconds() - cpu
     memory = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     words = about["source_words"]
@@ -118,6 +121,39 @@ def _stem(rank: int, syllables: float) -> str:
 def _cpu_seconds() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+PAIRS, MERGES, LONG = 20_000, 4_000, 400_000
+
+
+def against_moses(_precision: str, pairs: int = PAIRS, merges: int = MERGES, long: int = LONG) -> Sides:
+    """The peer takes minutes for what it is compared on; `found` is our rate on more text, with WMT14's 37k merges."""
+    kept = tempfile.TemporaryDirectory()  # deleted with the process
+    recipe = synthetic(Path(kept.name), pairs, merges, seed=1)
+    raw = {language: Path(kept.name) / f"drawn.{language}" for language in recipe.languages}
+
+    def ours(_k: int) -> None:
+        with tempfile.TemporaryDirectory(dir=kept.name) as folder:
+            measure(recipe, Path(kept.name), 2, Path(folder))
+
+    def peer(_k: int) -> None:
+        with tempfile.TemporaryDirectory(dir=kept.name) as folder:
+            moses_peer.prepare(raw, Path(folder), merges, recipe.max_tokens, recipe.max_ratio)
+
+    def found() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(dir=kept.name) as folder:
+            said = measure(synthetic(Path(folder), long, 37_000, seed=1), Path(folder), 2, Path(folder) / "out")
+        rate = f"{said['source_words_per_second']:,} source words a second with {long:,} pairs and 37,000 merges"
+        return {"long": said, "found": rate}
+
+    return Sides(ours, peer, found)
+
+
+PARTS = [
+    Part("prepare-text", "skipln's preparation, 2 processes", "sacremoses and subword-nmt, 2 processes",
+         f"Moses and joint BPE of {PAIRS:,} drawn pairs of {WORDS} words, {MERGES:,} merges", against_moses,
+         n=3, warmup=0, precision="fp32", needs=("sacremoses", "subword_nmt")),
+]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -43,27 +43,18 @@ class Segmenter:
         """Merge the pair learnt first, wherever it is, until there is none that was learnt."""
         rank, never = self._ranks.get, len(self._ranks)
         symbols = [*word[:-1], word[-1] + _END]
-        while len(symbols) > 1:
-            ranks = [rank(pair, never) for pair in pairwise(symbols)]
-            best = min(ranks)
-            if best == never:
-                break
-            for at in _apart(ranks, best):
-                symbols[at : at + 2] = [symbols[at] + symbols[at + 1]]
+        ranks = [rank(pair, never) for pair in pairwise(symbols)]
+        while ranks and (best := min(ranks)) != never:
+            while best in ranks:  # from the left: of neighbours ("aaa" has the pair twice) the first
+                at = ranks.index(best)
+                symbols[at] += symbols.pop(at + 1)
+                del ranks[at]
+                if at:
+                    ranks[at - 1] = rank((symbols[at - 1], symbols[at]), never)
+                if at < len(ranks):
+                    ranks[at] = rank((symbols[at], symbols[at + 1]), never)
         symbols[-1] = symbols[-1].removesuffix(_END)
         return symbols
-
-
-def _apart(ranks: list[int], best: int) -> list[int]:
-    """Where `best` is, from the right; of neighbours ("aaa" has the pair twice) those that the left one leaves."""
-    places: list[int] = []
-    at = -1
-    for _ in range(ranks.count(best)):
-        found = ranks.index(best, at + 1)
-        if found > at + 1 or not places or places[0] != at:
-            places.insert(0, found)
-        at = found
-    return places
 
 
 def joined(tokens: Iterable[str]) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
 
 REMEMBERED = 300_000  # words of each memory, which is emptied when it is full
+_JOINERS = frozenset(".'`,-")  # any other character that is neither letter nor digit is a token, whatever is beside it
 _PIECE = re.compile(r"\\[dswr]|\\g<\d>|\[[^]]*\]|\\(?P<escaped>.)|[()]|(?P<literal>.)")
 
 
@@ -130,8 +131,27 @@ class Tokeniser:
         return "a" if self._moses.islower(following) else "1" if following in "0123456789" else "A"
 
     def _between(self, word: str, first: bool, following: str) -> list[str]:
+        if (parts := self._parts(word)) is not None:
+            return parts
         tokens = self._whole(f"{'' if first else 'a '}{word} {following}")
         return tokens[0 if first else 1 : len(tokens) - bool(following)]
+
+    def _parts(self, word: str) -> list[str] | None:
+        """Tokens of letters and digits within brackets, quotation marks and the like, joined by hyphens, perhaps with a
+        comma at the end: what every neighbour leaves alike. None for all else."""
+        alphanumeric = self._moses.alphanumeric
+        inside = [i for i, character in enumerate(word) if character in alphanumeric]
+        if not inside:
+            return None
+        before, core, after = word[: inside[0]], word[inside[0] : inside[-1] + 1], word[inside[-1] + 1 :]
+        marks, comma = before + after.removesuffix(","), after.endswith(",")
+        joined = core.split("-")
+        if not _JOINERS.isdisjoint(marks) or not all(joined) or not all(map(self._is_simple, joined)):
+            return None
+        tokens = [*map(self._moses.escape_xml, before), joined[0]]
+        for part in joined[1:]:
+            tokens += "@-@", part
+        return [*tokens, *map(self._moses.escape_xml, after.removesuffix(",")), *([","] if comma else [])]
 
 
 def _joined(words: list[str]) -> list[str]:

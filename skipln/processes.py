@@ -6,24 +6,29 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from typing import Any
+
+ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)  # signals that ask a process to stop
 
 
 @contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Treat SIGTERM (a scheduler's) as Ctrl-C. Only the main thread may handle signals; elsewhere this does nothing."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
+def interrupting() -> Iterator[None]:
+    """All of them as Ctrl-C, but for those somebody handles or ignores. Outside the main thread it does nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    mine = [number for number in ASKED if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in mine}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def somebodys(handler: Any) -> bool:
+    """Whether it is a handler that somebody installed, not the system's or Python's own."""
+    return callable(handler) and handler is not signal.default_int_handler
 
 
 def end_with_parent(by: signal.Signals = signal.SIGTERM) -> None:

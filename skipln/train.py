@@ -11,8 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 import hydra
 from omegaconf import DictConfig
 
-from skipln.config import CONFIGS, RunConfig, SlurmLauncher, check, compose
+from skipln.config import CONFIGS, check, compose
 from skipln.errors import UserError
+from skipln.schema import RunConfig, SlurmLauncher
 from skipln.submission import submitting
 
 INTERRUPTED = 130

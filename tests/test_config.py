@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from skipln.config import CONFIGS, NOT_HASHED, compose
+from skipln.config import CONFIGS, compose
 from skipln.errors import UserError
+from skipln.schema import NOT_HASHED
 
 GROUPS = {folder.name: sorted(p.stem for p in folder.glob("*.yaml")) for folder in CONFIGS.iterdir() if folder.is_dir()}
 CHOICES = [f"{group}={choice}" for group, choices in GROUPS.items() for choice in choices]

@@ -3,17 +3,19 @@
 import logging
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from skipln.data.text.padding import Batch
-from skipln.data.text.vocabulary import BOS, EOS, PAD, UNK
+from skipln.data.text.vocabulary import EOS, PAD
+from skipln.interop.fairseq.symbols import FAIRSEQ_BOS, fairseq_ids, our_ids
+from skipln.interop.fairseq.weights import Model, to_fairseq
 from skipln.models.transformer import Transformer, TransformerShape, sinusoids
 
-# fairseq's own ids of <s>, <pad>, </s>, <unk> are 0 to 3: ours[i] is what its symbol i is here.
-SPECIAL = torch.tensor([BOS, PAD, EOS, UNK])
+POST_LN = {"name": "xskip_ln", "lam": 1.0}  # fairseq's own
 
 
 class FairseqPeer:
@@ -28,6 +30,8 @@ class FairseqPeer:
 
         logging.disable(logging.INFO)
         warnings.filterwarnings("ignore", module="fairseq")
+        self.shape = replace(shape, positions="fairseq")
+        self._theirs, self._ours = (torch.from_numpy(ids(vocabulary)) for ids in (fairseq_ids, our_ids))
         parser = options.get_training_parser()
         sizes = {
             f"--{side}-{key}": value
@@ -64,15 +68,7 @@ class FairseqPeer:
 
     def load(self, ours: Transformer) -> None:
         """Take our weights and our positions (post-LN sites alone), so that both translate alike."""
-        state = {}
-        for stack in ("encoder", "decoder"):
-            state[f"{stack}.embed_tokens.weight"] = ours.embedding.weight[_permutation(ours.embedding.num_embeddings)]
-            for number, layer in enumerate(getattr(ours, stack)):
-                state |= {f"{stack}.layers.{number}.{key}": value for key, value in _layer(layer)}
-        state["decoder.output_projection.weight"] = state["decoder.embed_tokens.weight"]
-        missing, unexpected = self.model.load_state_dict(state, strict=False)
-        if unexpected or any("_float_tensor" not in key and "version" not in key for key in missing):
-            raise RuntimeError(f"the two models differ: {missing} are missing, {unexpected} unexpected")
+        self.model.load_state_dict(to_fairseq(ours.state_dict(), Model(self.shape, POST_LN, start="eos")))
         for stack in (self.model.encoder, self.model.decoder):
             table = stack.embed_positions
             first = table.padding_idx + 1  # fairseq counts positions from here
@@ -90,13 +86,13 @@ class FairseqPeer:
             for start in range(0, len(order), 128):
                 chosen = order[start : start + 128]
                 tokens = _padded([[*sources[i], EOS] for i in chosen])
-                sample = {"net_input": {"src_tokens": _theirs(tokens), "src_lengths": (tokens != PAD).sum(1)}}
+                sample = {"net_input": {"src_tokens": self._theirs[tokens], "src_lengths": (tokens != PAD).sum(1)}}
                 found = self.task.inference_step(generator, [self.model], sample, prefix_tokens=None)
                 for i, hypotheses in zip(chosen, found, strict=True):
-                    translations[i] = _ours(hypotheses[0]["tokens"]).tolist()[:-1]  # without its end
+                    translations[i] = self._ours[hypotheses[0]["tokens"]].tolist()[:-1]  # without its end
             return translations
 
-        bos = 0  # fairseq's decoder starts with </s>; our weights were trained to start with <s>
+        bos = FAIRSEQ_BOS  # fairseq's decoder starts with </s>; our weights were trained to start with <s>
         generate = generator.generate
         generator.generate = lambda *args, **kw: generate(*args, **(kw | {"bos_token": bos}))
         return translate
@@ -108,43 +104,12 @@ class FairseqPeer:
             "nsentences": len(batch),
             "ntokens": batch.target_tokens,
             "net_input": {
-                "src_tokens": _theirs(_left_padded(batch.source, lengths)),
+                "src_tokens": self._theirs[_left_padded(batch.source, lengths)],
                 "src_lengths": lengths,
-                "prev_output_tokens": _theirs(batch.target_in),
+                "prev_output_tokens": self._theirs[batch.target_in],
             },
-            "target": _theirs(batch.target_out),
+            "target": self._theirs[batch.target_out],
         }
-
-
-def _layer(layer: Any) -> list[tuple[str, Tensor]]:
-    """A layer of ours under fairseq's names."""
-    attentions = {"self_attn": layer.self_attention}
-    norms = ["self_attn_layer_norm", "final_layer_norm"]
-    if hasattr(layer, "source_attention"):
-        attentions["encoder_attn"] = layer.source_attention
-        norms.insert(1, "encoder_attn_layer_norm")
-    pairs: list[tuple[str, Tensor]] = []
-    for kind in ("weight", "bias"):
-        for name, attention in attentions.items():
-            key, value = getattr(attention.key_value, kind).chunk(2)
-            pairs += [(f"{name}.q_proj.{kind}", getattr(attention.query, kind)), (f"{name}.k_proj.{kind}", key)]
-            pairs += [(f"{name}.v_proj.{kind}", value), (f"{name}.out_proj.{kind}", getattr(attention.out, kind))]
-        pairs += [(f"fc{1 + i // 3}.{kind}", getattr(layer.feed_forward[i], kind)) for i in (0, 3)]
-        pairs += [(f"{n}.{kind}", getattr(site.norm, kind)) for n, site in zip(norms, layer.sites, strict=True)]
-    return pairs
-
-
-def _permutation(vocabulary: int) -> Tensor:
-    return torch.cat((SPECIAL, torch.arange(len(SPECIAL), vocabulary)))
-
-
-def _theirs(tokens: Tensor) -> Tensor:
-    inverse = SPECIAL.argsort()
-    return torch.where(tokens < len(SPECIAL), inverse[tokens.clamp(max=len(SPECIAL) - 1)], tokens)
-
-
-def _ours(tokens: Tensor) -> Tensor:
-    return torch.where(tokens < len(SPECIAL), SPECIAL[tokens.clamp(max=len(SPECIAL) - 1)], tokens)
 
 
 def _padded(sources: list[list[int]]) -> Tensor:

@@ -7,23 +7,21 @@ from typing import Any
 
 import torch
 
+from scripts.bench.fairseq_peer import POST_LN, FairseqPeer
 from scripts.bench.harness import Part, Sides
 from scripts.bench.text import random_batches
 from skipln import skips
-from skipln.config import Adam
 from skipln.data.text.padding import Batch
 from skipln.data.text.vocabulary import BOS, EOS, PAD
 from skipln.engine.optimizer import create_optimizer
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.ops import smoothed_cross_entropy
+from skipln.schema import Adam
 
 MAX_TOKENS = 2048
 ADAM = Adam(name="adam", lr=7e-4, betas=[0.9, 0.98], eps=1e-9, weight_decay=0.0, clip=0.0)
 BASE = TransformerShape(6, 6, 512, 2048, 8)
 SMALL = TransformerShape(3, 3, 256, 1024, 4)
-
-
-POST_LN = {"name": "xskip_ln", "lam": 1.0}
 
 
 def our_step(
@@ -47,8 +45,6 @@ def our_step(
 
 
 def against_fairseq(vocabulary: int, shape: TransformerShape, mean_length: float, precision: str) -> Sides:
-    from scripts.bench.fairseq_peer import FairseqPeer
-
     batches = random_batches(vocabulary, MAX_TOKENS, 32, mean_length)
     ours = our_step(vocabulary, shape, precision)
     peer = FairseqPeer(vocabulary, shape).trainer(batches)

@@ -12,13 +12,13 @@ from torch.utils.data import DataLoader
 from scripts.bench.harness import Part, Sides
 from scripts.bench.plain_resnet import MEAN, STD, Pictures, PlainPreActResNet, endless
 from skipln import skips
-from skipln.config import Sgd
 from skipln.data.images.augmentation import augmented
 from skipln.data.images.batches import ImageBatches
 from skipln.data.images.dataset import Split
 from skipln.engine.optimizer import create_optimizer
 from skipln.models.resnet import ResNet, ResNetShape
 from skipln.ops import smoothed_cross_entropy
+from skipln.schema import Sgd
 
 BATCH = 128
 SGD = Sgd(name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-4, clip=0.0)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import yaml
 
-from skipln.config import RunConfig
 from skipln.files import atomic_write, disk_errors, locked
+from skipln.schema import RunConfig
 
 State = Literal["queued", "running", "interrupted", "done", "diverged", "failed"]
 FINISHED = ("done", "diverged")

@@ -17,7 +17,6 @@ import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
-from skipln.config import RunConfig
 from skipln.data.prefetch import prefetched
 from skipln.engine.checkpoint import Checkpoints
 from skipln.engine.folder import MetricsLog, RunFolder, State
@@ -25,6 +24,7 @@ from skipln.engine.optimizer import create_optimizer
 from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
 from skipln.errors import UserError
+from skipln.schema import RunConfig
 from skipln.seeds import mixed
 from skipln.tasks.task import Task
 

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from skipln.config import RunConfig
 from skipln.engine.environment import describe, fast_bf16
 from skipln.engine.folder import RunFolder, State
 from skipln.engine.loop import Trainer
-from skipln.engine.signals import interrupting
 from skipln.engine.tracker import tracked
 from skipln.errors import UserError
 from skipln.files import atomic_write
+from skipln.processes import interrupting
+from skipln.schema import RunConfig
 from skipln.tasks import create_task
 
 PRECISIONS: dict[str, Any] = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}

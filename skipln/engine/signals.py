@@ -4,12 +4,10 @@ SIGINT is a person's, SIGTERM and SIGUSR2 are a scheduler's: SLURM sends SIGUSR2
 """
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+from skipln.processes import ASKED, somebodys
 
 
 class Interruptions:
@@ -39,7 +37,7 @@ class Interruptions:
 
     @property
     def final(self) -> bool:
-        return any(not _somebodys(self.before[number]) for number, _ in self.caught)
+        return any(not somebodys(self.before[number]) for number, _ in self.caught)
 
     @property
     def names(self) -> str:
@@ -49,27 +47,10 @@ class Interruptions:
         """Call the earlier handlers of what was caught, which may end the process, and forget it."""
         caught, self.caught = self.caught, []
         for number, frame in caught:
-            if _somebodys(self.before[number]):
+            if somebodys(self.before[number]):
                 self.before[number](number, frame)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.caught and number == signal.SIGINT:  # impatient
             raise KeyboardInterrupt
         self.caught.append((number, frame))
-
-
-@contextmanager
-def interrupting() -> Iterator[None]:
-    """A scheduler's signals as Ctrl-C, where nobody else handles them: while data is prepared or the model tested."""
-    ours = [number for number in ASKED if not _somebodys(signal.getsignal(number))]
-    before = {number: signal.signal(number, signal.default_int_handler) for number in ours}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _somebodys(handler: Any) -> bool:
-    """Whether it is a handler that somebody installed, not the system's or Python's own."""
-    return callable(handler) and handler is not signal.default_int_handler

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from skipln.config import RunConfig
 from skipln.engine.environment import describe
 from skipln.engine.folder import RunFolder
+from skipln.schema import RunConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 FINISHED, UNFINISHED = 40, 5  # seconds to wait for the last points, which `make wandb-sync` sends otherwise

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skipln import skips
-from skipln.config import RunConfig, compose
+from skipln.config import compose
 from skipln.figures.manifest import Manifest
+from skipln.schema import RunConfig
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from skipln.figures.manifest import Manifest
 from skipln.figures.numbers import Net, join, write
 from skipln.figures.points import Point, points
 from skipln.figures.render import render
-from skipln.processes import end_with_parent, sigterm_interrupts
+from skipln.processes import end_with_parent, interrupting
 from skipln.tables.launching import say
 from skipln.tasks import create_task
 
@@ -57,7 +57,7 @@ def _measure(missing: Sequence[Point], threads: int) -> list[str]:
     at_once = min(len(missing), max(1, len(os.sched_getaffinity(0)) // threads))
     failures = []
     with (
-        sigterm_interrupts(),
+        interrupting(),
         ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn"), _prepare) as pool,
         tqdm(total=len(missing), unit="net", dynamic_ncols=True, mininterval=1 if sys.stderr.isatty() else 30) as bar,
     ):

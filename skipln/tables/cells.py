@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from skipln.config import CONFIGS, NOT_HASHED, RunConfig, compose
+from skipln.config import CONFIGS, compose
 from skipln.errors import UserError
 from skipln.files import atomic_write
+from skipln.schema import NOT_HASHED, RunConfig
 from skipln.tables.manifest import Column, Manifest, Row
 
 CACHE = Path("runs/.configurations.json")
-_SCHEMA = ("skipln/config.py", "skipln/skips/options.py")
+_SCHEMA = ("skipln/schema.py", "skipln/config.py", "skipln/skips/options.py")
 
 
 @dataclass(frozen=True)

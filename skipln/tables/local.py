@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from skipln.processes import end_with_parent, sigterm_interrupts
+from skipln.processes import end_with_parent, interrupting
 from skipln.tables.cells import Cell
 from skipln.tables.launching import Failure, progress_bar, say, show
 from skipln.tables.runfolder import last_line, read_state
@@ -36,7 +36,7 @@ class Local:
         failures: list[Failure] = []
         waiting, running = list(cells), dict[subprocess.Popen, Cell]()
         before = total - len(cells)
-        with progress_bar(cells) as bar, sigterm_interrupts():
+        with progress_bar(cells) as bar, interrupting():
             try:
                 while waiting or running:
                     while waiting and len(running) < self.at_once:

@@ -12,8 +12,8 @@ import numpy as np
 from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from skipln.config import NOT_HASHED
 from skipln.files import is_locked
+from skipln.schema import NOT_HASHED
 from skipln.tables.queue import Queue, read_ticket
 
 log = logging.getLogger(__name__)

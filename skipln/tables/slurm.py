@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from skipln.config import SlurmLauncher
 from skipln.errors import UserError
 from skipln.files import locked
+from skipln.schema import SlurmLauncher
 from skipln.submission import submitting
 from skipln.tables.cells import Cell
 from skipln.tables.launching import Failure, progress_bar, say, show

@@ -7,7 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skipln.config import (
+from skipln.data.images import ImageBatches, ImageData, ImageSplit
+from skipln.data.images.augmentation import augmented, centre_crop, normalise
+from skipln.data.images.batches import ImageBatch
+from skipln.data.prefetch import prefetched
+from skipln.models.resnet import ResNet, ResNetShape
+from skipln.ops import smoothed_cross_entropy
+from skipln.schema import (
     ClassFolders,
     Classification,
     Digits,
@@ -17,12 +23,6 @@ from skipln.config import (
     ResNetModel,
     RunConfig,
 )
-from skipln.data.images import ImageBatches, ImageData, ImageSplit
-from skipln.data.images.augmentation import augmented, centre_crop, normalise
-from skipln.data.images.batches import ImageBatch
-from skipln.data.prefetch import prefetched
-from skipln.models.resnet import ResNet, ResNetShape
-from skipln.ops import smoothed_cross_entropy
 from skipln.tasks.connections import make_connections
 from skipln.tasks.task import Loss, TestResult
 

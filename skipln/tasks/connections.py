@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from skipln import norms, skips
-from skipln.config import RunConfig
 from skipln.errors import UserError
+from skipln.schema import RunConfig
 from skipln.skips.connection import Connection, Place
 
 

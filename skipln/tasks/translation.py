@@ -11,11 +11,11 @@ import torch
 from sacrebleu.metrics import BLEU
 from torch import nn
 
-from skipln.config import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
 from skipln.data.text import BOS, EOS, PAD, Batch, ParallelCorpus, TextData, catalogs, collate, token_batches
 from skipln.decode.translate import Search, translate
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.ops import smoothed_cross_entropy
+from skipln.schema import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
 from skipln.scoring import score
 from skipln.skips.connection import Connection, Place
 from skipln.tasks.connections import make_connections

@@ -8,8 +8,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from skipln.config import CONFIGS, WandbTracker
+from skipln.config import CONFIGS
 from skipln.errors import UserError
+from skipln.schema import WandbTracker
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:

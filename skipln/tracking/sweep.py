@@ -8,8 +8,9 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from skipln.config import WandbTracker, compose
+from skipln.config import compose
 from skipln.errors import UserError
+from skipln.schema import WandbTracker
 from skipln.tables.cells import Cell, cells
 from skipln.tables.local import TRAINER
 from skipln.tables.manifest import Manifest

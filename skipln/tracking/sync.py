@@ -10,8 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from skipln.config import WandbTracker
 from skipln.errors import UserError
+from skipln.schema import WandbTracker
 from skipln.tables import manifest as manifests
 from skipln.tables.cells import Cell, cells
 from skipln.tables.manifest import EXPERIMENTS, Manifest

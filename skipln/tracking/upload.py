@@ -10,9 +10,9 @@ from typing import Any
 
 import wandb
 
-from skipln.config import NOT_HASHED, WandbTracker
 from skipln.errors import UserError
 from skipln.files import atomic_write
+from skipln.schema import NOT_HASHED, WandbTracker
 from skipln.tables.runfolder import Result
 
 PATIENCE = 60  # seconds that the server has for an answer

@@ -9,7 +9,8 @@ import pytest
 from skipln.config import compose
 from skipln.engine.loop import Trainer
 from skipln.engine.run import execute
-from skipln.engine.signals import Interruptions, interrupting
+from skipln.engine.signals import Interruptions
+from skipln.processes import interrupting
 
 
 @pytest.fixture

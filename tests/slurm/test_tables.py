@@ -51,8 +51,18 @@ def kill(desk: Desk, folder: Path) -> None:
 
 
 def cancel(desk: Desk, folder: Path) -> None:
+    """A run that is not done by the time SLURM no longer waits: it is stopped whenever SLURM has it go on."""
+    pid = status(folder)["pid"]
     desk.cluster.call("scancel", job_of(folder))
-    resume(status(folder)["pid"])
+
+    def gone() -> bool:
+        try:
+            os.kill(pid, signal.SIGSTOP)
+        except ProcessLookupError:
+            return True
+        return False
+
+    wait_until(gone, "SIGKILL")
 
 
 def requeue(desk: Desk, folder: Path) -> None:

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from skipln.config import WandbTracker, compose
+from skipln.config import compose
 from skipln.errors import UserError
+from skipln.schema import WandbTracker
 from skipln.tables import manifest as manifests
 from skipln.tables.cells import cells
 from skipln.tracking.sweep import choose, sweep

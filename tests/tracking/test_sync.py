@@ -16,7 +16,7 @@ from tests.tracking.conftest import Folder
 from tests.tracking.server import Server
 
 pytest.importorskip("wandb", reason="the extra `wandb` is not installed")
-from skipln.config import WandbTracker
+from skipln.schema import WandbTracker
 from skipln.tracking import upload
 from skipln.tracking.sync import Run, found, sync
 

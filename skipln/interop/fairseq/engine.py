@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from skipln.config import RunConfig
 from skipln.engine.environment import ROOT, describe
 from skipln.engine.folder import MetricsLog, RunFolder, State
 from skipln.errors import UserError
@@ -29,7 +28,8 @@ from skipln.interop.fairseq.checkpoint import average, read_checkpoint
 from skipln.interop.fairseq.command import differences, generate_arguments, train_arguments
 from skipln.interop.fairseq.databin import write_databin
 from skipln.interop.fairseq.log import metrics_of, translations_of
-from skipln.processes import sigterm_interrupts
+from skipln.processes import interrupting
+from skipln.schema import RunConfig
 from skipln.tasks import create_task
 from skipln.tasks.translation import TranslationTask
 
@@ -53,7 +53,7 @@ def execute(config: RunConfig) -> State:
             return result["state"]
         updates = config.training.updates
         try:
-            with sigterm_interrupts():
+            with interrupting():
                 return _run(config, folder)
         except KeyboardInterrupt:
             folder.write_status("interrupted", folder.last_update(), updates, "start it again to continue")

@@ -85,4 +85,6 @@ PARTS = [
          against_fairseq, n=3, warmup=0, precision="fp32", goal=2.0, needs=("fairseq",)),
     Part("beam5-ctranslate2", "skipln {precision}", "CTranslate2 fp32, one-thread workers", WORK,
          partial(against_ctranslate2, "float32"), n=3, warmup=0, precision="fp32", needs=("fairseq", "ctranslate2")),
+    Part("beam5-ctranslate2-int8", "skipln {precision}", "CTranslate2 int8, one-thread workers", WORK,
+         partial(against_ctranslate2, "int8"), n=3, warmup=0, precision="fp32", needs=("fairseq", "ctranslate2")),
 ]  # fmt: skip

@@ -3,14 +3,13 @@
     python -m scripts.bench.cluster --cells 100 --records 1000 --repeat 3
 
 Needs root and SLURM's packages: it starts the tests' private cluster. A cell's job writes a finished run and ends, so
-that the time from its start to its end, as SLURM tells it, is the job's own. Prints one line a measurement, with the
-processor time of our own processes beside the clock's: on a busy machine only the former tells.
+that the time from its start to its end, as SLURM tells it, is the job's own. Writes results/bench/cluster.json, with
+the processor time of our own processes beside the clock's: on a busy machine only the former tells.
 """
 
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,9 +17,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.bench.costs import Cost, write_costs
 from tests.slurm.cluster import Cluster, missing
 
 ROOT = Path(__file__).resolve().parents[2]
+SUBMITTING, STATUS = 10.0, 2.0  # seconds, the most they may take
 TABLE = """
 title: Trivial runs
 metrics: [bleu]
@@ -58,27 +59,38 @@ def main() -> int:
             beyond = [_submit(cluster, Path(folder) / f"table{i}", options.cells) for i in range(options.repeat)]
         finally:
             cluster.stop()
-        _print(f"submit and collect {options.cells} cells, beyond their jobs", beyond)
-        _print(f"status of {options.records} records", _status(Path(folder), options.records, options.repeat))
+        told = _status(Path(folder), options.records, options.repeat)
+    write_costs(
+        "cluster",
+        [
+            _cost(f"submitting and collecting {options.cells} cells by SLURM, beyond their jobs", beyond, SUBMITTING),
+            _cost(f"`make status` on {options.records:,} records", told, STATUS),
+        ],
+    )
     return 0
 
 
 @dataclass(frozen=True)
-class Cost:
+class Time:
     """Seconds by the clock, and of a processor."""
 
     wall: float
     processor: float
 
 
-def _timed(command: list[str], desk: Path, environment: dict[str, str]) -> tuple[Cost, str]:
+def _cost(what: str, times: list[Time], limit: float) -> Cost:
+    walls, processors = ([round(getattr(time, of), 2) for time in times] for of in ("wall", "processor"))
+    return Cost(what, walls, processors, limit)
+
+
+def _timed(command: list[str], desk: Path, environment: dict[str, str]) -> tuple[Time, str]:
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     found = subprocess.run(command, cwd=desk, env=environment, check=True, capture_output=True, text=True)
     wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime), found.stdout
+    return Time(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime), found.stdout
 
 
-def _submit(cluster: Cluster, desk: Path, cells: int) -> Cost:
+def _submit(cluster: Cluster, desk: Path, cells: int) -> Time:
     """That of `make TABLE` less those from its first job's start to its last one's end."""
     _furnish(desk)
     environment = cluster.environment | {"PYTHONPATH": f"{ROOT}:{desk}"}
@@ -88,14 +100,14 @@ def _submit(cluster: Cluster, desk: Path, cells: int) -> Cost:
     times = ["squeue", "--noheader", "--array", "--states=all", f"--name={name}", "--Format=StartTime:30,EndTime:30"]
     spans = [line.split() for line in cluster.call(*times).splitlines()]
     jobs = _clock(max(end for _, end in spans)) - _clock(min(start for start, _ in spans))
-    return Cost(cost.wall - jobs, cost.processor)
+    return Time(cost.wall - jobs, cost.processor)
 
 
 def _clock(text: str) -> float:
     return time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))
 
 
-def _status(folder: Path, records: int, repeat: int) -> list[Cost]:
+def _status(folder: Path, records: int, repeat: int) -> list[Time]:
     """That of `make status`, Python's start included, with the memory of composed configurations warm."""
     desk = folder / "status"
     _furnish(desk)
@@ -125,16 +137,6 @@ def _furnish(desk: Path) -> None:
 
 def _command(*words: str) -> list[str]:
     return [sys.executable, "-c", MAKE, "--experiments=experiments", "--results=results", *words]
-
-
-def _print(what: str, costs: list[Cost]) -> None:
-    print(f"{what}: {_mean([cost.wall for cost in costs])} s, processor {_mean([cost.processor for cost in costs])} s "
-          f"(n={len(costs)})")  # fmt: skip
-
-
-def _mean(seconds: list[float]) -> str:
-    spread = f" ± {statistics.stdev(seconds):.1f}" if len(seconds) > 1 else ""
-    return f"{statistics.fmean(seconds):.1f}{spread}"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from scripts.bench.profiling import shares
 from skipln.engine.environment import ROOT, describe
 from skipln.errors import UserError
 from skipln.files import atomic_write
@@ -64,6 +66,7 @@ def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any
     """Run `n` interleaved pairs of a part; returns its record.
 
     The two sides take turns at going first, since whoever comes second finds warmer caches. Each pair gives one ratio.
+    Where it misses the goal, each side works once more under the profiler.
     Raises UserError when a peer is not installed.
     """
     missing = [module for module in part.needs if find_spec(module) is None]
@@ -81,6 +84,9 @@ def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any
             if k >= 0:
                 seconds[side].append(round(time.perf_counter() - clocks[0], 6))
                 cpu[side].append(round(time.process_time() - clocks[1], 6))
+    result = ratios(seconds)
+    missed = part.goal is not None and result["ratio"] < part.goal
+    works = {"ours": sides.ours, "peer": sides.peer} if missed else {}
     return {
         "name": part.name,
         "ours": part.ours.format(precision=chosen),
@@ -88,11 +94,12 @@ def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any
         "work": part.work,
         "precision": chosen,
         "goal": part.goal,
-        **ratios(seconds),
+        **result,
         "seconds": seconds,
         "cpu_ratio": ratios(cpu)["ratio"],
         "cpu_seconds": cpu,
         **sides.found(),
+        **({"profile": {side: shares(partial(work, 0)) for side, work in works.items()}} if missed else {}),
         "allocator": allocator,
         "versions": {module: _version(PEERS[module]) for module in part.needs},
         "environment": describe(torch.device("cpu")),

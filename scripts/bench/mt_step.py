@@ -10,6 +10,7 @@ import torch
 from scripts.bench.fairseq_peer import POST_LN, FairseqPeer
 from scripts.bench.harness import Part, Sides
 from scripts.bench.text import random_batches
+from scripts.bench.untuned_peer import untuned_trainer
 from skipln import skips
 from skipln.data.text.padding import Batch
 from skipln.data.text.vocabulary import BOS, EOS, PAD
@@ -22,6 +23,7 @@ MAX_TOKENS = 2048
 ADAM = Adam(name="adam", lr=7e-4, betas=[0.9, 0.98], eps=1e-9, weight_decay=0.0, clip=0.0)
 BASE = TransformerShape(6, 6, 512, 2048, 8)
 SMALL = TransformerShape(3, 3, 256, 1024, 4)
+SMALL_VOCABULARY, SMALL_LENGTH = 6_000, 14
 
 
 def our_step(
@@ -49,6 +51,18 @@ def against_fairseq(vocabulary: int, shape: TransformerShape, mean_length: float
     ours = our_step(vocabulary, shape, precision)
     peer = FairseqPeer(vocabulary, shape).trainer(batches)
     return Sides(lambda k: ours(batches[k % len(batches)]), peer)
+
+
+def small_batches() -> list[Batch]:
+    """The batches of `mt-step-small`."""
+    return random_batches(SMALL_VOCABULARY, MAX_TOKENS, 32, SMALL_LENGTH)
+
+
+def against_untuned_fairseq(precision: str) -> Sides:
+    """The peer in a process of its own, since an allocator is a process's."""
+    batches = small_batches()
+    ours = our_step(SMALL_VOCABULARY, SMALL, precision)
+    return Sides(lambda k: ours(batches[k % len(batches)]), untuned_trainer(torch.get_num_threads()))
 
 
 def marian_step(vocabulary: int, shape: TransformerShape, precision: str) -> Callable[[Batch], None]:
@@ -94,7 +108,8 @@ def against_marian(vocabulary: int, shape: TransformerShape, mean_length: float,
 
 
 WORK = "one update, batches of 2,048 tokens; {}, vocabulary {}, lengths about {}"
-BASE_WORK, SMALL_WORK = WORK.format("6+6 layers, d 512", "32k", 27), WORK.format("3+3 layers, d 256", "6k", 14)
+BASE_WORK = WORK.format("6+6 layers, d 512", "32k", 27)
+SMALL_WORK = WORK.format("3+3 layers, d 256", "6k", SMALL_LENGTH)
 FAIRSEQ = {"peer": "fairseq's Trainer, fp32 (all its CPU path has)", "needs": ("fairseq",)}
 PARTS = [
     Part("mt-step-base", "skipln {precision}", work=BASE_WORK, goal=3.2, **FAIRSEQ,  # type: ignore[arg-type]
@@ -102,7 +117,9 @@ PARTS = [
     Part("mt-step-base-fp32", "skipln {precision}", work=BASE_WORK, goal=1.2, **FAIRSEQ,  # type: ignore[arg-type]
          prepare=partial(against_fairseq, 32_000, BASE, 27), precision="fp32"),
     Part("mt-step-small", "skipln {precision}", work=SMALL_WORK, goal=3.2, n=20, **FAIRSEQ,  # type: ignore[arg-type]
-         prepare=partial(against_fairseq, 6_000, SMALL, 14)),
+         prepare=partial(against_fairseq, SMALL_VOCABULARY, SMALL, SMALL_LENGTH)),
+    Part("mt-step-small-untuned", "skipln {precision}", "fairseq's Trainer, fp32, under glibc's malloc as it comes",
+         SMALL_WORK, against_untuned_fairseq, n=20, goal=4.5, needs=("fairseq",)),
     Part("mt-step-base-marian", "skipln {precision}", "Hugging Face Marian, the same precision, fused AdamW", BASE_WORK,
          partial(against_marian, 32_000, BASE, 27), goal=1.3, needs=("transformers",)),
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from scripts.bench.harness import RESULTS
@@ -23,7 +24,8 @@ were set for a processor that multiplies bf16 itself.
 def page(folder: Path = RESULTS) -> str:
     """The page as Markdown, from the records in `folder`."""
     records = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
-    return HEAD + "".join(map(row, (record for record in records if "ratio" in record))) + _machines(records)
+    rows = "".join(map(row, (record for record in records if "ratio" in record)))
+    return HEAD + rows + _costs(records) + _machines(records) + _profiles(records)
 
 
 def row(record: dict[str, Any]) -> str:
@@ -49,6 +51,22 @@ def _median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
+def _costs(records: list[dict[str, Any]]) -> str:
+    """What has a limit of its own."""
+    lines = [
+        f"- `{record['name']}`: {cost['what']}: {_mean(cost['seconds'])} s by the clock (limit {cost['limit']:g} s), "
+        f"{_mean(cost['processor'])} s of a processor, n = {len(cost['seconds'])}\n"
+        for record in records
+        for cost in record.get("costs", ())
+    ]
+    return "\nWhat has a limit of its own:\n\n" + "".join(lines) if lines else ""
+
+
+def _mean(values: list[float]) -> str:
+    spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{fmean(values):.1f}{spread}"
+
+
 def _machines(records: list[dict[str, Any]]) -> str:
     lines: dict[str, list[str]] = {}
     for record in records:
@@ -57,6 +75,17 @@ def _machines(records: list[dict[str, Any]]) -> str:
         line += f"{record['allocator']}, commit {e['commit']}{' with changes' if e['dirty'] else ''}"
         lines.setdefault(line, []).append(f"`{record['name']}`")
     return "".join(f"\n- {line}: {', '.join(names)}" for line, names in lines.items()) + "\n"
+
+
+def _profiles(records: list[dict[str, Any]]) -> str:
+    """Where the time goes in what missed its goal."""
+    lines = [
+        f"- `{record['name']}`, {side}: {', '.join(f'{name} {share:.0f} %' for name, share in shares.items())}\n"
+        for record in records
+        for side, shares in record.get("profile", {}).items()
+    ]
+    head = "\nWhat missed its goal, once more under torch's profiler: operators' own shares of their time.\n\n"
+    return head + "".join(lines) if lines else ""
 
 
 def write_page(folder: Path = RESULTS) -> None:

@@ -12,6 +12,7 @@ import random
 import resource
 import tempfile
 import time
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -66,16 +67,21 @@ def measure(recipe: Recipe, downloads: Path, workers: int, made: Path) -> dict[s
 def synthetic(folder: Path, pairs: int, merges: int, seed: int) -> Recipe:
     """WMT14's recipe on `pairs` drawn pairs as its only training corpus."""
     recipe = corpora.wmt14_en_de(merges=merges)
+    drawn: list[Future[None]] = []
+    with ProcessPoolExecutor(len(recipe.languages)) as others:  # whose memory is not the preparation's
 
-    def made(name: str, count: int, offset: int) -> Corpus:
-        origins = []
-        for side, language in enumerate(recipe.languages):
-            remote = Remote(f"{name}.{language}", ())
-            write(folder / remote.name, count, seed * 10 + offset + side, syllables=(1.4, 1.9)[side])
-            origins.append(Origin(remote, {language: (remote.name,)}))
-        return Corpus(name, (tuple(origins),))
+        def made(name: str, count: int, offset: int) -> Corpus:
+            origins = []
+            for side, language in enumerate(recipe.languages):
+                remote, syllables = Remote(f"{name}.{language}", ()), (1.4, 1.9)[side]
+                drawn.append(others.submit(write, folder / remote.name, count, seed * 10 + offset + side, syllables))
+                origins.append(Origin(remote, {language: (remote.name,)}))
+            return Corpus(name, (tuple(origins),))
 
-    return replace(recipe, train=(made("drawn", pairs, 0),), valid=made("valid", 500, 2), test=made("test", 500, 4))
+        train, valid, test = made("drawn", pairs, 0), made("valid", 500, 2), made("test", 500, 4)
+        for writing in drawn:
+            writing.result()
+    return replace(recipe, train=(train,), valid=valid, test=test)
 
 
 def write(path: Path, count: int, seed: int, syllables: float) -> None:
@@ -123,7 +129,7 @@ def _cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-PAIRS, MERGES, LONG = 20_000, 4_000, 400_000
+PAIRS, MERGES, LONG = 20_000, 4_000, 1_000_000
 
 
 def against_moses(_precision: str, pairs: int = PAIRS, merges: int = MERGES, long: int = LONG) -> Sides:

@@ -11,6 +11,7 @@ from typing import Any
 from skipln.config import CONFIGS, compose
 from skipln.errors import UserError
 from skipln.files import atomic_write
+from skipln.interop import fairseq
 from skipln.schema import NOT_HASHED, RunConfig
 from skipln.tables.manifest import Column, Manifest, Row
 
@@ -117,14 +118,17 @@ def _cell(
         folder=config.folder,
         updates=config.training.updates,
         config=config,
-        lacks=f"needs {', '.join(lacking)} for {column.label}: give it as {_asking(manifest, scale, column)}"
-        if lacking
-        else "",
+        lacks=_lacks(manifest, scale, column, lacking, config),
     )
 
 
-def _asking(manifest: Manifest, scale: str, column: Column) -> str:
-    return f'make {manifest.name} SCALE={scale} ARGS="{" ".join(manifest.asked(scale, column))}"'
+def _lacks(manifest: Manifest, scale: str, column: Column, keys: Sequence[str], config: RunConfig) -> str:
+    if keys:
+        asked = f'make {manifest.name} SCALE={scale} ARGS="{" ".join(manifest.asked(scale, column))}"'
+        return f"needs {', '.join(keys)} for {column.label}: give it as {asked}"
+    if config.engine == "fairseq" and (how := fairseq.lacking()):
+        return f"needs fairseq: {how}"
+    return ""
 
 
 def _meant_for(column: Column, columns: Sequence[Column], extra: Sequence[str]) -> list[str]:

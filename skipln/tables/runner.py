@@ -75,7 +75,7 @@ def dry_run(
         left += 0 if state.result else hours
         how = "measured" if measured else "estimated"
         lacks = cell.lacks and state.state == "missing"
-        standing, ending = (text.NO_DATA, cell.lacks) if lacks else (state.state, shlex.join(launcher.command(cell)))
+        standing, ending = (text.LACKING, cell.lacks) if lacks else (state.state, shlex.join(launcher.command(cell)))
         print(f"{cell.hash}  {standing:<11}  {hours:8.2f} GPU-h {how:<9}  {ending}")
     say(f"{len(planned)} runs: {total:,.1f} GPU-hours, {left:,.1f} of them to run; estimated: {ASSUMED}")
 
@@ -103,7 +103,7 @@ def output(manifest: Manifest, scale: str, extra: Sequence[str], results: Path =
 
 def _report(failures: Sequence[Failure], lacking: Sequence[Cell], total: int) -> None:
     for reason, count in Counter(cell.lacks for cell in lacking).items():
-        say(f"\n{count} of {total} runs have no data: {reason}")
+        say(f"\n{count} of {total} runs were not started: {reason}")
     if failures:
         say(f"\n{len(failures)} of {total} runs failed:")
     for failure in failures:

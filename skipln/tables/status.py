@@ -38,7 +38,7 @@ def status(
 ) -> str:
     """A page of lines about one table: a summary, then a line a cell. Seeds that have a record are shown too.
 
-    A cell whose data only the user knows has no data, and says what to give. A table without columns at this scale is
+    A cell that lacks what only the user can give says what to give. A table without columns at this scale is
     a line that says so.
     """
     title = f"{manifest.name} · {scale}"
@@ -64,7 +64,7 @@ def _standing(cell: Cell, records: dict[str, store.Record], queue: Queue) -> Sta
     if state.result is None and state.state == "missing" and record is not None:
         return Standing(cell, RunState(record.state, record.update, record.update, record.message, record), True)
     if state.state == "missing" and cell.lacks:
-        return Standing(cell, RunState(text.NO_DATA, message=cell.lacks))
+        return Standing(cell, RunState(text.LACKING, message=cell.lacks))
     return Standing(cell, state)
 
 
@@ -78,7 +78,7 @@ def _line(manifest: Manifest, standing: Standing) -> tuple[str, ...]:
         cell.column.label,
         str(cell.seed),
         state.state,
-        f"{state.update}/{cell.updates}" if state.state not in ("missing", text.NO_DATA) else text.EMPTY,
+        f"{state.update}/{cell.updates}" if state.state not in ("missing", text.LACKING) else text.EMPTY,
         _value(state.result, metric.key, metric.decimals, metric.label),
         cell.hash,
         message,

@@ -7,6 +7,7 @@ from skipln.tables.summary import Block, Entry, Mean, Summary
 
 EMPTY = "–"
 NO_DATA = "no data"
+LACKING = "lacking"  # a run that waits for what only the user can give
 
 
 def header(block: Block) -> list[str]:

@@ -1,13 +1,16 @@
 """The harness of the benchmarks, on work that takes no time; the committed records and their page."""
 
 import json
+import re
 import time
 
 import pytest
+import torch
 
 from scripts.bench.harness import RESULTS, Part, Sides, compare, ratios, write
 from scripts.bench.page import page
 from scripts.bench.parts import measure, parts
+from skipln.engine.environment import describe
 from skipln.errors import UserError
 
 
@@ -36,6 +39,25 @@ def test_pairs_are_interleaved_and_each_side_gets_the_same_work(tmp_path):
 
 def test_the_ratio_is_the_median_of_pairs():
     assert ratios({"ours": [1.0, 2.0, 1.0], "peer": [3.0, 2.0, 4.0]}) == {"ratio": 3, "p25": 2, "p75": 3.5, "n": 3}
+
+
+def test_what_misses_its_goal_is_profiled(tmp_path):
+    record = compare(part([], goal=0.5), 1, "fp32", "default")
+    assert "profile" not in record
+    matrix = torch.ones(64, 64)
+    slow = Part("slow", "a product", "nothing", "", lambda _: Sides(lambda k: matrix @ matrix, lambda k: 0), goal=1e9)
+    write(compare(slow, 1, "fp32", "default"), tmp_path)
+    assert re.search(r"- `slow`, ours: .*mm \d+ %", page(tmp_path))
+
+
+def test_what_has_a_limit_is_shown_under_the_comparisons(tmp_path):
+    cost = {"what": "waiting", "seconds": [1.0, 3.0], "processor": [0.25], "limit": 2.5}
+    write(
+        {"name": "patience", "costs": [cost], "allocator": "glibc", "environment": describe(torch.device("cpu"))},
+        tmp_path,
+    )
+    said = "- `patience`: waiting: 2.0 ± 1.4 s by the clock (limit 2.5 s), 0.2 s of a processor, n = 2"
+    assert said in page(tmp_path)
 
 
 def test_a_missing_peer_and_an_unknown_name_are_one_line():

@@ -114,8 +114,19 @@ def stopped_half_way(desk: Desk, process: subprocess.Popen) -> Path:
         return bool(found)
 
     wait_until(under_way, "a run under way")
-    os.kill(status(found[0])["pid"], signal.SIGSTOP)
+    pid = status(found[0])["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: process_status(pid).get("State", "").startswith("T"), "the run to stand still")
     return found[0]
+
+
+def process_status(pid: int) -> dict[str, str]:
+    """The kernel's word on a process, empty when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return {}
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
 
 
 @pytest.fixture(scope="session")

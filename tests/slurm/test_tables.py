@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.conftest import Desk, finish, outcome, status, stopped_half_way, wait_until
+from tests.slurm.conftest import Desk, finish, outcome, process_status, status, stopped_half_way, wait_until
 
 pytestmark = pytest.mark.slurm
 
@@ -86,14 +86,10 @@ def _wait_for_user_signal(pid: int) -> None:
     bit = 1 << (signal.SIGUSR2 - 1)
 
     def sent() -> bool:
-        try:
-            text = Path(f"/proc/{pid}/status").read_text()
-        except OSError:
+        fields = process_status(pid)
+        if not fields.get("State", "").startswith("T"):
             return True
-        fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
-        return not fields["State"].startswith("T") or bool(
-            (int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)) & bit
-        )
+        return bool((int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)) & bit)
 
     wait_until(sent, "SIGUSR2")
     with suppress(ProcessLookupError):

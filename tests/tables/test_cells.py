@@ -54,6 +54,17 @@ def test_what_only_the_user_knows_is_lacking_until_given(workplace: Workplace) -
     assert "/secret" not in " ".join(cell.shared)
 
 
+def test_a_run_by_fairseq_lacks_it_where_it_is_not_installed(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skipln.interop.fairseq.find_spec", lambda name: None)
+    rows = [row.model_copy(update={"overrides": [*row.overrides, "engine=fairseq"]}) for row in workplace.manifest.rows]
+    manifest = workplace.manifest.model_copy(update={"rows": [rows[0], *workplace.manifest.rows[1:]]})
+    first, *others = cells(manifest, "test", [1])
+    assert first.lacks.startswith("needs fairseq: `make peers`")
+    assert not any(cell.lacks for cell in others)
+
+
 def test_a_columns_own_override(workplace: Workplace) -> None:
     """Two columns that need the same key of the user: each has its own by its name."""
     first = workplace.manifest.columns_at("small")[0]

@@ -59,13 +59,14 @@ def test_a_column_without_data_does_not_stop_the_others(
     out, err = capfd.readouterr()
     assert "table9 · test: 0 of 8 runs are finished" in err
     assert (
-        '4 of 8 runs have no data: needs data.dir for Mine: give it as make table9 SCALE=test ARGS="data.dir=…"' in err
+        '4 of 8 runs were not started: needs data.dir for Mine: give it as make table9 SCALE=test ARGS="data.dir=…"'
+        in err
     )
     assert re.search(r"\| post-LN +\| +\d+\.\d \(n=1\) \| +no data \|", out)  # side by side
     assert '- Data, Mine: no data; give it as `make table9 SCALE=test ARGS="data.dir=…"`' in out
     assert "- Made by: `make table9 SCALE=test SEEDS=1`" in out
     assert workplace.run("--dry-run") == 0
-    assert re.search(r"no data +[\d.]+ GPU-h estimated  needs data.dir for Mine", capfd.readouterr().out)
+    assert re.search(r"lacking +[\d.]+ GPU-h estimated  needs data.dir for Mine", capfd.readouterr().out)
 
 
 def test_what_another_table_made_is_not_made_again(finished: Workplace, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import heapq
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +12,28 @@ import numpy as np
 from skipln.errors import UserError
 
 SEPARATOR = "@@"  # at the end of every part of a word but the last
-REMEMBERED = 500_000  # words an encoder keeps the parts of
+REMEMBERED = 1_000_000  # words an encoder keeps the parts of, some 250 bytes each
 VERSION = "#version: 0.2"
 _END = "</w>"
+_NEVER = 1 << 62  # the rank of what was not learnt
 _SLICE = 1 << 21  # symbols whose pairs are counted at a time
 
 
 class Segmenter:
     """Words -> their parts by the codes of a file, equal to subword-nmt's apply_bpe.
 
-    Raises `UserError` when the file is missing or holds no codes.
+    known: a file of words and their parts, as `Learner.parts` gives them, the frequent ones first. Raises `UserError`
+    when the file of codes is missing or holds none.
     """
 
-    def __init__(self, codes: Path) -> None:
-        self._ranks = {pair: rank for rank, pair in enumerate(read_codes(codes))}
+    def __init__(self, codes: Path, known: Path | None = None) -> None:
+        self._ranks = ranks(read_codes(codes))
         self._known: dict[str, str] = {}
+        if known is not None:
+            with known.open(encoding="utf-8", newline="\n") as file:
+                for line in islice(file, REMEMBERED):
+                    word, _, parts = line.removesuffix("\n").partition(" ")
+                    self._known[word] = parts
 
     def __call__(self, words: Iterable[str]) -> str:
         """The parts, joined by spaces."""
@@ -34,27 +41,39 @@ class Segmenter:
         return " ".join([known(word) or self._learn(word) for word in words])
 
     def _learn(self, word: str) -> str:
-        if len(self._known) >= REMEMBERED:
-            self._known.clear()
-        parts = self._known[word] = f"{SEPARATOR} ".join(self._split(word))
+        parts = split(word, self._ranks)
+        if len(self._known) < REMEMBERED:
+            self._known[word] = parts
         return parts
 
-    def _split(self, word: str) -> list[str]:
-        """Merge the pair learnt first, wherever it is, until there is none that was learnt."""
-        rank, never = self._ranks.get, len(self._ranks)
-        symbols = [*word[:-1], word[-1] + _END]
-        ranks = [rank(pair, never) for pair in pairwise(symbols)]
-        while ranks and (best := min(ranks)) != never:
-            while best in ranks:  # from the left: of neighbours ("aaa" has the pair twice) the first
-                at = ranks.index(best)
-                symbols[at] += symbols.pop(at + 1)
-                del ranks[at]
-                if at:
-                    ranks[at - 1] = rank((symbols[at - 1], symbols[at]), never)
-                if at < len(ranks):
-                    ranks[at] = rank((symbols[at], symbols[at + 1]), never)
-        symbols[-1] = symbols[-1].removesuffix(_END)
-        return symbols
+
+def ranks(merges: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """A pair -> when it was learnt; of one that was learnt twice, the first time."""
+    found: dict[tuple[str, str], int] = {}
+    for rank, pair in enumerate(merges):
+        found.setdefault(pair, rank)
+    return found
+
+
+def split(word: str, learnt: dict[tuple[str, str], int]) -> str:
+    """Merge the pair learnt first, wherever it is, until there is none that was learnt; the parts with `SEPARATOR`."""
+    rank, never = learnt.get, _NEVER
+    symbols = [*word[:-1], word[-1] + _END]
+    found = [rank(pair, never) for pair in pairwise(symbols)]
+    while found and (best := min(found)) != never:
+        while best in found:  # from the left: of neighbours ("aaa" has the pair twice) the first
+            at = found.index(best)
+            symbols[at] += symbols.pop(at + 1)
+            del found[at]
+            if at:
+                found[at - 1] = rank((symbols[at - 1], symbols[at]), never)
+            if at < len(found):
+                found[at] = rank((symbols[at], symbols[at + 1]), never)
+    return _shown(symbols)
+
+
+def _shown(symbols: list[str]) -> str:
+    return f"{SEPARATOR} ".join([*symbols[:-1], symbols[-1].removesuffix(_END)])
 
 
 def joined(tokens: Iterable[str]) -> list[str]:
@@ -80,20 +99,14 @@ def write_codes(merges: Iterable[tuple[str, str]]) -> Iterator[str]:
     yield from (f"{left} {right}\n" for left, right in merges)
 
 
-def learn(counts: Iterable[tuple[str, int]], merges: int, min_frequency: int = 2) -> Iterator[tuple[str, str]]:
-    """The most frequent pair of neighbouring symbols, `merges` times, each merged before the next is sought.
+class Learner:
+    """Codes as subword-nmt's learn_bpe learns them, and what they make of the words they were learnt from.
 
-    counts: (word, how often), each word once; read as a stream. Ties go to the pair that comes last in code-point
-    order, as in subword-nmt's learn_bpe, whose codes these are. All words are one array of symbols here, and a merge is
+    counts: (word, how often), each word once; read as a stream. All words are one array of symbols, and a merge is
     array arithmetic on the places of the rarer of its two symbols: millions of words take minutes, not hours.
-    Ends early when no pair is seen `min_frequency` times.
+    `symbols[i]` is the symbol at place i (-1: the gap between two words, -2: swallowed by a merge), `frequency[i]` that
+    of its word, `after[i]` and `before[i]` its neighbours' places.
     """
-    return _Learner(counts).merges(merges, min_frequency)
-
-
-class _Learner:
-    """`symbols[i]` is the symbol at place i (-1: the gap between two words, -2: swallowed by a merge), `frequency[i]`
-    that of its word, `after[i]` and `before[i]` its neighbours' places."""
 
     def __init__(self, counts: Iterable[tuple[str, int]]) -> None:
         self.names: list[str] = []
@@ -112,6 +125,8 @@ class _Learner:
         self.after = np.arange(1, len(self.symbols) + 1, dtype=np.int32)
         self.before = np.arange(-1, len(self.symbols) - 1, dtype=np.int32)
         self.merged = np.zeros(len(self.symbols), bool)
+        self.late = np.zeros(len(self.symbols), bool)  # made by a merge whose symbol was there before
+        self.learnt: list[tuple[str, str]] = []
         self.places = self._places()
         self.pairs: Counter[int] = Counter()  # left << 32 | right -> frequency
         self.heap: list[tuple] = []
@@ -138,15 +153,34 @@ class _Learner:
                     found[symbol].append(places.copy())
         return {symbol: np.concatenate(places) for symbol, places in enumerate(found)}
 
-    def merges(self, count: int, min_frequency: int) -> Iterator[tuple[str, str]]:
+    def merges(self, count: int, min_frequency: int = 2) -> Iterator[tuple[str, str]]:
+        """The most frequent pair of neighbouring symbols, `count` times, each merged before the next is sought.
+
+        Ties go to the pair that comes last in code-point order, as in learn_bpe. Ends early when no pair is seen
+        `min_frequency` times.
+        """
         for _ in range(count):
             pair = self._most_frequent(min_frequency)
             if pair is None:
                 return
             left, right = pair >> 32, pair & 0xFFFFFFFF
-            yield self.names[left], self.names[right]
+            self.learnt.append((self.names[left], self.names[right]))
             self._merge(left, right)
             del self.pairs[pair]
+            yield self.learnt[-1]
+
+    def parts(self) -> Iterator[str]:
+        """Of each word, in the order they came, the parts that a `Segmenter` with these codes gives.
+
+        They are what the merges have left of it. Only where a merge made a symbol that was there before, pairs with it
+        may have been learnt earlier, which a segmenter would have merged at once: such words are split anew.
+        """
+        learnt = ranks(self.learnt)
+        gaps = np.flatnonzero(self.symbols == -1)
+        anew = np.logical_or.reduceat(self.late, gaps[:-1]) if len(gaps) > 1 else []
+        for start, end, late in zip(gaps[:-1].tolist(), gaps[1:].tolist(), anew, strict=True):
+            symbols = [self.names[symbol] for symbol in self.symbols[start + 1 : end].tolist() if symbol >= 0]
+            yield split("".join(symbols).removesuffix(_END), learnt) if late else _shown(symbols)
 
     def _most_frequent(self, minimum: int) -> int | None:
         """Of the pairs at or above a falling threshold, which keeps the heap small."""
@@ -184,10 +218,12 @@ class _Learner:
         old_right = self.symbols[outer_right]
         self.symbols[second] = -2
         # Between two merges side by side ("abab") one old pair is lost, not two: the second's left is the first's -2.
-        self._count(self.symbols[outer_left], np.full_like(first, left), -frequency)
-        self._count(np.full_like(first, right), old_right, -frequency)
+        lost_left = self.symbols[outer_left]
 
-        new = self._id(self.names[left] + self.names[right])  # a name may come from several merges: one symbol
+        name = self.names[left] + self.names[right]
+        if name in self.ids:
+            self.late[first] = True
+        new = self._id(name)  # a name may come from several merges: one symbol
         self.symbols[first] = new
         self.after[first] = outer_right
         self.before[outer_right] = first
@@ -196,8 +232,14 @@ class _Learner:
         self.merged[first] = True
         alone = ~self.merged[outer_right]
         self.merged[first] = False
-        self._count(self.symbols[outer_left], np.full_like(first, new), frequency)
-        self._count(np.full_like(first[alone], new), self.symbols[outer_right[alone]], frequency[alone])
+        gained_right = self.symbols[outer_right[alone]]
+        changed = [  # (left, right, frequency) of pairs
+            (lost_left, np.full_like(first, left), -frequency),
+            (np.full_like(first, right), old_right, -frequency),
+            (self.symbols[outer_left], np.full_like(first, new), frequency),
+            (np.full_like(gained_right, new), gained_right, frequency[alone]),
+        ]
+        self._count(*map(np.concatenate, zip(*changed, strict=True)))
 
     def _find(self, left: int, right: int) -> np.ndarray:
         """Places of `left` with `right` after them, ascending; of overlapping ones ("aaa") the first."""

@@ -88,8 +88,8 @@ class Segment:
     """Tokens -> parts of words. With `drop` (train) pairs are left out that have an empty side, one of more than
     `max_tokens` parts, or one more than `max_ratio` times as long as the other (Moses' clean-corpus-n)."""
 
-    def __init__(self, codes: Path, max_tokens: int, max_ratio: float, drop: bool) -> None:
-        self.segment = Segmenter(codes)
+    def __init__(self, codes: Path, known: Path, max_tokens: int, max_ratio: float, drop: bool) -> None:
+        self.segment = Segmenter(codes, known)
         self.max_tokens, self.max_ratio, self.drop = max_tokens, max_ratio, drop
 
     def __call__(self, block: Block) -> Encoded:

@@ -38,25 +38,29 @@ class Normaliser:
     def __init__(self, language: str) -> None:
         rules = MosesPunctNormalizer(language).substitutions
         self._rules = [(_needed(pattern), re.compile(pattern).sub, replacement) for pattern, replacement in rules]
+        self._any = re.compile("|".join(sorted({re.escape(needed) for needed, _, _ in self._rules}))).search
 
     def __call__(self, line: str) -> str:
-        for needed, substitute, replacement in self._rules:
-            if needed in line:
-                line = substitute(replacement, line)
+        if self._any(line):  # else no rule changes anything
+            for needed, substitute, replacement in self._rules:
+                if needed in line:
+                    line = substitute(replacement, line)
         return line.strip()
 
 
 def _needed(pattern: str) -> str:
-    """A string that every match of `pattern` which changes anything has: its last literal character, or nothing."""
+    """A string that every match of `pattern` which changes anything has: a literal character, best a rare one."""
     if pattern == " +":
         return "  "  # one space for one space changes nothing
-    found = ""
+    if pattern == r"\r":
+        return "\r"
+    found = [""]
     for piece in _PIECE.finditer(pattern):
         character = piece["escaped"] or piece["literal"]
         optional = pattern[piece.end() : piece.end() + 1] in ("*", "?")
         if character and not optional and (piece["escaped"] or character not in "+*? "):
-            found = character
-    return found
+            found.append(character)
+    return next((character for character in found if not character.isascii()), found[-1])
 
 
 class _Moses(MosesTokenizer):
@@ -73,6 +77,9 @@ class _Moses(MosesTokenizer):
     def islower(self, text: str) -> bool:
         return self._lower.issuperset(text)
 
+    def isalpha(self, text: str) -> bool:
+        return self._alpha.issuperset(text)
+
     def isanyalpha(self, text: str) -> bool:
         return not self._alpha.isdisjoint(text)
 
@@ -87,6 +94,7 @@ class Tokeniser:
 
     def __init__(self, language: str) -> None:
         self._moses = _Moses(language)
+        self._apostrophe = self._whole("a'a")  # between two letters: "a 'a", "a ' a" or "a' a"
         self._simple: set[str] = set()
         self._known: dict[tuple[str, bool, str], list[str]] = {}
 
@@ -131,27 +139,47 @@ class Tokeniser:
         return "a" if self._moses.islower(following) else "1" if following in "0123456789" else "A"
 
     def _between(self, word: str, first: bool, following: str) -> list[str]:
-        if (parts := self._parts(word)) is not None:
+        if (parts := self._parts(word, following)) is not None:
             return parts
         tokens = self._whole(f"{'' if first else 'a '}{word} {following}")
         return tokens[0 if first else 1 : len(tokens) - bool(following)]
 
-    def _parts(self, word: str) -> list[str] | None:
-        """Tokens of letters and digits within brackets, quotation marks and the like, joined by hyphens, perhaps with a
-        comma at the end: what every neighbour leaves alike. None for all else."""
+    def _parts(self, word: str, following: str) -> list[str] | None:
+        """Tokens of letters and digits within brackets, quotation marks and the like, joined by hyphens or by one
+        apostrophe, perhaps with a comma or a full stop at the end: most of what is not simple. None for all else."""
         alphanumeric = self._moses.alphanumeric
         inside = [i for i, character in enumerate(word) if character in alphanumeric]
         if not inside:
             return None
         before, core, after = word[: inside[0]], word[inside[0] : inside[-1] + 1], word[inside[-1] + 1 :]
-        marks, comma = before + after.removesuffix(","), after.endswith(",")
-        joined = core.split("-")
-        if not _JOINERS.isdisjoint(marks) or not all(joined) or not all(map(self._is_simple, joined)):
+        end = after[-1:] if after.endswith((",", ".")) else ""
+        after = after.removesuffix(end)
+        tokens = self._core(core)
+        if tokens is None or not _JOINERS.isdisjoint(before + after):
             return None
-        tokens = [*map(self._moses.escape_xml, before), joined[0]]
+        if end == "." and not after:
+            if tokens[-1] in self._moses.NONBREAKING_PREFIXES or tokens[-1] in self._moses.NUMERIC_ONLY_PREFIXES:
+                return None
+            if following == "a":  # no end of a sentence
+                tokens[-1] += end
+                end = ""
+        escaped = self._moses.escape_xml
+        return [*map(escaped, before), *tokens, *map(escaped, after), *end]
+
+    def _core(self, core: str) -> list[str] | None:
+        left, apostrophe, right = core.partition("'")
+        if apostrophe:
+            if not (self._is_simple(left) and self._is_simple(right) and self._moses.isalpha(left[-1] + right[0])):
+                return None
+            first, *middle, last = self._apostrophe
+            return [left + first.removeprefix("a"), *middle, last.removesuffix("a") + right]
+        joined = core.split("-")
+        if not all(joined) or not all(map(self._is_simple, joined)):
+            return None
+        tokens = [joined[0]]
         for part in joined[1:]:
             tokens += "@-@", part
-        return [*tokens, *map(self._moses.escape_xml, after.removesuffix(",")), *([","] if comma else [])]
+        return tokens
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -69,7 +69,7 @@ class _Maker:
         self.recipe, self.folder, self.work, self.downloads = recipe, folder, folder / ".work", downloads
         self.workers, self.pause, self.progress = workers, pause, progress
         self.tokenised = self._sides(self.work, "train.tokens")
-        self.codes, self.words = folder / CODES, self.work / "words.txt"
+        self.codes, self.words, self.parts = folder / CODES, self.work / "words.txt", self.work / "parts.txt"
         self.train = self._sides(folder, "train")
         held_out = (name for corpus in (recipe.valid, recipe.test) for name in (f"{corpus.name}.raw", corpus.name))
         self.held_out = [path for name in held_out for path in self._sides(folder, name)]
@@ -79,7 +79,7 @@ class _Maker:
         for corpus in (*self.recipe.train, self.recipe.valid, self.recipe.test):
             steps.do(f"fetch {corpus.name}", partial(self.fetch, corpus), self._raw(corpus))
         steps.do("tokenise", self.tokenise, (*self.tokenised, self.words))
-        steps.do("learn", self.learn, [self.codes])
+        steps.do("learn", self.learn, [self.codes, self.parts])
         steps.do("encode", self.encode, (*self.train, self.folder / WORDS))
         steps.do("held out", self.hold_out, self.held_out)
         steps.do("finish", partial(self.finish, steps.done), [self.folder / ENCODING])
@@ -123,13 +123,14 @@ class _Maker:
         if not pairs:
             raise UserError(f"{recipe.name}: no training pair is left; check the downloaded files")
         with atomic_write(self.words, "w") as file:
-            file.writelines(f"{word} {count}\n" for word, count in counts.items())
+            file.writelines(f"{word} {count}\n" for word, count in counts.most_common())
         return {"pairs": pairs, "source_words": words}
 
     def learn(self) -> dict:
-        asked = self.recipe.merges
+        """The codes, and the parts of the words they were learnt from."""
+        asked, learner = self.recipe.merges, bpe.Learner(self._words())
         merges = tqdm(
-            bpe.learn(self._words(), asked),
+            learner.merges(asked),
             desc="learning BPE",
             total=asked,
             unit="merge",
@@ -138,6 +139,10 @@ class _Maker:
         )
         with atomic_write(self.codes, "w") as file:
             file.writelines(bpe.write_codes(merges))
+        with atomic_write(self.parts, "w") as file:
+            file.writelines(
+                f"{word} {parts}\n" for (word, _), parts in zip(self._words(), learner.parts(), strict=True)
+            )
         return {"merges": merges.n}
 
     def _words(self) -> Iterator[tuple[str, int]]:
@@ -149,7 +154,7 @@ class _Maker:
     def encode(self) -> dict:
         """Train as parts of words, cleaned; and the vocabulary, in the order of frequency."""
         recipe, counts, pairs = self.recipe, Counter[str](), 0
-        make = partial(Segment, self.codes, recipe.max_tokens, recipe.max_ratio, True)
+        make = partial(Segment, self.codes, self.parts, recipe.max_tokens, recipe.max_ratio, True)
         for encoded in self._write(make, blocks(*self.tokenised), self.train, "encoding"):
             counts.update(encoded.counts)
             pairs += encoded.pairs
@@ -170,7 +175,7 @@ class _Maker:
             for path, found in zip(self._sides(self.folder, f"{corpus.name}.raw"), scored, strict=True):
                 with atomic_write(path) as file:
                     file.write(found.read_bytes())
-            segment = partial(Segment, self.codes, recipe.max_tokens, recipe.max_ratio, False)
+            segment = partial(Segment, self.codes, self.parts, recipe.max_tokens, recipe.max_ratio, False)
             list(self._write(segment, blocks(*tokens), self._sides(self.folder, corpus.name), corpus.name, workers=1))
         return {}
 

@@ -18,5 +18,10 @@ USER_DIR = Path(__file__).resolve().parent / "plugin" / "skipln_fairseq"
 
 def require_fairseq() -> None:
     """Raise UserError when fairseq is not installed."""
-    if find_spec("fairseq") is None:
-        raise UserError("fairseq is not installed: `make peers` adds it (Python 3.11 on 64-bit Linux)")
+    if why := lacking():
+        raise UserError(f"fairseq is not installed: {why}")
+
+
+def lacking() -> str:
+    """How to install fairseq; empty when it is there."""
+    return "" if find_spec("fairseq") else "`make peers` adds it (Python 3.11 on 64-bit Linux)"

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from subword_nmt import apply_bpe, learn_bpe
 
-from skipln.data.text.bpe import Segmenter, joined, learn, read_codes, write_codes
+from skipln.data.text.bpe import Learner, Segmenter, joined, ranks, read_codes, split, write_codes
 from skipln.errors import UserError
 from tests.data.text.conftest import SENTENCES
 
@@ -29,6 +30,10 @@ def reference(counts: dict[str, int], merges: int) -> str:
     return codes.getvalue()
 
 
+def learn(counts: Iterable[tuple[str, int]], merges: int) -> Iterator[tuple[str, str]]:
+    return Learner(counts).merges(merges)
+
+
 COUNTED = st.dictionaries(
     st.text(st.sampled_from("aabcé"), min_size=1, max_size=9), st.integers(1, 9), min_size=1, max_size=30
 )
@@ -42,6 +47,25 @@ def test_codes_are_those_of_subword_nmt(counts: dict[str, int]) -> None:
 
 def test_codes_of_real_words_are_those_of_subword_nmt() -> None:
     assert "".join(write_codes(learn(COUNTS.items(), 200))) == reference(COUNTS, 200)
+
+
+@given(COUNTED)
+def test_a_learner_knows_the_parts_of_its_words(counts: dict[str, int]) -> None:
+    learner = Learner(counts.items())
+    codes = list(learner.merges(60))
+    assert list(learner.parts()) == [split(word, ranks(codes)) for word in counts]
+
+
+def test_a_learner_knows_the_parts_of_real_words() -> None:
+    learner = Learner(COUNTS.items())
+    codes = list(learner.merges(10_000))
+    assert list(learner.parts()) == [split(word, ranks(codes)) for word in COUNTS]
+
+
+def test_known_parts_are_taken_as_they_are(codes: Path) -> None:
+    known = codes.with_name("parts")
+    known.write_text("word w@@ ord\n", "utf-8")
+    assert Segmenter(codes, known)(["word"]) == "w@@ ord"
 
 
 def test_nothing_to_merge() -> None:

@@ -145,7 +145,7 @@ def test_an_interrupted_command_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(bpe, "learn", interrupt)
+        patch.setattr(bpe.Learner, "merges", interrupt)
         with pytest.raises(KeyboardInterrupt):
             make(recipe)
     assert not (tmp_path / "wmt14/codes").exists()

@@ -1,0 +1,47 @@
+"""fairseq's Trainer as its users run it: in a process of its own, under the allocator that the system gives it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+from skipln.engine.environment import ROOT
+
+
+def untuned_trainer(threads: int) -> Callable[[int], object]:
+    """k -> one update on batch k of `mt_step.small_batches`, in the other process; it ends with this one."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.bench.untuned_peer"],
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": str(threads)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+    def step(k: int) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(k, file=process.stdin, flush=True)
+        if process.stdout.readline().strip() != str(k):
+            raise RuntimeError(f"fairseq's process ended with {process.wait()}; its reason is above")
+
+    return step
+
+
+def main() -> None:
+    """Answer every number on stdin with itself once the update is done."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what fairseq prints is no answer
+
+    import torch
+
+    from scripts.bench.fairseq_peer import FairseqPeer
+    from scripts.bench.mt_step import SMALL, SMALL_VOCABULARY, small_batches
+
+    torch.set_flush_denormal(True)
+    step = FairseqPeer(SMALL_VOCABULARY, SMALL).trainer(small_batches())
+    for line in sys.stdin:
+        step(int(line))
+        print(line.strip(), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

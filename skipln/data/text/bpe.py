@@ -177,7 +177,7 @@ class Learner:
         """
         learnt = ranks(self.learnt)
         gaps = np.flatnonzero(self.symbols == -1)
-        anew = np.logical_or.reduceat(self.late, gaps[:-1]) if len(gaps) > 1 else []
+        anew: np.ndarray = np.logical_or.reduceat(self.late, gaps[:-1])
         for start, end, late in zip(gaps[:-1].tolist(), gaps[1:].tolist(), anew, strict=True):
             symbols = [self.names[symbol] for symbol in self.symbols[start + 1 : end].tolist() if symbol >= 0]
             yield split("".join(symbols).removesuffix(_END), learnt) if late else _shown(symbols)

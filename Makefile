@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 SCALE ?= demo
 SEEDS ?=
+ROWS ?=
 LAUNCHER ?= local
 TABLE ?= table2
 ARGS ?=
@@ -12,11 +13,11 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help setup peers data table1 table2 table3 table4 table5 figure1 results status curves wandb-sync bench \
+.PHONY: help setup peers data table1 table2 table3 table4 table5 table6 figure1 results status curves wandb-sync bench \
 	test test-slow test-slurm test-browser lint types check lock clean
 
 help: ## explain every target
-	@echo 'make TARGET [SCALE=test|demo|small|paper] [SEEDS=3 | SEEDS=2,5] [ARGS="KEY=VALUE …"]'
+	@echo 'make TARGET [SCALE=test|demo|small|paper] [SEEDS=3 | SEEDS=2,5] [ROWS=skip,rskip_ln_2] [ARGS="KEY=VALUE …"]'
 	@echo
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
@@ -51,8 +52,9 @@ table2: setup ## the same on translation
 table3: setup ## BN in place of LN, on both
 table4: setup ## Transformer-base and -big on WMT14 En-De: SCALE=paper (DRY=1: print its runs and GPU-hours)
 table5: setup ## the forms on CIFAR-10, CIFAR-100 and ImageNet
-table1 table2 table3 table4 table5:
-	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds "$(SEEDS)" --launcher $(LAUNCHER) $(if $(DRY),--dry-run) $(ARGS)
+table6: setup ## skipln and fairseq, the same time on Multi30k: SCALE=small (after make peers)
+table1 table2 table3 table4 table5 table6:
+	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds "$(SEEDS)" --rows "$(ROWS)" --launcher $(LAUNCHER) $(if $(DRY),--dry-run) $(ARGS)
 
 figure1: setup ## gradients at every residual site against depth and λ, every connection: measure, draw
 	@$(RUN) -m skipln.figures run $@ --scale $(SCALE)

@@ -34,7 +34,7 @@ def test_the_table_can_be_planned(command, tmp_path):
     table, *words = shlex.split(command)[1:]
     given = dict(word.split("=", 1) for word in words)
     arguments = [f"--scale={given.get('SCALE', 'demo')}", f"--seeds={given.get('SEEDS', '')}", "--dry-run"]
-    extra = given.get("ARGS", "").split()
+    extra = [f"--rows={given.get('ROWS', '')}", *given.get("ARGS", "").split()]
     found = subprocess.run(
         [sys.executable, "-m", "skipln.tables", "run", table, *arguments, *extra, f"paths.runs={tmp_path}"],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -42,9 +42,13 @@ def test_the_table_can_be_planned(command, tmp_path):
     assert found.returncode == 0, found.stderr
     scale = given.get("SCALE", "demo")
     cells = {"table1": {"demo": 18, "small": 9}, "table2": {"demo": 7, "small": 7}, "table3": {"demo": 33}}
-    cells["table5"] = {"paper": 21}
-    seeds = 3 if given.get("SEEDS") == "3" or scale in ("small", "paper") else 1
-    assert len(found.stdout.splitlines()) == cells[table][scale] * seeds
+    cells |= {"table5": {"paper": 21}, "table6": {"small": 4}}
+    default = 3 if table != "table6" and scale in ("small", "paper") else 1
+    seeds = int(given.get("SEEDS") or default)
+    assert (
+        len(found.stdout.splitlines())
+        == (len(given["ROWS"].split(",")) if "ROWS" in given else cells[table][scale]) * seeds
+    )
 
 
 @pytest.mark.parametrize("command", TRAIN)

@@ -20,6 +20,7 @@ def ctranslate2_search(
     import ctranslate2
     from ctranslate2.converters import fairseq as converter
 
+    threads = torch.get_num_threads()  # CTranslate2 sets OpenMP's number for the whole process
     peer = FairseqPeer(ours.embedding.num_embeddings, shape)
     peer.load(ours)
     with torch.no_grad():
@@ -41,6 +42,7 @@ def ctranslate2_search(
         translator = ctranslate2.Translator(
             folder, compute_type=compute, inter_threads=torch.get_num_threads(), intra_threads=1
         )
+    torch.set_num_threads(threads)
     ids = {symbol: i for i, symbol in enumerate(symbols)}
 
     def translate(sources: list[list[int]]) -> list[list[int]]:
@@ -49,6 +51,7 @@ def ctranslate2_search(
         found = translator.translate_batch(
             words, beam_size=beam, length_penalty=1, max_decoding_length=longest, max_batch_size=64
         )
+        torch.set_num_threads(threads)
         return [[1 if i == 3 else i for i in (ids[word] for word in result.hypotheses[0])] for result in found]
 
     return translate

@@ -13,7 +13,7 @@ HEAD = """# Speed against named peers
 
 Every row is a file beside this page, made by `make bench BENCH=NAME`: both sides really run, interleaved in one process
 under one allocator. The ratio is the median over n pairs [quartiles]; above 1 ours is faster. CPU is the same ratio in
-the process's own CPU time, which other work on the machine changes less (it does not see worker processes). The goals
+the process's own CPU time, which other work on the machine changes less (–: worker processes do the work). The goals
 were set for a processor that multiplies bf16 itself.
 
 | | ratio | CPU | n | ours, s | peer, s | goal | ours | peer | work | found |
@@ -34,7 +34,7 @@ def row(record: dict[str, Any]) -> str:
     cells = [
         f"`{record['name']}`",
         f"**{record['ratio']:.2f}** [{record['p25']:.2f}–{record['p75']:.2f}]",
-        f"{record['cpu_ratio']:.2f}",
+        _cpu(record),
         record["n"],
         f"{ours:.3g}",
         f"{peer:.3g}",
@@ -45,6 +45,12 @@ def row(record: dict[str, Any]) -> str:
         record.get("found", "–"),
     ]
     return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def _cpu(record: dict[str, Any]) -> str:
+    """The ratio of CPU times, where the work of both sides is done in the process that was watched."""
+    shares = [_median(record["cpu_seconds"][side]) / _median(record["seconds"][side]) for side in ("ours", "peer")]
+    return f"{record['cpu_ratio']:.2f}" if min(shares) > 0.6 else "–"
 
 
 def _median(values: list[float]) -> float:
@@ -83,6 +89,7 @@ def _profiles(records: list[dict[str, Any]]) -> str:
         f"- `{record['name']}`, {side}: {', '.join(f'{name} {share:.0f} %' for name, share in shares.items())}\n"
         for record in records
         for side, shares in record.get("profile", {}).items()
+        if shares
     ]
     head = "\nWhat missed its goal, once more under torch's profiler: operators' own shares of their time.\n\n"
     return head + "".join(lines) if lines else ""

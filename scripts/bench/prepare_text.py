@@ -10,6 +10,8 @@ import math
 import os
 import random
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -26,6 +28,7 @@ from skipln.data.text import corpora
 from skipln.data.text.corpora import Corpus, Origin, Recipe
 from skipln.data.text.download import Remote
 from skipln.data.text.preparation import prepare
+from skipln.engine.environment import ROOT
 
 WORDS = 25  # a sentence
 TYPES = 5_000_000  # words that can be drawn
@@ -147,10 +150,13 @@ def against_moses(_precision: str, pairs: int = PAIRS, merges: int = MERGES, lon
             moses_peer.prepare(raw, Path(folder), merges, recipe.max_tokens, recipe.max_ratio)
 
     def found() -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(dir=kept.name) as folder:
-            said = measure(synthetic(Path(folder), long, 37_000, seed=1), Path(folder), 2, Path(folder) / "out")
-        rate = f"{said['source_words_per_second']:,} source words a second with {long:,} pairs and 37,000 merges"
-        return {"long": said, "found": rate}
+        command = [sys.executable, "-m", "scripts.bench.prepare_text", f"--pairs={long}"]  # its memory is its own
+        printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        said = json.loads(printed)
+        rate = (
+            f"{said['source_words_per_second']:,} source words a second and at most {said['largest_process_mib']:,} MiB"
+        )
+        return {"long": said, "found": f"{rate} a process with {long:,} pairs and {said['merges']:,} merges"}
 
     return Sides(ours, peer, found)
 

@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Commit (and whether tracked files differ from it), versions, processor and accelerator, threads, time."""
+    """Commit (and whether tracked files differ from it, results apart), versions, hardware, threads, time."""
     return {
         "commit": _git("rev-parse", "--short=12", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":/!results")),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "sacrebleu": version("sacrebleu"),

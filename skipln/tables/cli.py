@@ -44,15 +44,16 @@ def _run(options: argparse.Namespace, trainer: Sequence[str]) -> int:
     manifest = manifests.load(options.table, options.experiments)
     scale, extra = _scale(options)
     seeds = seeds_of(options.seeds, manifest, scale)
+    rows = [name.strip() for name in options.rows.split(",") if name.strip()]
     if options.launcher != "local":  # a choice of configs/launcher/, perhaps the user's own
         extra = [f"launcher={options.launcher}", *extra]
     chosen = [text for text in extra if text.startswith("launcher=")]
     kind = compose(chosen[-1:]).launcher.name if chosen else "local"
     launcher = LAUNCHERS[kind](trainer, manifest.threads.get(scale, 0))  # type: ignore[call-overload]
     if options.dry_run:
-        dry_run(manifest, scale, seeds, extra, launcher, options.results)
+        dry_run(manifest, scale, seeds, extra, launcher, options.results, rows=rows)
         return 0
-    return run(manifest, scale, seeds, extra, launcher, options.results)
+    return run(manifest, scale, seeds, extra, launcher, options.results, rows=rows)
 
 
 def _status(options: argparse.Namespace, trainer: Sequence[str]) -> None:
@@ -150,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     seeds = "3: seeds 1, 2 and 3; 2,5: those (default: the manifest's)"
     make = add("run", _run, "table", "run what is missing of a table, then render it")
     make.add_argument("--seeds", help=seeds)
+    make.add_argument("--rows", default="", help="names of rows, such as skip,rskip_ln_2: run no others [all]")
     make.add_argument("--launcher", default="local", help="local, slurm, or a copy of configs/launcher/slurm.yaml")
     make.add_argument(
         "--dry-run", action="store_true", help="print every run with its state, GPU-hours and command; start none"

@@ -27,12 +27,14 @@ def run(
     launcher: Launcher,
     results: Path = RESULTS,
     cache: Path | None = CACHE,
+    rows: Sequence[str] = (),
 ) -> int:
-    """Make the table; return the exit status: 0, or 1 when a run failed. Prints the table on stdout.
+    """Make the table, or of it the `rows` named; return the exit status: 0, or 1 when a run failed. Prints the table
+    on stdout, with what is there of all rows.
 
     Raises UserError before anything runs, and KeyboardInterrupt, after the run under way has saved, when stopped.
     """
-    planned = plan(manifest, scale, seeds, extra, cache)
+    planned = plan(manifest, scale, seeds, extra, cache, rows)
     folder = output(manifest, scale, extra, results)
     made = adoptable(folder)
     unfinished = [cell for cell in planned if read_state(cell.folder).result is None and cell.hash not in made]
@@ -60,12 +62,13 @@ def dry_run(
     launcher: Launcher,
     results: Path = RESULTS,
     cache: Path | None = CACHE,
+    rows: Sequence[str] = (),
 ) -> None:
     """Print every run with its hash, state, GPU-hours and command, or what it lacks; start none.
 
     What was assumed goes to stderr.
     """
-    planned = plan(manifest, scale, seeds, extra, cache)
+    planned = plan(manifest, scale, seeds, extra, cache, rows)
     records = read_records(output(manifest, scale, extra, results))
     total = left = 0.0
     for cell in planned:
@@ -81,13 +84,23 @@ def dry_run(
 
 
 def plan(
-    manifest: Manifest, scale: str, seeds: Iterable[int], extra: Sequence[str] = (), cache: Path | None = CACHE
+    manifest: Manifest,
+    scale: str,
+    seeds: Iterable[int],
+    extra: Sequence[str] = (),
+    cache: Path | None = CACHE,
+    rows: Sequence[str] = (),
 ) -> list[Cell]:
-    """The runs of the table at `scale`. Raises UserError where it has none, or none that can be made."""
+    """The runs of the table at `scale`, of all rows or those named. Raises UserError where it has none, or none that
+    can be made.
+    """
     if not manifest.columns_at(scale):
         there = ", ".join(name for name, columns in manifest.columns.items() if columns)
         raise UserError(f"{manifest.name} has no columns at scale {scale}: choose one of {there}")
-    found = cells(manifest, scale, seeds, extra, cache)
+    known = [row.name for row in manifest.rows]
+    if unknown := [row for row in rows if row not in known]:
+        raise UserError(f"{manifest.name} has no row {', '.join(unknown)}: choose from {', '.join(known)}")
+    found = [cell for cell in cells(manifest, scale, seeds, extra, cache) if not rows or cell.row.name in rows]
     if found and all(cell.lacks for cell in found):
         raise UserError(f"{manifest.name} at scale {scale} {found[0].lacks}")
     return found

@@ -31,6 +31,7 @@ def test_bad_seeds(workplace: Workplace, text: str) -> None:
     ("words", "said"),
     [
         (["run", "table8"], "no table table8: choose one of table9"),
+        (["run", "table9", "--scale=test", "--rows=xskip,none"], "table9 has no row none: choose from"),
         (["run", "table9"], "table9 has no columns at scale demo: choose one of test, small"),
         (["run", "table9", "--scale", "huge"], "scale=huge: choose one of test, demo, small, paper"),
         (["run", "table9", "--scale", "test", "--seeds", "x"], "seeds=x: give how many"),

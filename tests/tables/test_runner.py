@@ -47,6 +47,18 @@ def test_second_time_starts_nothing(workplace: Workplace, capfd: pytest.CaptureF
     assert "4 of 4 runs are finished" in capfd.readouterr().err
 
 
+def test_some_rows_of_it(workplace: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+    """No others run, and what others did stays in the table."""
+    workplace.behave()
+    assert workplace.run("--rows=post_ln") == 0
+    assert "0 of 1 runs are finished" in capfd.readouterr().err
+    assert workplace.run("--rows=xskip, rskip_ln") == 0
+    out, _ = capfd.readouterr()
+    assert len(workplace.starts()) == 3
+    assert re.search(r"\| post-LN +\| +\d+\.\d \(n=1\) \|", out)
+    assert re.search(r"\| rSkip\+LN λ=3 +\| +– \|", out)
+
+
 def test_a_column_without_data_does_not_stop_the_others(
     workplace: Workplace, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ VERSION = "#version: 0.2"
 _END = "</w>"
 _NEVER = 1 << 62  # the rank of what was not learnt
 _SLICE = 1 << 21  # symbols whose pairs are counted at a time
+_MANY = 1 << 16  # places of a merge
 
 
 class Segmenter:
@@ -239,7 +240,10 @@ class Learner:
             (self.symbols[outer_left], np.full_like(first, new), frequency),
             (np.full_like(gained_right, new), gained_right, frequency[alone]),
         ]
-        self._count(*map(np.concatenate, zip(*changed, strict=True)))
+        if len(first) < _MANY:  # one call for all is faster, and for many takes more memory
+            changed = [tuple(map(np.concatenate, zip(*changed, strict=True)))]
+        for pairs in changed:
+            self._count(*pairs)
 
     def _find(self, left: int, right: int) -> np.ndarray:
         """Places of `left` with `right` after them, ascending; of overlapping ones ("aaa") the first."""

@@ -7,11 +7,11 @@ they are, any other is given to sacremoses once for each kind of neighbour. The 
 
 import re
 import unicodedata
-from collections.abc import Callable
 
 from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
 
-REMEMBERED = 300_000  # words of each memory, which is emptied when it is full
+REMEMBERED = 300_000  # words with marks, whose memory is emptied when it is full
+SIMPLE = 1_000_000  # words of letters and digits that are remembered
 _JOINERS = frozenset(".'`,-")  # any other character that is neither letter nor digit is a token, whatever is beside it
 _PIECE = re.compile(r"\\[dswr]|\\g<\d>|\[[^]]*\]|\\(?P<escaped>.)|[()]|(?P<literal>.)")
 
@@ -111,8 +111,9 @@ class Tokeniser:
             if word in simple:
                 tokens.append(word)
             elif self._is_simple(word):
-                self._remember(simple.add, word)
                 tokens.append(word)
+                if len(simple) < SIMPLE:
+                    simple.add(word)
             else:
                 key = word, i == 0, "" if i == last else self._kind(words[i + 1][0])
                 if key not in known:
@@ -128,11 +129,6 @@ class Tokeniser:
     def _is_simple(self, word: str) -> bool:
         # "DOTMULTI" is Moses' own mark for dots, also where the text has it.
         return self._moses.alphanumeric.issuperset(word) and "MULTI" not in word
-
-    def _remember(self, add: Callable[[str], None], word: str) -> None:
-        if len(self._simple) >= REMEMBERED:
-            self._simple.clear()
-        add(word)
 
     def _kind(self, following: str) -> str:
         """A word that is to a full stop before it what one beginning with the character `following` is."""

@@ -35,6 +35,7 @@ def test_tokenisation_is_sacremoses(line: str, language: str) -> None:
 
 def test_full_memories_are_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moses, "REMEMBERED", 3)
+    monkeypatch.setattr(moses, "SIMPLE", 3)
     tokenise = Tokeniser("en")
     for line in ["Mr. Smith, the well-known baker, isn't in.", "One two three four five, six; seven!"] * 2:
         assert tokenise(line) == MosesTokenizer("en").tokenize(line, aggressive_dash_splits=True)

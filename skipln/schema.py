@@ -215,6 +215,7 @@ class Compute(Node):
     nodes: PositiveInt
     threads: NonNegativeInt
     workers: Annotated[int | str, AfterValidator(_workers)] = "auto"
+    compile: bool = False
 
     def loaders(self, decoding: bool) -> int:
         """Processes that load batches for one device: as told, else where images are decoded its share of the cores."""

@@ -21,7 +21,7 @@ class Search:
     alpha: float = 0.6
     penalty: str = "gnmt"
     extra_length: int = 50
-    max_tokens: int = 4096  # source tokens times beam in a batch
+    max_tokens: int = 8192  # source tokens times beam in a batch
 
 
 @torch.inference_mode()

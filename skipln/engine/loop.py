@@ -7,6 +7,7 @@ micro-batches draw what one rank draws.
 
 import itertools
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -81,6 +82,8 @@ class Trainer:
         self.checkpoints = Checkpoints(folder.checkpoints, keep=config.training.average)
         torch.manual_seed(config.seed)
         self.model = task.build()
+        if config.compute.compile:
+            self.model.compile(dynamic=True)  # in place: the names of its weights stay
         optimizer = create_optimizer(config.optim, self.model.parameters())
         self.wrapped, self.optimizer = fabric.setup(self.model, optimizer)
 
@@ -126,10 +129,15 @@ class Trainer:
         self.wrapped.train()
         with Interruptions() as interruptions, closing(self.stream), progress:
             started = time.monotonic() - self.wall
+            first = self.config.compute.compile and self.fabric.is_global_zero
             while not self._at_end():
                 before = time.monotonic()
                 heard, final = self._step(interruptions)
                 self.busy += time.monotonic() - before
+                if first:
+                    took = time.monotonic() - before
+                    progress.write(f"the first update, compiling included, took {took:.0f} s", file=sys.stderr)
+                    first = False
                 self.wall = self._seconds_since(started)
                 progress.update()
                 if self.update % training.log_every == 0 or self._at_end():

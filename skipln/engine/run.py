@@ -88,7 +88,7 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder) -> Sta
         "train_seconds": round(trainer.wall, 1),
         "test_seconds": 0.0,
         "data": task.describe(),
-        "environment": {**describe(fabric.device), "precision": _precision(config)},
+        "environment": {**describe(fabric.device), "precision": _precision(config), "compiled": config.compute.compile},
         "message": message,
     }
     if state == "done":

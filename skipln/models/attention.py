@@ -1,7 +1,8 @@
 """Multi-head attention (Vaswani et al. 2017, section 3.2)."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from skipln.ops import attention
 
 
 class MultiheadAttention(nn.Module):
@@ -33,9 +34,7 @@ class MultiheadAttention(nn.Module):
         self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, causal: bool = False
     ) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        heads = F.scaled_dot_product_attention(
-            self._split(self.query(queries)), keys, values, attn_mask=mask, dropout_p=dropout, is_causal=causal
-        )
+        heads = attention(self._split(self.query(queries)), keys, values, mask, dropout, causal)
         return self.out(heads.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """The few operations that are faster here than in torch, each with the plain form that its test compares it with."""
 
+from skipln.ops.attention import attention
 from skipln.ops.cross_entropy import smoothed_cross_entropy
 from skipln.ops.dropout import Dropout
 from skipln.ops.residual_norm import scaled_residual_norm
 
-__all__ = ["Dropout", "scaled_residual_norm", "smoothed_cross_entropy"]
+__all__ = ["Dropout", "attention", "scaled_residual_norm", "smoothed_cross_entropy"]

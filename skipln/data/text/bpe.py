@@ -234,7 +234,7 @@ class Learner:
         alone = ~self.merged[outer_right]
         self.merged[first] = False
         gained_right = self.symbols[outer_right[alone]]
-        changed = [  # (left, right, frequency) of pairs
+        changed: list[tuple[np.ndarray, ...]] = [  # (left, right, frequency) of pairs
             (lost_left, np.full_like(first, left), -frequency),
             (np.full_like(first, right), old_right, -frequency),
             (self.symbols[outer_left], np.full_like(first, new), frequency),

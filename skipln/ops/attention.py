@@ -1,0 +1,40 @@
+"""Attention over short sentences by plain products, which on a CPU beat torch's blocks for long ones."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SHORT = 64  # keys up to which they do: `make bench BENCH="attention-14 attention-27"`
+
+
+def attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None = None,
+    dropout: float = 0.0,
+    causal: bool = False,
+) -> Tensor:
+    """softmax(Q Kᵀ / √d) V as `F.scaled_dot_product_attention` has it; all [batch, heads, time, d].
+
+    mask: bool, broadcastable to [batch, heads, query time, key time], True where attention may look; not with `causal`,
+    where a query sees the keys up to its own place. dropout: of the weights, the probability.
+    """
+    if queries.device.type != "cpu" or keys.size(-2) > SHORT or queries.size(-2) == 1:
+        return F.scaled_dot_product_attention(queries, keys, values, mask, dropout, causal)
+    return plain_attention(queries, keys, values, mask, dropout, causal)
+
+
+def plain_attention(
+    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float, causal: bool
+) -> Tensor:
+    """The formula, operation by operation."""
+    scores = (queries / math.sqrt(queries.size(-1))) @ keys.transpose(-1, -2)
+    if causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    weights = scores.softmax(-1).to(values.dtype)
+    return F.dropout(weights, dropout, dropout > 0) @ values

@@ -1,0 +1,37 @@
+"""What only a GPU has: CUDA in bf16, compiled, and NCCL; skipped where there is none."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from skipln.config import compose
+from skipln.engine.run import execute
+from tests.engine.test_ranks import RUN, losses
+
+ROOT = Path(__file__).resolve().parents[2]
+gpus = torch.cuda.device_count()
+
+
+@pytest.mark.skipif(gpus < 1, reason="no GPU here")
+@pytest.mark.parametrize("compiled", ["false", "true"])
+def test_a_run_on_cuda(tiny, tmp_path, compiled):
+    where = ["compute.accelerator=cuda", "precision=bf16", f"compute.compile={compiled}"]
+    config = compose([*tiny, *where, "skip=rskip_ln", f"paths.runs={tmp_path}"])
+    assert execute(config) == "done"
+    result = json.loads((config.folder / "result.json").read_text())
+    assert result["environment"]["device"] != "cpu"
+
+
+@pytest.mark.skipif(gpus < 2, reason="no two GPUs here")
+def test_two_ranks_by_nccl_equal_one(tiny, tmp_path):
+    where = ["compute.accelerator=cuda", "precision=fp32", "skip=rskip_ln"]
+    one = compose([*tiny, *RUN, *where, f"paths.runs={tmp_path / 'one'}"])
+    assert execute(one) == "done"
+    overrides = [*tiny, *RUN, *where, f"paths.runs={tmp_path / 'two'}"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "skipln.train"]
+    subprocess.run([sys.executable, *launch, *overrides, "compute.devices=2"], cwd=ROOT, check=True)
+    assert losses(compose(overrides).folder) == pytest.approx(losses(one.folder), rel=1e-3)

@@ -12,7 +12,7 @@ import numpy as np
 from skipln.errors import UserError
 
 SEPARATOR = "@@"  # at the end of every part of a word but the last
-REMEMBERED = 1_000_000  # words an encoder keeps the parts of, some 250 bytes each
+REMEMBERED = 1_000_000  # words an encoder keeps the parts of
 VERSION = "#version: 0.2"
 _END = "</w>"
 _NEVER = 1 << 62  # the rank of what was not learnt

@@ -15,8 +15,11 @@ import yaml
 
 from skipln import skips
 from skipln.config import compose
+from skipln.engine.loop import Trainer
 from skipln.engine.run import execute
 from skipln.errors import UserError
+from skipln.ops.residual_norm import cpu
+from skipln.skips import residual_norm
 from skipln.tables.significance import bleu
 from skipln.train import main
 
@@ -153,6 +156,33 @@ def test_killed_and_continued_equals_uninterrupted(run, tiny, tmp_path):
     assert metrics(broken.folder) == metrics(whole.folder)
     for name in ("translations.txt", "examples.npy"):
         assert (broken.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_a_run_through_the_kernel_goes_on_exactly(run, monkeypatch):
+    """Its dropout is a hash of a seed that belongs to the update, not a state that a stop could lose."""
+    if cpu.library() is None:
+        pytest.skip("no C++ compiler here")
+    calls, step, kernel = [], Trainer._step, residual_norm.scaled_residual_norm
+    monkeypatch.setattr(residual_norm, "SMALLEST", 0)
+    monkeypatch.setattr(
+        residual_norm, "scaled_residual_norm", lambda *a, **k: calls.append(k["dropout"]) or kernel(*a, **k)
+    )
+    overrides = ["training.updates=20", "training.log_every=2", "training.checkpoint_every=8", "skip=rskip_ln"]
+    whole, broken = run(*overrides, runs="whole"), run(*overrides, runs="broken")
+    assert execute(whole) == "done"
+    assert max(calls) > 0
+
+    def stop(trainer, interruptions):
+        if trainer.update == 13:
+            raise KeyboardInterrupt
+        return step(trainer, interruptions)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", stop)
+        assert execute(broken) == "interrupted"
+    assert execute(broken) == "done"
+    assert metrics(broken.folder) == metrics(whole.folder)
+    assert (broken.folder / "examples.npy").read_bytes() == (whole.folder / "examples.npy").read_bytes()
 
 
 def test_two_processes_do_not_share_a_folder(run, capsys, tiny, tmp_path):

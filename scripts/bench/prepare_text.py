@@ -27,7 +27,7 @@ from scripts.bench.harness import Part, Sides
 from skipln.data.text import corpora
 from skipln.data.text.corpora import Corpus, Origin, Recipe
 from skipln.data.text.download import Remote
-from skipln.data.text.preparation import prepare
+from skipln.data.text.preparation import STEPS, prepare
 from skipln.engine.environment import ROOT
 
 WORDS = 25  # a sentence
@@ -48,17 +48,19 @@ def main() -> None:
         print(json.dumps(measure(recipe, Path(folder), options.workers, Path(folder) / "out") | vars(options)))
 
 
-def measure(recipe: Recipe, downloads: Path, workers: int, made: Path) -> dict[str, float | int]:
-    """Wall and processor seconds (all processes') of `prepare`, its rate in source words, and its largest memory."""
+def measure(recipe: Recipe, downloads: Path, workers: int, made: Path) -> dict[str, Any]:
+    """Wall and processor seconds (all processes') of `prepare` and its steps, its rate in source words, its memory."""
     wall, cpu = time.monotonic(), _cpu_seconds()
     about = prepare(recipe, made, downloads, workers, progress=False)
     wall, cpu = time.monotonic() - wall, _cpu_seconds() - cpu
     memory = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     words = about["source_words"]
+    steps = json.loads((made / STEPS).read_text("utf-8"))["done"]
     return {
         "source_words": words,
         "wall_seconds": round(wall, 1),
         "cpu_seconds": round(cpu, 1),
+        "seconds_of_steps": {name: said["seconds"] for name, said in steps.items()},
         "source_words_per_second": round(words / wall),
         "source_words_per_cpu_second": round(words / cpu),
         "load_average_at_end": round(os.getloadavg()[0], 1),

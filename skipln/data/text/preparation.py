@@ -26,6 +26,7 @@ from skipln.errors import UserError
 from skipln.files import DiskError, atomic_write, disk_errors, locked, sha256
 
 FORMAT = 1  # counts up when the steps give other text: folders made before are then made again
+STEPS = ".steps.json"  # what was done, what it said, how long it took
 _SEGMENT = re.compile(rb"<seg[^>]*>(.*?)</seg>")
 
 
@@ -40,7 +41,7 @@ def prepare(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock"), disk_errors(folder):
-        steps = Steps(folder / ".steps.json", {"format": FORMAT, **_choices(recipe)})
+        steps = Steps(folder / STEPS, {"format": FORMAT, **_choices(recipe)})
         maker = _Maker(recipe, folder, downloads, workers, pause, progress)
         if "finish" not in steps.done or not all(path.is_file() for path in maker.made):
             (folder / ENCODING).unlink(missing_ok=True)

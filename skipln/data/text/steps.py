@@ -1,6 +1,7 @@
 """Steps of a long command that are not done again once they are done."""
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -20,9 +21,11 @@ class Steps:
                 self.done = dict(content["done"])
 
     def do(self, name: str, step: Callable[[], dict], files: Iterable[Path]) -> None:
-        """Run `step` unless it was done and the files it makes are there; keep what it returns, a plain dict."""
+        """Run `step` unless it was done and the files it makes are there; keep the plain dict it returns, and `seconds`
+        by the clock."""
         if name in self.done and all(path.is_file() for path in files):
             return
-        self.done[name] = step()
+        began = time.monotonic()
+        self.done[name] = step() | {"seconds": round(time.monotonic() - began, 1)}
         with atomic_write(self.path, "w") as file:
             json.dump({"choices": self.choices, "done": self.done}, file, indent=1)

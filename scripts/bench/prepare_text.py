@@ -32,7 +32,10 @@ from skipln.engine.environment import ROOT
 
 WORDS = 25  # a sentence
 TYPES = 5_000_000  # words that can be drawn
-EXPONENT = 1.25  # some 60,000 words in the first 1.5M, and 2M in WMT14's 115M: about what English and German have
+EXPONENT = 1.28  # 1.75M different words in 100M, as WMT's German has (Sennrich et al. 2016, table 1); English has fewer
+# A word of rank r has on average 2 + LETTERS · lg r letters, by language: in Multi30k's training text and the demo's,
+# English words of ranks 1–10, 100–300, 3,000–10,000 have 2.3, 5.5, 7.0 on average and German ones 3.5, 6.1, 9.6.
+LETTERS = (1.3, 2.0)
 _SYLLABLES = [a + b + c for a in "bdfgklmnprstvw" for b in "aeiou" for c in ("", "n", "r", "s", "t", "l")]
 
 
@@ -78,8 +81,8 @@ def synthetic(folder: Path, pairs: int, merges: int, seed: int) -> Recipe:
         def made(name: str, count: int, offset: int) -> Corpus:
             origins = []
             for side, language in enumerate(recipe.languages):
-                remote, syllables = Remote(f"{name}.{language}", ()), (1.4, 1.9)[side]
-                drawn.append(others.submit(write, folder / remote.name, count, seed * 10 + offset + side, syllables))
+                remote = Remote(f"{name}.{language}", ())
+                drawn.append(others.submit(write, folder / remote.name, count, seed * 10 + offset + side, LETTERS[side]))
                 origins.append(Origin(remote, {language: (remote.name,)}))
             return Corpus(name, (tuple(origins),))
 
@@ -89,8 +92,8 @@ def synthetic(folder: Path, pairs: int, merges: int, seed: int) -> Recipe:
     return replace(recipe, train=(train,), valid=valid, test=test)
 
 
-def write(path: Path, count: int, seed: int, syllables: float) -> None:
-    """`count` sentences of `WORDS` words."""
+def write(path: Path, count: int, seed: int, letters: float) -> None:
+    """`count` sentences of `WORDS` words, whose lengths grow by `letters` as they get ten times rarer."""
     draw = np.random.default_rng(seed)
     weights = 1 / np.arange(2, TYPES + 2) ** EXPONENT
     sums = np.cumsum(weights / weights.sum())
@@ -99,14 +102,14 @@ def write(path: Path, count: int, seed: int, syllables: float) -> None:
             size = min(10_000, count - start) * WORDS
             ranks = np.minimum(np.searchsorted(sums, draw.random(size)), TYPES - 1)
             marks = draw.random(size)
-            words = [_word(rank, mark, syllables) for rank, mark in zip(ranks.tolist(), marks.tolist(), strict=True)]
+            words = [_word(rank, mark, letters) for rank, mark in zip(ranks.tolist(), marks.tolist(), strict=True)]
             for i in range(0, size, WORDS):
                 file.write(f"{' '.join(words[i : i + WORDS]).capitalize()}.\n")
 
 
-def _word(rank: int, mark: float, syllables: float) -> str:
+def _word(rank: int, mark: float, letters: float) -> str:
     """The word of a rank, always the same and longer where it is rarer, with what `mark` puts to it."""
-    word = _stem(rank, syllables)
+    word = _stem(rank, letters)
     if mark < 0.05:
         return f"{word},"
     if mark < 0.06:
@@ -123,10 +126,10 @@ def _word(rank: int, mark: float, syllables: float) -> str:
 
 
 @lru_cache(500_000)
-def _stem(rank: int, syllables: float) -> str:
+def _stem(rank: int, letters: float) -> str:
     draw = random.Random(rank)
-    count = 1 + int(syllables * math.log10(rank + 1) * (0.5 + draw.random() / 2))
-    return "".join(draw.choices(_SYLLABLES, k=count))
+    length = round((2 + letters * math.log10(rank + 1)) * (0.5 + draw.random()))
+    return "".join(draw.choices(_SYLLABLES, k=1 + length // 2))[: max(1, length)]
 
 
 def _cpu_seconds() -> float:
@@ -134,7 +137,7 @@ def _cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-PAIRS, MERGES, LONG = 20_000, 4_000, 1_000_000
+PAIRS, MERGES, LONG = 20_000, 4_000, 4_500_000  # LONG: WMT14's
 
 
 def against_moses(_precision: str, pairs: int = PAIRS, merges: int = MERGES, long: int = LONG) -> Sides:

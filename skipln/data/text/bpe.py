@@ -16,6 +16,7 @@ REMEMBERED = 1_000_000  # words an encoder keeps the parts of
 VERSION = "#version: 0.2"
 _END = "</w>"
 _NEVER = 1 << 62  # the rank of what was not learnt
+_WORDS = 1 << 17  # that are read at a time
 _SLICE = 1 << 21  # symbols whose pairs are counted at a time
 _MANY = 1 << 16  # places of a merge
 
@@ -112,17 +113,14 @@ class Learner:
     def __init__(self, counts: Iterable[tuple[str, int]]) -> None:
         self.names: list[str] = []
         self.ids: dict[str, int] = {}
-        flat, lengths, frequency = array("i", [-1]), array("i"), array("i")
-        for word, count in counts:
-            flat.extend(self._id(character) for character in word[:-1])
-            flat.append(self._id(word[-1] + _END))
-            flat.append(-1)
-            lengths.append(len(word) + 1 + (not lengths))  # the first word has two gaps
-            frequency.append(count)
-        self.symbols = np.frombuffer(
-            flat, np.int32
-        )  # the array's own memory: what is as long as the text is not copied
-        self.frequency = np.repeat(np.array(frequency, np.int32), np.array(lengths, np.int32))
+        flat, frequency = array("i", [-1]), array("i", [0])
+        counts = iter(counts)
+        while block := list(islice(counts, _WORDS)):
+            symbols, of_word = self._read(*zip(*block, strict=True))
+            flat.frombytes(symbols.tobytes())
+            frequency.frombytes(of_word.tobytes())
+        self.symbols = np.frombuffer(flat, np.int32)  # the arrays' own memory: what is as long as the text …
+        self.frequency = np.frombuffer(frequency, np.int32)  # … is not copied
         self.after = np.arange(1, len(self.symbols) + 1, dtype=np.int32)
         self.before = np.arange(-1, len(self.symbols) - 1, dtype=np.int32)
         self.merged = np.zeros(len(self.symbols), bool)
@@ -137,6 +135,16 @@ class Learner:
             left = np.arange(start, min(start + _SLICE, len(self.symbols) - 1))
             self._count(self.symbols[left], self.symbols[left + 1], self.frequency[left])
 
+    def _read(self, words: tuple[str, ...], counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Of some words, the symbols, each word's followed by a gap, and their frequencies."""
+        lengths = np.fromiter(map(len, words), np.int32, len(words))
+        ends = lengths.cumsum()
+        characters = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32) << 1
+        characters[ends - 1] |= 1  # the last of a word is another symbol
+        found, place = np.unique(characters, return_inverse=True)
+        ids = np.array([self._id(chr(code >> 1) + _END * (code & 1)) for code in found.tolist()], np.int32)
+        return np.insert(ids[place], ends, -1), np.array(counts, np.int32).repeat(lengths + 1)
+
     def _id(self, name: str) -> int:
         if name not in self.ids:
             self.ids[name] = len(self.names)
@@ -147,7 +155,8 @@ class Learner:
         found: list[list[np.ndarray]] = [[] for _ in self.names]
         for start in range(0, len(self.symbols), _SLICE):
             part = self.symbols[start : start + _SLICE]
-            order = np.argsort(part, kind="stable").astype(np.int32)
+            small = part.astype(np.int16) if len(found) < 1 << 15 else part  # numpy sorts two bytes many times as fast
+            order = np.argsort(small, kind="stable").astype(np.int32)
             symbols, first = np.unique(part[order], return_index=True)
             for symbol, places in zip(symbols.tolist(), np.split(order + np.int32(start), first[1:]), strict=True):
                 if symbol >= 0:

@@ -81,8 +81,8 @@ def synthetic(folder: Path, pairs: int, merges: int, seed: int) -> Recipe:
         def made(name: str, count: int, offset: int) -> Corpus:
             origins = []
             for side, language in enumerate(recipe.languages):
-                remote = Remote(f"{name}.{language}", ())
-                drawn.append(others.submit(write, folder / remote.name, count, seed * 10 + offset + side, LETTERS[side]))
+                remote, drawing = Remote(f"{name}.{language}", ()), (seed * 10 + offset + side, LETTERS[side])
+                drawn.append(others.submit(write, folder / remote.name, count, *drawing))
                 origins.append(Origin(remote, {language: (remote.name,)}))
             return Corpus(name, (tuple(origins),))
 

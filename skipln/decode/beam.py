@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from skipln.ops import topk
+
 Step = Callable[[Tensor], Tensor]
 Select = Callable[[Tensor], None]
 
@@ -42,38 +44,37 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Search every sentence of a batch; returns its hypotheses, best first. beam=1 is greedy search.
 
-    step: tokens [rows] -> logits [rows, vocabulary], one row a live hypothesis, `beam` rows a sentence, sentence by
-    sentence. select: called with the old row that each new row continues; it may shrink the batch, since a sentence
-    is dropped as soon as `beam` of its hypotheses have ended. max_lengths: tokens a sentence may have, without eos.
-    banned: token ids never produced, such as padding.
+    step: tokens [rows] -> logits [rows, vocabulary], one row a live hypothesis, sentence by sentence; each has one row
+    at first, then `beam`. select: called with the old row that each new row continues; it may shrink the batch, since a
+    sentence is dropped as soon as `beam` of its hypotheses have ended. max_lengths: tokens a sentence may have, without
+    eos. banned: token ids never produced, such as padding.
     """
     sentences = torch.arange(len(max_lengths))  # which sentence each block of `beam` rows belongs to
     limits = torch.tensor(max_lengths)
     finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
-    prefixes = torch.empty(len(max_lengths), beam, 0, dtype=torch.long)
-    scores = torch.full((len(max_lengths), beam), -torch.inf)
-    scores[:, 0] = 0.0  # all hypotheses start alike: only one of them may branch
-    last = torch.full((len(max_lengths) * beam,), bos)
+    prefixes = torch.empty(len(max_lengths), 1, 0, dtype=torch.long)  # one row a sentence, until it has branched
+    scores = torch.zeros(len(max_lengths), 1)
+    last = torch.full((len(max_lengths),), bos)
 
     forbidden = [token for token in (bos, *banned) if token != eos]  # fairseq begins with eos
 
     length = 0
     while len(sentences):
         length += 1
-        logits = step(last).float()
-        normalisers = logits.logsumexp(-1).cpu().view(-1, beam, 1)
-        logits[:, forbidden] = -torch.inf
+        rows = scores.size(1)
+        log_probs = step(last).float().log_softmax(-1)
+        log_probs[:, forbidden] = -torch.inf
         at_limit = limits[sentences] < length
         if at_limit.any():  # these may only end now
-            rows = at_limit.repeat_interleave(beam).to(logits.device)
-            ends = logits[rows, eos]
-            logits[rows] = -torch.inf
-            logits[rows, eos] = ends
+            ending = at_limit.repeat_interleave(rows).to(log_probs.device)
+            ends = log_probs[ending, eos]
+            log_probs[ending] = -torch.inf
+            log_probs[ending, eos] = ends
 
         # At most `beam` of a sentence's best 2·beam can be ends, and no hypothesis has more than those to offer.
-        width = min(2 * beam, logits.size(-1))
-        offered, words = (found.cpu().unflatten(0, (-1, beam)) for found in logits.topk(width))
-        candidates = (offered - normalisers + scores.unsqueeze(-1)).flatten(1)
+        width = min(2 * beam, log_probs.size(-1))
+        offered, words = (found.cpu().unflatten(0, (-1, rows)) for found in topk(log_probs, width))
+        candidates = (offered + scores.unsqueeze(-1)).flatten(1)
         best, index = candidates.topk(min(2 * beam, candidates.size(1)))
         origin, token = index // width, words.flatten(1).gather(1, index)
         is_end = token == eos
@@ -96,7 +97,7 @@ def beam_search(
         done = at_limit | torch.tensor([len(finished[s]) >= beam for s in sentences.tolist()])
         done |= scores.max(1).values == -torch.inf
         live = (~done).nonzero().squeeze(1)
-        select((live[:, None] * beam + origin[live]).flatten())
+        select((live[:, None] * rows + origin[live]).flatten())
         sentences, scores, prefixes, last = sentences[live], scores[live], prefixes[live], token[live].flatten()
 
     return [sorted(hypotheses, key=lambda h: -h.score) for hypotheses in finished]

@@ -60,7 +60,6 @@ def _translate_batch(
         memory, mask = model.encode(batch.to(device))
         limits = [len(sources[i]) + search.extra_length for i in indices]
         state = model.start(memory, mask, max(limits) + 1)
-        state.select(torch.arange(len(indices), device=device).repeat_interleave(search.beam))
         found = beam_search(
             partial(_step, model, state),
             partial(_select, state),

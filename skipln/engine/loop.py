@@ -217,11 +217,12 @@ class Trainer:
         """Write the means since the last log point; returns the training loss in nats a unit, over all ranks."""
         seconds = self.busy - self.window.get("since", 0.0)
         loss, nll = (float(self._sum(self.window[key])) / self.window["units"] for key in ("loss", "nll"))
+        norm = {"grad_norm": float(self.window["grad_norm"])} if "grad_norm" in self.window else {}  # not at a stop
         if self.fabric.is_global_zero:
             self.log.append(
                 **self._progress(),
                 **{"train/loss": loss, "train/nll": nll, "lr": self.optimizer.param_groups[0]["lr"]},
-                grad_norm=float(self.window.get("grad_norm", math.nan)),
+                **norm,
                 **{f"{self.task.unit}_per_second": self.window["units"] / max(seconds, 1e-9)},
             )
             self.folder.write_status("running", self.update, self.config.training.updates)

@@ -4,5 +4,6 @@ from skipln.ops.attention import attention
 from skipln.ops.cross_entropy import smoothed_cross_entropy
 from skipln.ops.dropout import Dropout
 from skipln.ops.residual_norm import scaled_residual_norm
+from skipln.ops.topk import topk
 
-__all__ = ["Dropout", "attention", "scaled_residual_norm", "smoothed_cross_entropy"]
+__all__ = ["Dropout", "attention", "scaled_residual_norm", "smoothed_cross_entropy", "topk"]

@@ -40,13 +40,11 @@ def test_a_wide_beam_finds_what_exhaustive_search_finds(model, alpha, penalty):
 
         memory, mask = model.encode(torch.tensor([[*source, EOS]]))
         state = model.start(memory, mask, longest + 1)
-        beam = 4**longest + 1
-        state.select(torch.zeros(beam, dtype=torch.long))
         (found,) = beam_search(
             lambda tokens, state=state: model.step(tokens, state),
             state.select,
             [longest],
-            beam=beam,
+            beam=4**longest + 1,
             bos=BOS,
             eos=EOS,
             banned=(PAD,),

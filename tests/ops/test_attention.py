@@ -19,7 +19,8 @@ def inputs(queries: int, keys: int, kind: torch.dtype) -> list[Tensor]:
 
 @pytest.mark.parametrize("kind", TOLERANCE)
 @pytest.mark.parametrize(("queries", "keys", "causal", "padded"), [
-    (5, 5, False, False), (5, 5, True, False), (5, 9, False, True), (1, 7, False, True), (70, 70, False, True),
+    (5, 5, False, False), (5, 5, True, False), (5, 9, False, True), (1, 7, False, True), (1, 7, False, False),
+    (70, 70, False, True),
 ])  # fmt: skip
 def test_it_is_torchs(queries: int, keys: int, causal: bool, padded: bool, kind: torch.dtype) -> None:
     mask = torch.arange(keys) < torch.tensor([keys, 3, 1])[:, None] if padded else None
@@ -38,8 +39,10 @@ def test_short_ones_do_not_reach_torchs(monkeypatch: pytest.MonkeyPatch) -> None
     """A test that compares torch with itself would always pass."""
     monkeypatch.setattr(F, "scaled_dot_product_attention", None)
     attention(*inputs(5, 64, torch.float32))
-    with pytest.raises(TypeError):
-        attention(*inputs(5, 65, torch.float32))
+    attention(*inputs(1, 20, torch.float32))
+    for queries, keys in ((5, 65), (1, 21)):
+        with pytest.raises(TypeError):
+            attention(*inputs(queries, keys, torch.float32))
 
 
 def test_dropout_takes_weights_and_keeps_the_mean() -> None:

@@ -91,7 +91,7 @@ def _profiles(records: list[dict[str, Any]]) -> str:
         for side, shares in record.get("profile", {}).items()
         if shares
     ]
-    head = "\nWhat missed its goal, once more under torch's profiler: operators' own shares of their time.\n\n"
+    head = "\nWhat missed its goal, under torch's profiler on one thread: operators' own shares of the time.\n\n"
     return head + "".join(lines) if lines else ""
 
 

@@ -2,15 +2,24 @@
 
 from collections.abc import Callable
 
+import torch
 from torch.profiler import ProfilerActivity, profile
 
 LARGEST = 6
 
 
 def shares(work: Callable[[], object]) -> dict[str, float]:
-    """Operator -> its own share of all operators' time in this process, in percent, the largest ones only."""
-    with profile(activities=[ProfilerActivity.CPU]) as found:
-        work()
+    """Operator -> its own share of all operators' time in this process, in percent, the largest ones only.
+
+    On one thread, since with more decoding would be done by other processes, which are not seen.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with profile(activities=[ProfilerActivity.CPU]) as found:
+            work()
+    finally:
+        torch.set_num_threads(threads)
     own = {event.key: event.self_cpu_time_total for event in found.key_averages()}
     total = sum(own.values()) or 1.0
     largest = sorted(own, key=lambda name: -own[name])[:LARGEST]

@@ -4,7 +4,9 @@ import os
 import random
 import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -46,3 +48,24 @@ def tiny(tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]
         f"paths.cache={tmp_path_factory.mktemp('cache')}", "compute.accelerator=cpu", "compute.threads=1",
         "model.encoder_layers=1", "model.decoder_layers=1", "training.max_tokens=256", "task.extra_length=5",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, int], None]:
+    """interrupt(config, update) trains a run until Ctrl-C is pressed before the next update."""
+    from skipln.engine.loop import Trainer
+    from skipln.engine.run import execute
+
+    step = Trainer._step
+
+    def interrupted(config: Any, update: int) -> None:
+        def stop(trainer: Trainer, interruptions: Any) -> Any:
+            if trainer.update == update:
+                raise KeyboardInterrupt
+            return step(trainer, interruptions)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "_step", stop)
+            assert execute(config) == "interrupted"
+
+    return interrupted

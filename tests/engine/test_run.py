@@ -15,7 +15,6 @@ import yaml
 
 from skipln import skips
 from skipln.config import compose
-from skipln.engine.loop import Trainer
 from skipln.engine.run import execute
 from skipln.errors import UserError
 from skipln.ops.residual_norm import cpu
@@ -158,11 +157,11 @@ def test_killed_and_continued_equals_uninterrupted(run, tiny, tmp_path):
         assert (broken.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
 
-def test_a_run_through_the_kernel_goes_on_exactly(run, monkeypatch):
+def test_a_run_through_the_kernel_goes_on_exactly(run, interrupt, monkeypatch):
     """Its dropout is a hash of a seed that belongs to the update, not a state that a stop could lose."""
     if cpu.library() is None:
         pytest.skip("no C++ compiler here")
-    calls, step, kernel = [], Trainer._step, residual_norm.scaled_residual_norm
+    calls, kernel = [], residual_norm.scaled_residual_norm
     monkeypatch.setattr(residual_norm, "SMALLEST", 0)
     monkeypatch.setattr(
         residual_norm, "scaled_residual_norm", lambda *a, **k: calls.append(k["dropout"]) or kernel(*a, **k)
@@ -171,15 +170,7 @@ def test_a_run_through_the_kernel_goes_on_exactly(run, monkeypatch):
     whole, broken = run(*overrides, runs="whole"), run(*overrides, runs="broken")
     assert execute(whole) == "done"
     assert max(calls) > 0
-
-    def stop(trainer, interruptions):
-        if trainer.update == 13:
-            raise KeyboardInterrupt
-        return step(trainer, interruptions)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", stop)
-        assert execute(broken) == "interrupted"
+    interrupt(broken, 13)
     assert execute(broken) == "done"
     assert metrics(broken.folder) == metrics(whole.folder)
     assert (broken.folder / "examples.npy").read_bytes() == (whole.folder / "examples.npy").read_bytes()

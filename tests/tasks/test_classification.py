@@ -65,22 +65,11 @@ def test_golden_loss(run):
     assert losses == pytest.approx([2.2961, 2.2014, 2.0907, 1.9645], rel=0.01)
 
 
-def test_an_interrupted_run_equals_an_unbroken_one(run, monkeypatch):
+def test_an_interrupted_run_equals_an_unbroken_one(run, interrupt):
     """Batches and augmentation are those of the update, whatever happened before."""
     whole, broken = run(runs="whole"), run(runs="broken")
     execute(whole)
-    from skipln.engine.loop import Trainer
-
-    step = Trainer._step
-
-    def stop(self, interruptions):
-        if self.update == 13:
-            raise KeyboardInterrupt
-        return step(self, interruptions)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", stop)
-        assert execute(broken) == "interrupted"
+    interrupt(broken, 13)
     assert execute(broken) == "done"
     assert metrics(broken) == metrics(whole)
     assert (broken.folder / "examples.npy").read_bytes() == (whole.folder / "examples.npy").read_bytes()

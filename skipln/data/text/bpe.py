@@ -121,12 +121,10 @@ class Learner:
             frequency.frombytes(of_word.tobytes())
         self.symbols = np.frombuffer(flat, np.int32)  # the arrays' own memory: what is as long as the text …
         self.frequency = np.frombuffer(frequency, np.int32)  # … is not copied
-        self.after = np.arange(1, len(self.symbols) + 1, dtype=np.int32)
-        self.before = np.arange(-1, len(self.symbols) - 1, dtype=np.int32)
-        self.merged = np.zeros(len(self.symbols), bool)
+        self.places = self._places()  # takes most memory while it is made: before the arrays below
+        self._link()
         self.late = np.zeros(len(self.symbols), bool)  # made by a merge whose symbol was there before
         self.learnt: list[tuple[str, str]] = []
-        self.places = self._places()
         self.pairs: Counter[int] = Counter()  # left << 32 | right -> frequency
         self.heap: list[tuple] = []
         self.order: dict[int, tuple[int, ...]] = {}
@@ -144,6 +142,21 @@ class Learner:
         found, place = np.unique(characters, return_inverse=True)
         ids = np.array([self._id(chr(code >> 1) + _END * (code & 1)) for code in found.tolist()], np.int32)
         return np.insert(ids[place], ends, -1), np.array(counts, np.int32).repeat(lengths + 1)
+
+    def _link(self) -> None:
+        self.after = np.arange(1, len(self.symbols) + 1, dtype=np.int32)
+        self.before = np.arange(-1, len(self.symbols) - 1, dtype=np.int32)
+        self.merged = np.zeros(len(self.symbols), bool)
+        self.swallowed = 0
+
+    def _compact(self) -> None:
+        """Leave out the places that merges have swallowed: less memory, and what is read together is closer."""
+        alive = self.symbols != -2
+        moved = alive.cumsum(dtype=np.int32) - 1
+        for symbol in self.places:
+            self.places[symbol] = moved[self._alive(symbol)]
+        self.symbols, self.frequency, self.late = (x[alive] for x in (self.symbols, self.frequency, self.late))
+        self._link()
 
     def _id(self, name: str) -> int:
         if name not in self.ids:
@@ -177,6 +190,8 @@ class Learner:
             self.learnt.append((self.names[left], self.names[right]))
             self._merge(left, right)
             del self.pairs[pair]
+            if 2 * self.swallowed > len(self.symbols):
+                self._compact()
             yield self.learnt[-1]
 
     def parts(self) -> Iterator[str]:
@@ -187,10 +202,12 @@ class Learner:
         """
         learnt = ranks(self.learnt)
         gaps = np.flatnonzero(self.symbols == -1)
-        anew: np.ndarray = np.logical_or.reduceat(self.late, gaps[:-1])
-        for start, end, late in zip(gaps[:-1].tolist(), gaps[1:].tolist(), anew, strict=True):
-            symbols = [self.names[symbol] for symbol in self.symbols[start + 1 : end].tolist() if symbol >= 0]
-            yield split("".join(symbols).removesuffix(_END), learnt) if late else _shown(symbols)
+        for first in range(0, len(gaps) - 1, _WORDS):
+            block = gaps[first : first + _WORDS + 1]
+            anew: np.ndarray = np.logical_or.reduceat(self.late[: block[-1]], block[:-1])
+            for (start, end), late in zip(pairwise(block.tolist()), anew, strict=True):
+                symbols = [self.names[symbol] for symbol in self.symbols[start + 1 : end].tolist() if symbol >= 0]
+                yield split("".join(symbols).removesuffix(_END), learnt) if late else _shown(symbols)
 
     def _most_frequent(self, minimum: int) -> int | None:
         """Of the pairs at or above a falling threshold, which keeps the heap small."""
@@ -227,6 +244,7 @@ class Learner:
         outer_left, outer_right = self.before[first], self.after[second]
         old_right = self.symbols[outer_right]
         self.symbols[second] = -2
+        self.swallowed += len(second)
         # Between two merges side by side ("abab") one old pair is lost, not two: the second's left is the first's -2.
         lost_left = self.symbols[outer_left]
 

@@ -144,7 +144,7 @@ class _Maker:
             file.writelines(
                 f"{word} {parts}\n" for (word, _), parts in zip(self._words(), learner.parts(), strict=True)
             )
-        return {"merges": merges.n}
+        return {"merges": len(learner.learnt)}
 
     def _words(self) -> Iterator[tuple[str, int]]:
         with self.words.open(encoding="utf-8", newline="\n") as file:

@@ -178,7 +178,7 @@ def losses(config) -> list[dict]:
     return [{k: v for k, v in line.items() if k not in ("wall", "images_per_second")} for line in lines]
 
 
-def test_a_run_is_the_same_with_workers_and_after_an_interruption(photographs, tmp_path, monkeypatch):
+def test_a_run_is_the_same_with_workers_and_after_an_interruption(photographs, tmp_path, interrupt):
     """12 images in batches of 4: epochs end within an update of two."""
     plain, ahead = run(photographs, tmp_path, "plain", "compute.workers=0"), run(photographs, tmp_path, "ahead")
     assert plain.hash == ahead.hash
@@ -187,18 +187,7 @@ def test_a_run_is_the_same_with_workers_and_after_an_interruption(photographs, t
     assert set(result["metrics"]) == {"error", "nll"}
     assert result["data"] == {"name": "imagenet", "fingerprint": load(photographs).fingerprint, "test_examples": 6}
 
-    from skipln.engine.loop import Trainer
-
-    step = Trainer._step
-
-    def stop(self, interruptions):
-        if self.update == 3:
-            raise KeyboardInterrupt
-        return step(self, interruptions)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", stop)
-        assert execute(ahead) == "interrupted"
+    interrupt(ahead, 3)
     assert execute(ahead) == "done"
     assert losses(ahead) == losses(plain)
 

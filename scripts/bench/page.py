@@ -25,7 +25,7 @@ def page(folder: Path = RESULTS) -> str:
     """The page as Markdown, from the records in `folder`."""
     records = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
     rows = "".join(map(row, (record for record in records if "ratio" in record)))
-    return HEAD + rows + _costs(records) + _machines(records) + _profiles(records)
+    return HEAD + rows + _costs(records) + _scores(records) + _machines(records) + _profiles(records)
 
 
 def row(record: dict[str, Any]) -> str:
@@ -66,6 +66,17 @@ def _costs(records: list[dict[str, Any]]) -> str:
         for cost in record.get("costs", ())
     ]
     return "\nWhat has a limit of its own:\n\n" + "".join(lines) if lines else ""
+
+
+def _scores(records: list[dict[str, Any]]) -> str:
+    """What must not suffer from speed."""
+    lines = []
+    for record in (record for record in records if "scores" in record):
+        sides = "; ".join(
+            f"{side} {_mean(values)}, n = {len(values)}" for side, values in record["scores"]["of"].items()
+        )
+        lines.append(f"- `{record['name']}`: {record['scores']['what']}: {sides}\n")
+    return "\nWhat must not suffer from speed (± the seeds' standard deviation):\n\n" + "".join(lines) if lines else ""
 
 
 def _mean(values: list[float]) -> str:

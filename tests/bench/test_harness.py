@@ -80,3 +80,12 @@ def test_the_committed_page_is_that_of_the_records():
     if not RESULTS.exists():
         pytest.skip("no benchmark is committed yet")
     assert (RESULTS / "README.md").read_text("utf-8") == page()
+
+
+def test_scores_are_shown_with_their_spread(tmp_path):
+    scores = {"what": "BLEU", "of": {"kernel": [17.0, 19.0], "plain steps": [18.0]}}
+    write(
+        {"name": "quality", "scores": scores, "allocator": "glibc", "environment": describe(torch.device("cpu"))},
+        tmp_path,
+    )
+    assert "- `quality`: BLEU: kernel 18.0 ± 1.4, n = 2; plain steps 18.0, n = 1" in page(tmp_path)

@@ -1,0 +1,60 @@
+"""Whether the kernel costs quality: table 2's baseline at demo scale, trained through it and by plain steps.
+
+`python -m scripts.bench.quality` writes results/bench/quality.json. A run has one thread and takes minutes, as many go
+at once as there are cores, and the same command goes on with what was interrupted.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+import torch
+from tqdm import tqdm
+
+from scripts.bench.harness import write
+from scripts.bench.page import write_page
+from skipln.config import compose
+from skipln.engine.environment import ROOT, describe
+from skipln.errors import UserError
+
+BASELINE = ["scale=demo", "skip=xskip_ln", "skip.lam=1", "compute.threads=1", f"paths.cache={ROOT / 'data'}"]
+PATHS = {"kernel": "1", "plain steps": "0"}  # SKIPLN_FUSED
+
+
+def bleu(path: str, seed: int) -> float:
+    """Of one run on the demo's test set. Raises UserError when the run fails."""
+    runs = ROOT / "runs" / "quality" / PATHS[path]
+    overrides = [*BASELINE, f"seed={seed}", f"paths.runs={runs}"]
+    environment = os.environ | {"SKIPLN_FUSED": PATHS[path], "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "skipln.train", *overrides]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"quality: seed {seed} by the {path} failed: {done.stderr.strip().splitlines()[-1:]}")
+    return float(json.loads((compose(overrides).folder / "result.json").read_text("utf-8"))["metrics"]["bleu"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m scripts.bench.quality", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each path [3]")
+    runs = list(product(range(1, parser.parse_args().seeds + 1), PATHS))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = tqdm(pool.map(lambda run: bleu(run[1], run[0]), runs), total=len(runs), desc="quality", unit="run")
+        scores = dict(zip(runs, found, strict=True))
+    write({
+        "name": "quality",
+        "scores": {
+            "what": "BLEU of table 2's post-LN baseline at demo scale",
+            "of": {path: [round(scores[seed, path], 2) for seed, by in runs if by == path] for path in PATHS},
+        },
+        "allocator": "glibc, keeping freed memory",
+        "environment": describe(torch.device("cpu")) | {"threads": 1},
+    })  # fmt: skip
+    write_page()
+
+
+if __name__ == "__main__":
+    main()

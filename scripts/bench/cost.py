@@ -18,10 +18,12 @@ from tqdm import tqdm
 
 from scripts.bench.harness import RESULTS
 from scripts.bench.mt_step import SMALL, our_step
+from scripts.bench.page import write_page
 from scripts.bench.parts import best_precision
 from scripts.bench.text import random_batches
 from skipln.allocator import keep_freed_memory
 from skipln.data.text.padding import Batch
+from skipln.engine.environment import describe
 from skipln.files import atomic_write
 from skipln.models.transformer import TransformerShape
 
@@ -85,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     keep_freed_memory()
     torch.set_flush_denormal(True)
-    precision = best_precision()
+    precision, here = best_precision(), describe(torch.device("cpu"))
+    commit = f"{here['commit']}{' with changes' if here['dirty'] else ''}"
     rows = []
     for axis, values in VALUES.items():
         steps = [step(axis, value, precision, tokens=options.tokens) for value in values]
@@ -93,13 +96,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             low, high = (f"{1000 * pick(seconds):.1f}" for pick in (min, max))
             rows.append({
                 "axis": axis, "value": str(value), "milliseconds": f"{1000 * median(seconds):.1f}", "fastest": low,
-                "slowest": high, "n": str(options.n), "precision": precision, "threads": str(torch.get_num_threads()),
+                "slowest": high, "n": str(options.n), "precision": precision, "threads": str(here["threads"]),
+                "cpu": here["cpu"], "commit": commit,
             })  # fmt: skip
     with atomic_write(options.folder / "cost.csv", "w") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     draw(rows, options.folder)
+    if options.folder == RESULTS:
+        write_page()
 
 
 if __name__ == "__main__":

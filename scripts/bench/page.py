@@ -19,13 +19,19 @@ were set for a processor that multiplies bf16 itself.
 | | ratio | CPU | n | ours, s | peer, s | goal | ours | peer | work | found |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- | --- | --- |
 """
+PICTURE = """
+What an update costs (`python -m scripts.bench.cost`; numbers, machine and commit in [cost.csv](cost.csv)):
+
+![milliseconds an update against λ, layers, length and vocabulary](cost.svg)
+"""
 
 
 def page(folder: Path = RESULTS) -> str:
     """The page as Markdown, from the records in `folder`."""
     records = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
     rows = "".join(map(row, (record for record in records if "ratio" in record)))
-    return HEAD + rows + _costs(records) + _scores(records) + _machines(records) + _profiles(records)
+    picture = PICTURE if (folder / "cost.svg").exists() else ""
+    return HEAD + rows + _costs(records) + _scores(records) + picture + _machines(records) + _profiles(records)
 
 
 def row(record: dict[str, Any]) -> str:

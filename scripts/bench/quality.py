@@ -22,28 +22,34 @@ from skipln.engine.environment import ROOT, describe
 from skipln.errors import UserError
 
 BASELINE = ["scale=demo", "skip=xskip_ln", "skip.lam=1", "compute.threads=1", f"paths.cache={ROOT / 'data'}"]
+RUNS = ROOT / "runs" / "quality"
 PATHS = {"kernel": "1", "plain steps": "0"}  # SKIPLN_FUSED
 
 
 def bleu(path: str, seed: int) -> float:
     """Of one run on the demo's test set. Raises UserError when the run fails."""
-    runs = ROOT / "runs" / "quality" / PATHS[path]
-    overrides = [*BASELINE, f"seed={seed}", f"paths.runs={runs}"]
+    overrides = [*BASELINE, f"seed={seed}", f"paths.runs={RUNS / PATHS[path]}"]
     environment = os.environ | {"SKIPLN_FUSED": PATHS[path], "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "skipln.train", *overrides]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"quality: seed {seed} by the {path} failed: {done.stderr.strip().splitlines()[-1:]}")
+        last = (done.stderr.strip() or "failed").splitlines()[-1]
+        raise UserError(f"quality: seed {seed}, {path}: {last.removeprefix('error: ')}")
     return float(json.loads((compose(overrides).folder / "result.json").read_text("utf-8"))["metrics"]["bleu"])
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.bench.quality", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="runs of each path [3]")
     runs = list(product(range(1, parser.parse_args().seeds + 1), PATHS))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = tqdm(pool.map(lambda run: bleu(run[1], run[0]), runs), total=len(runs), desc="quality", unit="run")
-        scores = dict(zip(runs, found, strict=True))
+        try:
+            scores = dict(zip(runs, found, strict=True))
+        except UserError as error:
+            pool.shutdown(cancel_futures=True)
+            print(f"error: {error}", file=sys.stderr)
+            return 2
     write({
         "name": "quality",
         "scores": {
@@ -54,7 +60,8 @@ def main() -> None:
         "environment": describe(torch.device("cpu")) | {"threads": 1},
     })  # fmt: skip
     write_page()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from scripts.bench.harness import RESULTS
+from scripts.bench.tried import TRIED
 from skipln.files import atomic_write
 
 HEAD = """# Speed against named peers
@@ -101,13 +102,15 @@ def _machines(records: list[dict[str, Any]]) -> str:
 
 
 def _profiles(records: list[dict[str, Any]]) -> str:
-    """Where the time goes in what missed its goal."""
-    lines = [
-        f"- `{record['name']}`, {side}: {', '.join(f'{name} {share:.0f} %' for name, share in shares.items())}\n"
-        for record in records
-        for side, shares in record.get("profile", {}).items()
-        if shares
-    ]
+    """Where the time goes in what missed its goal, and what was tried."""
+    lines = []
+    for record in records:
+        for side, shares in record.get("profile", {}).items():
+            if shares:
+                said = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
+                lines.append(f"- `{record['name']}`, {side}: {said}\n")
+        if "profile" in record and record["name"] in TRIED:
+            lines.append(f"- `{record['name']}`, tried: {TRIED[record['name']]}.\n")
     head = "\nWhat missed its goal, under torch's profiler on one thread: operators' own shares of the time.\n\n"
     return head + "".join(lines) if lines else ""
 

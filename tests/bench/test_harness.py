@@ -10,6 +10,7 @@ import torch
 from scripts.bench.harness import RESULTS, Part, Sides, compare, ratios, write
 from scripts.bench.page import page
 from scripts.bench.parts import measure, parts
+from scripts.bench.tried import TRIED
 from skipln.engine.environment import describe
 from skipln.errors import UserError
 
@@ -74,6 +75,10 @@ def test_a_committed_record_is_of_a_part_and_its_ratio_of_its_times(path):
     if "seconds" in record:
         assert record["name"] in parts()
         assert {key: record[key] for key in ("ratio", "p25", "p75", "n")} == ratios(record["seconds"])
+
+
+def test_what_was_tried_is_said_of_parts_that_there_are():
+    assert set(TRIED) <= set(parts())
 
 
 def test_the_committed_page_is_that_of_the_records():

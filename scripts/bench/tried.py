@@ -1,0 +1,24 @@
+"""What was tried, and what it gave, for parts that miss their goal: shown beside their profiles."""
+
+_PRODUCTS = (
+    "more than four fifths of our time are products of matrices, which MKL does at one speed on both sides and only a "
+    "processor with bf16 arithmetic would do faster. Kept for the rest: freed memory, cross-entropy in one pass, cheap "
+    "dropout masks, dropout + skip + LN in one pass, short sentences' attention by plain products"
+)
+_IMAGES = (
+    "four fifths of our time are convolutions at fp32's speed. Kept: channels-last, augmentation of whole batches; PIL "
+    "takes a twentieth of the peer's time. The rest of the goal is bf16's"
+)
+TRIED = {
+    "beam5": "kept: one row a sentence before its first word, the best words by groups, one query without products of "
+    "matrices, shared memory of beams, one-thread workers. Without gain beyond noise: batches from 2,048 to 16,384 "
+    "tokens. Slower: the vocabulary in blocks of rows, a normaliser without log_softmax, batched products for one "
+    "query. Two fifths of the time are products of matrices",
+    "attention-64": "the two ways meet at 64 keys, so longer sentences take torch's",
+    "mt-step-base": _PRODUCTS,
+    "mt-step-small": _PRODUCTS,
+    "mt-step-small-untuned": _PRODUCTS,
+    "resnet20": _IMAGES,
+    "resnet110": _IMAGES,
+    "rskip-site-1-fp32": "with one step and no dropout the site takes torch's own LN: what differs from 1 is noise",
+}

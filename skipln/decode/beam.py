@@ -49,7 +49,7 @@ def beam_search(
     sentence is dropped as soon as `beam` of its hypotheses have ended. max_lengths: tokens a sentence may have, without
     eos. banned: token ids never produced, such as padding.
     """
-    sentences = torch.arange(len(max_lengths))  # which sentence each block of `beam` rows belongs to
+    sentences = torch.arange(len(max_lengths))  # which sentence each block of rows belongs to
     limits = torch.tensor(max_lengths)
     finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
     prefixes = torch.empty(len(max_lengths), 1, 0, dtype=torch.long)  # one row a sentence, until it has branched

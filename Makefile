@@ -78,7 +78,8 @@ bench: peers ## ours against named peers, interleaved: make bench BENCH="mt-step
 	@$(RUN) -m scripts.bench $(BENCH) $(ARGS)
 
 test: setup ## the default tests: minutes, no network
-	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m 'not slow and not slurm and not browser' $(ARGS)
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile \
+		-m 'not slow and not slurm and not browser' $(ARGS)
 
 test-slow: setup ## the tests marked slow
 	@$(RUN) -m pytest -m slow $(ARGS)

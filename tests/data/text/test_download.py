@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import json
-import os
+import random
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from skipln.data.text.download import Remote, fetch
 from skipln.errors import UserError
 from tests.data.text.server import Server
 
-CONTENT = os.urandom(300_000)
+CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 

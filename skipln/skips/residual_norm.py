@@ -11,10 +11,12 @@ from skipln.norms import LayerNorm
 from skipln.ops.residual_norm import fused, scaled_residual_norm
 from skipln.skips.connection import Branch, DroppedBranch
 
-# Below this size a call costs more than its arithmetic, and torch's own calls cost least.
-SMALLEST = 1 << 17
+_choice = os.environ.get("SKIPLN_FUSED", "1")  # 0: the kernels never; always: also where they are no gain
 
-_enabled = os.environ.get("SKIPLN_FUSED", "1") != "0"
+# Below this size a call costs more than its arithmetic, and torch's own calls cost least.
+SMALLEST = 0 if _choice == "always" else 1 << 17
+
+_enabled = _choice != "0"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from scripts.bench import quality
 
 def test_scores_of_both_ways(tiny, tmp_path, monkeypatch):
     kept = []
-    monkeypatch.setattr(quality, "BASELINE", [*tiny, "training.updates=5", "training.average=1"])
+    monkeypatch.setattr(quality, "RECIPE", [*tiny, "training.updates=5", "training.average=1"])
     monkeypatch.setattr(quality, "RUNS", tmp_path)
     monkeypatch.setattr(quality, "write", kept.append)
     monkeypatch.setattr(quality, "write_page", lambda: None)
@@ -21,7 +21,7 @@ def test_scores_of_both_ways(tiny, tmp_path, monkeypatch):
 
 
 def test_a_run_that_fails_is_one_line(monkeypatch, capsys):
-    monkeypatch.setattr(quality, "BASELINE", ["scale=demo", "skip=no_such"])
+    monkeypatch.setattr(quality, "RECIPE", ["scale=demo", "skip=no_such"])
     monkeypatch.setattr(sys, "argv", ["quality", "--seeds", "1"])
     assert quality.main() == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: quality: seed 1, ")

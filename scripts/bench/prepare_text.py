@@ -32,9 +32,10 @@ from skipln.engine.environment import ROOT
 
 WORDS = 25  # a sentence
 TYPES = 5_000_000  # words that can be drawn
-EXPONENT = 1.28  # 1.75M different words in 100M, as WMT's German has (Sennrich et al. 2016, table 1); English has fewer
-# A word of rank r has on average 2 + LETTERS · lg r letters, by language: in Multi30k's training text and the demo's,
-# English words of ranks 1–10, 100–300, 3,000–10,000 have 2.3, 5.5, 7.0 on average and German ones 3.5, 6.1, 9.6.
+# About 1.75M different words in 100M, as WMT's German has (Sennrich et al. 2016, table 1); English has fewer.
+EXPONENT = 1.28
+# A word of rank r has on average 2 + LETTERS · lg r letters, by language: fitted by eye to the words of Multi30k's and
+# the demo's training text, in which rare words are about half as long again in German as in English.
 LETTERS = (1.3, 2.0)
 _SYLLABLES = [a + b + c for a in "bdfgklmnprstvw" for b in "aeiou" for c in ("", "n", "r", "s", "t", "l")]
 

@@ -66,6 +66,5 @@ def _fits(x: Tensor, f: Tensor, norms: Sequence[Any], more: bool) -> bool:
         and (more or x.device.type != "cpu")
         and all(type(norm) is LayerNorm and (norm.layout == "btc" or norm.axes == "all") for norm in norms)
         and not any(norm._forward_hooks or norm._forward_pre_hooks or norm._backward_hooks for norm in norms)
-        and (norms[0].layout == "btc" or (x.is_contiguous() and f.is_contiguous()))
         and fused(x, f, norms[0].layout)
     )

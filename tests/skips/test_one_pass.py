@@ -12,6 +12,7 @@ from skipln.skips.connection import DroppedBranch
 
 FORMS = [("xskip_ln", {"lam": 1.0}), ("xskip_ln", {"lam": 2.5}), ("rskip_ln", {"lam": 1}), ("rskip_ln", {"lam": 4}), ("rskip_ln", {"lam": 3, "share_norm": True})]  # fmt: skip # noqa: E501
 SHAPES = {"btc": (4, 5, 24), "nchw": (3, 24, 4, 5)}
+MEMORY = {"btc": ("btc", torch.contiguous_format), "nchw": ("nchw", torch.contiguous_format), "channels last": ("nchw", torch.channels_last)}  # fmt: skip # noqa: E501
 
 
 @pytest.fixture(autouse=True)
@@ -41,10 +42,10 @@ def results(site, x, enabled, branch):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("layout", SHAPES)
+@pytest.mark.parametrize(("layout", "memory"), MEMORY.values(), ids=MEMORY)
 @pytest.mark.parametrize(("name", "options"), FORMS)
-def test_equals_the_plain_way(name, options, layout, training, calls):
-    site, x = build(name, layout, options).train(training), torch.randn(SHAPES[layout])
+def test_equals_the_plain_way(name, options, layout, memory, training, calls):
+    site, x = build(name, layout, options).train(training), torch.randn(SHAPES[layout]).to(memory_format=memory)
     plain = results(site, x, False, torch.tanh)
     assert not calls
     fast = results(site, x, True, torch.tanh)

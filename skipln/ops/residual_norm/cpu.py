@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from skipln.ops.residual_norm.reference import Site, dropped, dropped_of
+from skipln.ops.residual_norm.reference import Site, dropped, dropped_of, memory_format
 
 SOURCES = ("kernel.cpp", "rows.h", "maps.h", "vector.h")
 # Linked without -fopenmp: the symbols are those of torch's OpenMP, so that two pools of threads never spin for the
@@ -34,9 +34,9 @@ class _Site(ctypes.Structure):
     """`Site` of rows.h."""
 
     _fields_ = (
-        ("rows", ctypes.c_int64), ("channels", ctypes.c_int64), ("pixels", ctypes.c_int64), ("steps", ctypes.c_int),
-        ("scale", ctypes.c_float), ("eps", ctypes.c_float), ("gains", ctypes.POINTER(ctypes.c_void_p)),
-        ("biases", ctypes.POINTER(ctypes.c_void_p)),
+        ("rows", ctypes.c_int64), ("channels", ctypes.c_int64), ("pixels", ctypes.c_int64),
+        ("steps", ctypes.c_int), ("channels_last", ctypes.c_int), ("scale", ctypes.c_float), ("eps", ctypes.c_float),
+        ("gains", ctypes.POINTER(ctypes.c_void_p)), ("biases", ctypes.POINTER(ctypes.c_void_p)),
         ("seed", ctypes.c_uint64), ("dropped", ctypes.c_uint32), ("kept_scale", ctypes.c_float),
         ("threads", ctypes.c_int),
     )  # fmt: skip
@@ -103,12 +103,10 @@ def _processor() -> str:
 
 def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], site: Site) -> tuple[Tensor, ...]:
     """As `reference.forward`."""
-    x, f = x.contiguous(), f.contiguous()
+    call = _Call(x, gains, biases, site)
+    x, f = call.dense(x), call.branch(f)
     y = torch.empty_like(x, dtype=torch.promote_types(x.dtype, f.dtype))
     kept = torch.empty_like(y) if site.steps == 1 else y.new_empty(0)
-    call = _Call(x, gains, biases, site)
-    if not call.draws:
-        f = dropped(f, site)
     statistics = torch.empty(call.site.rows, site.steps, 2)
     call("forward", (x.dtype, f.dtype), x, f, y, kept if site.steps == 1 else None, statistics)
     return y, kept, statistics
@@ -119,35 +117,44 @@ def backward(
     biases: Sequence[Tensor], kinds: tuple[torch.dtype, torch.dtype], site: Site, both: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """As `reference.backward`, in the dtypes `kinds`; without `both`, the gradient of x is that of F and left out."""
-    gy = gy.contiguous()
-    call = _Call(gy, gains, biases, site)
+    call = _Call(kept if x is None else x, gains, biases, site)
+    gy = call.dense(gy)
     if x is not None and f is not None:
-        x, f = x.contiguous(), f.contiguous() if call.draws else dropped(f.contiguous(), site)
+        x, f = call.dense(x), call.branch(f)
     gx = torch.empty_like(gy, dtype=kinds[0]) if both else None
     gf = torch.empty_like(gy, dtype=kinds[1])
     weights = torch.empty(site.steps, 2, gains[0].numel()) if gains else torch.empty(site.steps, 2, 0)
     call("backward", kinds, gy, x, f, kept if x is None else None, statistics, gx, gf, weights if gains else None)
-    return (gx if gx is not None else gy.new_empty(0)), gf if call.draws else dropped(gf, site), weights
+    return (gx if gx is not None else gy.new_empty(0)), call.branch(gf), weights
 
 
 class _Call:
-    """One site as the kernels see it. `draws`: whether they do its dropout themselves."""
+    """One site as the kernels see it."""
 
-    def __init__(self, like: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], site: Site) -> None:
-        if site.layout == "btc":
-            shape = (-1, like.shape[-1], 1) if gains else (-1, 1, like.shape[-1])
-        else:
-            shape = (like.shape[0], like.shape[1], -1) if gains else (like.shape[0], 1, -1)
-        rows, channels, pixels = like.view(shape).shape
-        self.draws = site.dropout == 0 or (site.layout == "btc" and bool(gains))
+    def __init__(self, x: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], site: Site) -> None:
+        maps = site.layout == "nchw"
+        rows = x.shape[0] if maps else x.numel() // x.shape[-1]
+        channels = x.shape[1 if maps else -1] if gains else 1  # without gains all elements are alike, in any order
+        pixels = x.numel() // (rows * channels)
+        self.described, self.memory = site, memory_format(x, site.layout)
+        last = channels > 1 and self.memory == torch.channels_last
+        self.draws = site.dropout == 0 or (bool(gains) and not maps)
         threshold = dropped_of(site.dropout) if self.draws else 0
         seed = site.seed.item() if threshold and site.seed is not None else 0
         self.weights = [[w.float().contiguous() for w in group] for group in (gains, biases)]
         pointers = [_pointers(group, site.steps) for group in self.weights]
         self.site = _Site(
-            rows, channels, pixels, site.steps, site.scale, site.eps, *pointers, int(seed) & (2**64 - 1), threshold,
-            2**32 / (2**32 - threshold), torch.get_num_threads(),
+            rows, channels, pixels, site.steps, last, site.scale, site.eps, *pointers,
+            int(seed) & (2**64 - 1), threshold, 2**32 / (2**32 - threshold), torch.get_num_threads(),
         )  # fmt: skip
+
+    def dense(self, t: Tensor) -> Tensor:
+        """As the kernels take it, in the memory format of x."""
+        return t.contiguous(memory_format=self.memory)
+
+    def branch(self, f: Tensor) -> Tensor:
+        """F, or its gradient, likewise, after dropout unless the kernels draw that themselves."""
+        return self.dense(f if self.draws else dropped(f, self.described))
 
     def __call__(self, name: str, kinds: tuple[torch.dtype, torch.dtype], *tensors: Tensor | None) -> None:
         addresses = [None if t is None else ctypes.c_void_p(t.data_ptr()) for t in tensors]

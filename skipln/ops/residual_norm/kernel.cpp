@@ -20,7 +20,9 @@ void forward(const Site *site, int types, const void *x, const void *f, void *y,
     using X = decltype(x_type);
     using F = decltype(f_type);
     using Y = typename promoted<X, F>::type;
-    const auto run = by_rows(*site) ? forward_rows<X, F, Y> : forward_maps<X, F, Y>;
+    const auto run = by_rows(*site)         ? forward_rows<X, F, Y>
+                     : site->channels_last ? forward_maps<ChannelsLast, X, F, Y>
+                                           : forward_maps<ChannelsFirst, X, F, Y>;
     run(*site, (const X *)x, (const F *)f, (Y *)y, (Y *)sum, (Moments *)kept);
   });
 }
@@ -31,7 +33,9 @@ void backward(const Site *site, int types, const void *gy, const void *x, const 
     using X = decltype(x_type);
     using F = decltype(f_type);
     using Y = typename promoted<X, F>::type;
-    const auto run = by_rows(*site) ? backward_rows<X, F, Y> : backward_maps<X, F, Y>;
+    const auto run = by_rows(*site)         ? backward_rows<X, F, Y>
+                     : site->channels_last ? backward_maps<ChannelsLast, X, F, Y>
+                                           : backward_maps<ChannelsFirst, X, F, Y>;
     run(*site, (const Y *)gy, (const X *)x, (const F *)f, (const Y *)sum, (const Moments *)kept, (X *)gx, (F *)gf,
         weights);
   });

@@ -4,6 +4,7 @@
 // Within a channel every step is affine in x and F, h_k = A_k·(x − mean x) + B_k·(F − mean F) + M_k, so the channel's
 // moments of x and F give the mean and variance of every h_k: one pass for the moments, λ steps on a few numbers a
 // channel, one pass for the output, whatever λ is. The gradient is affine in x, F and the gradient of y likewise.
+// Only the two passes know how the channels lie in memory.
 #pragma once
 #include <vector>
 
@@ -14,21 +15,88 @@ struct Channel {             // means, and sums of products of what is left afte
   double g, gx, gf;          // of the gradient of y
 };
 
-// x(lane, j), f(lane, j), g(lane, j): the channel's element j. Differences from the first element are summed, so that
-// a mean far from 0 costs no digits.
-template <class X, class F, class G> INLINE Channel channel_moments(int64_t n, X x, F f, G g) {
-  const float x0 = x(float{}, 0), f0 = f(float{}, 0), g0 = g(float{}, 0);
-  Sum sx, sf, sg, sxx, sxf, sff, sgx, sgf;
-  each(n, [&](auto lane, int64_t j, int slot) ALWAYS {
-    const auto a = x(lane, j) - x0, b = f(lane, j) - f0, c = g(lane, j) - g0;
-    sx.add(a, slot), sf.add(b, slot), sg.add(c, slot);
-    sxx.add(a * a, slot), sxf.add(a * b, slot), sff.add(b * b, slot);
-    sgx.add(c * a, slot), sgf.add(c * b, slot);
-  });
-  const double mx = double(sx.total()) / n, mf = double(sf.total()) / n, mg = double(sg.total()) / n;
-  return {x0 + mx, f0 + mf, sxx.total() - n * mx * mx, sxf.total() - n * mx * mf, sff.total() - n * mf * mf,
-          g0 + mg, sgx.total() - n * mg * mx, sgf.total() - n * mg * mf};
-}
+// Those sums, of differences from a channel's first element, so that a mean far from 0 costs no digits.
+template <class S> struct Sums {
+  S x, f, g, xx, xf, ff, gx, gf;
+  template <class V> INLINE void add(V a, V b, V c, int slot) {
+    x.add(a, slot), f.add(b, slot), g.add(c, slot);
+    xx.add(a * a, slot), xf.add(a * b, slot), ff.add(b * b, slot);
+    gx.add(c * a, slot), gf.add(c * b, slot);
+  }
+  // total(sum): a sum as a number; x0, f0, g0: the first elements.
+  template <class Total> INLINE Channel channel(int64_t n, float x0, float f0, float g0, Total total) const {
+    const double sx = total(x), sf = total(f), sg = total(g);
+    return {x0 + sx / n, f0 + sf / n, total(xx) - sx * sx / n, total(xf) - sx * sf / n, total(ff) - sf * sf / n,
+            g0 + sg / n, total(gx) - sg * sx / n, total(gf) - sg * sf / n};
+  }
+};
+
+// How an example's channels lie in memory. x, f, g(lane, at): elements from place `at` of the example on.
+// `apply` calls body(lane, at, k) for all of them, k the K factors of their channel, from factors [K][channels].
+struct ChannelsFirst {  // [channel][pixel]: the lanes are pixels
+  template <class X, class F, class G>
+  static INLINE void moments(int64_t n, int64_t channels, X x, F f, G g, Channel *to) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t start = c * n;
+      const float x0 = x(float{}, start), f0 = f(float{}, start), g0 = g(float{}, start);
+      Sums<Sum> sums;
+      each(n, [&](auto lane, int64_t j, int slot) ALWAYS {
+        sums.add(x(lane, start + j) - x0, f(lane, start + j) - f0, g(lane, start + j) - g0, slot);
+      });
+      to[c] = sums.channel(n, x0, f0, g0, [](const Sum &sum) { return sum.total(); });
+    }
+  }
+  template <int K, class Body>
+  static INLINE void apply(int64_t n, int64_t channels, const float *factors, Body body) {
+    for (int64_t c = 0; c < channels; ++c) {
+      float k[K];
+      for (int i = 0; i < K; ++i) k[i] = factors[i * channels + c];
+      each(n, [&](auto lane, int64_t j, int) ALWAYS { body(lane, c * n + j, k); });
+    }
+  }
+};
+
+struct ChannelsLast {  // [pixel][channel]: the lanes are channels
+  template <class X, class F, class G>
+  static INLINE void moments(int64_t n, int64_t channels, X x, F f, G g, Channel *to) {
+    int64_t c = 0;
+    for (; c + LANES <= channels; c += LANES) some<float8>(n, channels, c, x, f, g, to + c);
+    for (; c < channels; ++c) some<float>(n, channels, c, x, f, g, to + c);
+  }
+  template <int K, class Body>
+  static INLINE void apply(int64_t n, int64_t channels, const float *factors, Body body) {
+    for (int64_t j = 0; j < n; ++j)
+      each(channels, [&](auto lane, int64_t c, int) ALWAYS {
+        decltype(lane) k[K];
+        for (int i = 0; i < K; ++i) k[i] = load<decltype(lane)>(factors + i * channels + c);
+        body(lane, j * channels + c, k);
+      });
+  }
+
+private:
+  // A sum for each lane, in two levels: its rounding error does not grow with every pixel.
+  template <class V> struct Lanes {
+    V part = {}, all = {};
+    INLINE void add(V value, int) { part += value; }
+    INLINE void fold() { all += part, part = V{}; }
+  };
+  // The moments of as many channels, from c on, as V has lanes.
+  template <class V, class X, class F, class G>
+  static INLINE void some(int64_t n, int64_t channels, int64_t c, X x, F f, G g, Channel *to) {
+    const V x0 = x(V{}, c), f0 = f(V{}, c), g0 = g(V{}, c);
+    Sums<Lanes<V>> s;
+    for (int64_t j = 0; j < n;) {
+      for (const int64_t end = std::min<int64_t>(n, j + 64); j < end; ++j) {
+        const int64_t at = j * channels + c;
+        s.add(x(V{}, at) - x0, f(V{}, at) - f0, g(V{}, at) - g0, 0);
+      }
+      for (Lanes<V> *sum : {&s.x, &s.f, &s.g, &s.xx, &s.xf, &s.ff, &s.gx, &s.gf}) sum->fold();
+    }
+    for (int i = 0; i < int(sizeof(V) / sizeof(float)); ++i)
+      to[i] = s.channel(n, lane(x0, i), lane(f0, i), lane(g0, i),
+                        [=](const Lanes<V> &sum) { return lane(sum.all, i); });
+  }
+};
 
 struct Affine {  // x_factor·(x − mean x) + f_factor·(F − mean F) + mean
   double x_factor, f_factor, mean;
@@ -47,7 +115,7 @@ INLINE double weight(const float *const *weights, int k, int64_t c, double other
   return weights ? weights[k][c] : otherwise;
 }
 
-template <class X, class F, class Y>
+template <class Layout, class X, class F, class Y>
 void forward_maps(const Site &site, const X *x, const F *f, Y *y, Y *sum, Moments *kept) {
   const int64_t n = site.pixels, channels = site.channels;
   const float scale = site.scale;
@@ -55,17 +123,18 @@ void forward_maps(const Site &site, const X *x, const F *f, Y *y, Y *sum, Moment
   {
     std::vector<Channel> scratch(channels);
     std::vector<Affine> affine(channels);
+    enum { MEAN_X, MEAN_F, X_FACTOR, F_FACTOR, MEAN, FACTORS };
+    std::vector<float> factors(FACTORS * channels);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < site.rows; ++i) {
-      for (int64_t c = 0; c < channels; ++c) {
-        const X *const xc = x + (i * channels + c) * n;
-        const F *const fc = f + (i * channels + c) * n;
-        scratch[c] = channel_moments(
-            n, [=](auto lane, int64_t j) ALWAYS { return load<decltype(lane)>(xc + j); },
-            [=](auto lane, int64_t j) ALWAYS { return load<decltype(lane)>(fc + j); },
-            [=](auto lane, int64_t) ALWAYS { return decltype(lane){}; });
-        affine[c] = add(scale, scratch[c], {0, 1, scratch[c].f});
-      }
+      const X *const xi = x + i * channels * n;
+      const F *const fi = f + i * channels * n;
+      Y *const yi = y + i * channels * n, *const si = sum + i * channels * n;
+      Layout::moments(
+          n, channels, [=](auto lane, int64_t at) ALWAYS { return load<decltype(lane)>(xi + at); },
+          [=](auto lane, int64_t at) ALWAYS { return load<decltype(lane)>(fi + at); },
+          [=](auto lane, int64_t) ALWAYS { return decltype(lane){}; }, scratch.data());
+      for (int64_t c = 0; c < channels; ++c) affine[c] = add(scale, scratch[c], {0, 1, scratch[c].f});
       for (int k = 0; k < site.steps; ++k) {
         double mean = 0, variance = 0;
         for (const Affine &h : affine) mean += h.mean / channels;
@@ -84,21 +153,21 @@ void forward_maps(const Site &site, const X *x, const F *f, Y *y, Y *sum, Moment
         }
       }
       for (int64_t c = 0; c < channels; ++c) {
-        const int64_t at = (i * channels + c) * n;
-        const float mx = scratch[c].x, mf = scratch[c].f;
-        const float a = affine[c].x_factor, b = affine[c].f_factor, d = affine[c].mean;
-        each(n, [&](auto lane, int64_t j, int) ALWAYS {
-          using V = decltype(lane);
-          const V xj = load<V>(x + at + j), fj = load<V>(f + at + j);
-          if (sum) store(sum + at + j, scale * xj + fj);
-          store(y + at + j, a * (xj - mx) + b * (fj - mf) + d);
-        });
+        const Affine &h = affine[c];
+        const double values[FACTORS] = {scratch[c].x, scratch[c].f, h.x_factor, h.f_factor, h.mean};
+        for (int k = 0; k < FACTORS; ++k) factors[k * channels + c] = values[k];
       }
+      Layout::template apply<FACTORS>(n, channels, factors.data(), [&](auto lane, int64_t at, const auto &k) ALWAYS {
+        using V = decltype(lane);
+        const V xj = load<V>(xi + at), fj = load<V>(fi + at);
+        if (sum) store(si + at, scale * xj + fj);
+        store(yi + at, k[X_FACTOR] * (xj - k[MEAN_X]) + k[F_FACTOR] * (fj - k[MEAN_F]) + k[MEAN]);
+      });
     }
   }
 }
 
-template <class X, class F, class Y>
+template <class Layout, class X, class F, class Y>
 void backward_maps(const Site &site, const Y *gy, const X *x, const F *f, const Y *sum, const Moments *kept, X *gx,
                    F *gf, float *weights) {
   const int64_t n = site.pixels, channels = site.channels, size = 2 * channels * site.steps;
@@ -110,19 +179,25 @@ void backward_maps(const Site &site, const Y *gy, const X *x, const F *f, const 
     std::vector<Channel> scratch(channels);
     std::vector<Affine> affine(channels), xhat(steps * channels);
     std::vector<Gradient> gradient(channels), total(channels);
+    enum { MEAN_G, MEAN_X, MEAN_F, DG, DX, DF, D, TG, TX, TF, T, FACTORS };
+    std::vector<float> factors(FACTORS * channels);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < site.rows; ++i) {
       const Moments *const m = kept + i * steps;
+      const Y *const gyi = gy + i * channels * n, *const si = sum + i * channels * n;
+      const X *const xi = x + i * channels * n;
+      const F *const fi = f + i * channels * n;
+      const auto g_of = [=](auto lane, int64_t at) ALWAYS { return load<decltype(lane)>(gyi + at); };
+      if (sum)
+        Layout::moments(
+            n, channels, [=](auto lane, int64_t at) ALWAYS { return load<decltype(lane)>(si + at); },
+            [=](auto lane, int64_t) ALWAYS { return decltype(lane){}; }, g_of, scratch.data());
+      else
+        Layout::moments(
+            n, channels, [=](auto lane, int64_t at) ALWAYS { return load<decltype(lane)>(xi + at); },
+            [=](auto lane, int64_t at) ALWAYS { return load<decltype(lane)>(fi + at); }, g_of, scratch.data());
       for (int64_t c = 0; c < channels; ++c) {
-        const int64_t at = (i * channels + c) * n;
-        Channel &s = scratch[c];
-        const auto gyc = [=](auto lane, int64_t j) ALWAYS { return load<decltype(lane)>(gy + at + j); };
-        if (sum)
-          s = channel_moments(n, [=](auto lane, int64_t j) ALWAYS { return load<decltype(lane)>(sum + at + j); },
-                              [=](auto lane, int64_t) ALWAYS { return decltype(lane){}; }, gyc);
-        else
-          s = channel_moments(n, [=](auto lane, int64_t j) ALWAYS { return load<decltype(lane)>(x + at + j); },
-                              [=](auto lane, int64_t j) ALWAYS { return load<decltype(lane)>(f + at + j); }, gyc);
+        const Channel &s = scratch[c];
         affine[c] = sum ? Affine{1, 0, s.x} : add(site.scale, s, {0, 1, s.f});
         gradient[c] = {1, 0, 0, s.g};
         total[c] = {0, 0, 0, 0};
@@ -163,19 +238,21 @@ void backward_maps(const Site &site, const Y *gy, const X *x, const F *f, const 
         }
       }
       for (int64_t c = 0; c < channels; ++c) {
-        const int64_t at = (i * channels + c) * n;
+        const Channel &s = scratch[c];
         const Gradient &d = gradient[c], &t = total[c];
-        const float mg = scratch[c].g, mx = scratch[c].x, mf = scratch[c].f;
-        const float dg = d.g, dx = d.x, df = d.f, dm = d.mean, tg = t.g, tx = t.x, tf = t.f, tm = t.mean;
-        each(n, [&](auto lane, int64_t j, int) ALWAYS {
-          using V = decltype(lane);
-          const V g = load<V>(gy + at + j) - mg;
-          const V xj = (sum ? load<V>(sum + at + j) : load<V>(x + at + j)) - mx;
-          const V fj = sum ? V{} : load<V>(f + at + j) - mf;
-          if (gx) store(gx + at + j, tg * g + tx * xj + tf * fj + tm);
-          store(gf + at + j, dg * g + dx * xj + df * fj + dm);
-        });
+        const double values[FACTORS] = {s.g, s.x, s.f, d.g, d.x, d.f, d.mean, t.g, t.x, t.f, t.mean};
+        for (int k = 0; k < FACTORS; ++k) factors[k * channels + c] = values[k];
       }
+      X *const gxi = gx + i * channels * n;
+      F *const gfi = gf + i * channels * n;
+      Layout::template apply<FACTORS>(n, channels, factors.data(), [&](auto lane, int64_t at, const auto &k) ALWAYS {
+        using V = decltype(lane);
+        const V g = load<V>(gyi + at) - k[MEAN_G];
+        const V xj = (sum ? load<V>(si + at) : load<V>(xi + at)) - k[MEAN_X];
+        const V fj = sum ? V{} : load<V>(fi + at) - k[MEAN_F];
+        if (gx) store(gxi + at, k[TG] * g + k[TX] * xj + k[TF] * fj + k[T]);
+        store(gfi + at, k[DG] * g + k[DX] * xj + k[DF] * fj + k[D]);
+      });
     }
     if (weights) {
 #pragma omp for schedule(static)

@@ -59,7 +59,9 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     site = Site(steps, scale, eps, dropout, seed, layout)
     run = _implementation(x, x.dtype, f.dtype, layout)
-    return (run or reference).forward(x, f, gains, biases, site)
+    y, kept, statistics = (run or reference).forward(x, f, gains, biases, site)
+    dense = reference.memory_format(x, layout)
+    return y.contiguous(memory_format=dense), kept if steps > 1 else kept.contiguous(memory_format=dense), statistics
 
 
 def _backward(
@@ -72,7 +74,9 @@ def _backward(
     if run is not None:
         return run.backward(gy, x, f, kept, statistics, gains, biases, (x_kind, f_kind), site, both)
     gx, gf, weights = reference.backward(gy, x, f, kept, gains, biases, site)
-    return gx.to(x_kind) if both else gx.new_empty(0, dtype=x_kind), gf.to(f_kind), weights
+    dense = reference.memory_format(kept if x is None else x, layout)
+    gx = gx.to(x_kind, memory_format=dense) if both else gx.new_empty(0, dtype=x_kind)
+    return gx, gf.to(f_kind, memory_format=dense), weights
 
 
 forward_op = torch.library.custom_op("skipln::scaled_residual_norm", _forward, mutates_args=())
@@ -96,7 +100,8 @@ def _rows(x: Tensor, layout: str) -> int:
 
 @forward_op.register_fake
 def _(x, f, gains, biases, steps, scale, eps, dropout, seed, layout):  # type: ignore[no-untyped-def]
-    y = torch.empty_like(x, dtype=torch.promote_types(x.dtype, f.dtype), memory_format=torch.contiguous_format)
+    dense = reference.memory_format(x, layout)
+    y = torch.empty_like(x, dtype=torch.promote_types(x.dtype, f.dtype), memory_format=dense)
     wide = torch.float64 if y.dtype == torch.float64 else torch.float32
     kept = torch.empty_like(y) if steps == 1 else y.new_empty(0)
     return y, kept, y.new_empty(_rows(x, layout), steps, 2, dtype=wide)
@@ -104,7 +109,7 @@ def _(x, f, gains, biases, steps, scale, eps, dropout, seed, layout):  # type: i
 
 @backward_op.register_fake
 def _(gy, x, f, kept, statistics, gains, biases, x_kind, f_kind, steps, scale, eps, dropout, seed, layout):  # type: ignore[no-untyped-def]
-    empty = torch.empty_like(gy, memory_format=torch.contiguous_format)
+    empty = torch.empty_like(gy, memory_format=reference.memory_format(kept if x is None else x, layout))
     both = _both((x_kind, f_kind), steps, scale, dropout)
     channels = gains[0].numel() if gains else 0
     gx = torch.empty_like(empty, dtype=x_kind) if both else gy.new_empty(0, dtype=x_kind)

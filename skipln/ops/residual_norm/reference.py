@@ -25,6 +25,12 @@ class Site(NamedTuple):
     layout: str
 
 
+def memory_format(x: Tensor, layout: str) -> torch.memory_format:
+    """In which a site computes: channels-last where its maps are, else contiguous."""
+    last = layout == "nchw" and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
 def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], site: Site) -> tuple[Tensor, ...]:
     """(y, the sum h_1 where there is one step, else nothing, [rows, steps, 2]: mean and 1/std of every h_k)."""
     kind = torch.promote_types(x.dtype, f.dtype)

@@ -7,7 +7,7 @@
 
 struct Site {
   int64_t rows, channels, pixels;  // pixels: elements that share a gain, 1 in rows.h
-  int steps;
+  int steps, channels_last;   // channels_last: the channels of a pixel are neighbours, in maps.h
   float scale, eps;
   const float *const *gains, *const *biases;  // [steps][channels]; null for none, in maps.h
   Dropout dropout;

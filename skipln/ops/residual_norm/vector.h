@@ -26,6 +26,8 @@ template <class To, class From> INLINE To cast(From value) {
 }
 
 template <class V> INLINE V splat(float value) { return V{} + value; }
+INLINE float lane(float value, int) { return value; }
+INLINE float lane(float8 value, int i) { return value[i]; }
 
 template <class V> INLINE V load(const float *p) {
   V value;

@@ -15,6 +15,7 @@ KINDS = {"float32": (torch.float32,) * 2, "mixed": (torch.float32, torch.bfloat1
 SHAPES = {
     "rows": ("btc", (5, 7, 96)), "odd": ("btc", (3, 53)), "one row": ("btc", (1, 40)), "one channel": ("btc", (6, 1)),
     "maps": ("nchw", (3, 5, 7, 3)), "one pixel": ("nchw", (2, 6, 1, 1)),
+    "maps, channels last": ("channels last", (2, 21, 9, 8)), "few channels, last": ("channels last", (3, 5, 7, 3)),
 }  # fmt: skip
 SEED = torch.tensor(-1234567890123456789)
 
@@ -26,11 +27,19 @@ def compiled() -> None:
 
 
 def make(shape, layout, kinds, weights):
+    """layout "channels last": "nchw", and the channels of a pixel are neighbours in memory."""
     torch.manual_seed(0)
     x, f = (torch.randn(shape) + 0.3).to(kinds[0]), (2 * torch.randn(shape)).to(kinds[1])
+    if layout == "channels last":
+        x, f = (t.to(memory_format=torch.channels_last) for t in (x, f))
     channels = shape[-1] if layout == "btc" else shape[1]
     gains, biases = ([shift + 0.2 * torch.randn(channels) for _ in range(weights)] for shift in (1, 0))
     return x, f, gains, biases
+
+
+def named(layout):
+    """The layout by which the operator is called."""
+    return "nchw" if layout == "channels last" else layout
 
 
 def close(ours, theirs, kinds):
@@ -49,7 +58,7 @@ def close(ours, theirs, kinds):
 def test_the_cpu_computes_what_the_reference_says(shape, kinds, steps, scale, weights, dropout):
     layout, size = SHAPES[shape]
     x, f, gains, biases = make(size, layout, KINDS[kinds], weights)
-    site = Site(steps, scale, 1e-5, dropout, SEED if dropout else None, layout)
+    site = Site(steps, scale, 1e-5, dropout, SEED if dropout else None, named(layout))
     ours, theirs = cpu.forward(x, f, gains, biases, site), reference.forward(x, f, gains, biases, site)
     for a, b in zip(ours, theirs, strict=True):
         assert a.dtype == b.dtype
@@ -60,6 +69,7 @@ def test_the_cpu_computes_what_the_reference_says(shape, kinds, steps, scale, we
     ours = cpu.backward(gy, *inputs, kept, statistics, gains, biases, KINDS[kinds], site, True)
     for a, b in zip(ours, reference.backward(gy, *inputs, kept, gains, biases, site), strict=True):
         close(a, b, KINDS[kinds])
+        assert a.dim() < 4 or a.stride() == x.stride()
 
 
 def test_one_step_is_layer_norm_and_group_norm():
@@ -71,10 +81,10 @@ def test_one_step_is_layer_norm_and_group_norm():
 
 
 def test_a_mean_far_from_zero_costs_few_digits():
-    for layout, shape in (("btc", (8, 256)), ("nchw", (2, 8, 16, 16))):
+    for layout, shape in (("btc", (8, 256)), ("nchw", (2, 8, 16, 16)), ("channels last", (2, 8, 16, 16))):
         for weights in (0, 2):
             x, f, gains, biases = make(shape, layout, KINDS["float32"], weights)
-            site = Site(2, 1.0, 1e-5, 0.0, None, layout)
+            site = Site(2, 1.0, 1e-5, 0.0, None, named(layout))
             y, *_ = cpu.forward(x + 300, f, gains, biases, site)
             exact, *_ = reference.forward(
                 (x + 300).double(), f.double(), [g.double() for g in gains], [b.double() for b in biases], site
@@ -88,7 +98,14 @@ def test_takes_tensors_that_are_not_contiguous():
     torch.testing.assert_close(y.transpose(0, 1), scaled_residual_norm(x, f, gains, biases, steps=2))
 
 
-@pytest.mark.parametrize("layout", ["btc", "nchw"])
+def test_takes_maps_of_different_memory_formats_and_answers_in_that_of_x():
+    x, f, gains, biases = make((3, 6, 5, 4), "channels last", KINDS["float32"], 2)
+    y = scaled_residual_norm(x, f.contiguous(), gains, biases, steps=2, layout="nchw")
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(y, scaled_residual_norm(x.contiguous(), f, gains, biases, steps=2, layout="nchw"))
+
+
+@pytest.mark.parametrize("layout", ["btc", "nchw", "channels last"])
 def test_every_number_of_threads_gives_the_same_bits(layout):
     shape = (70, 33) if layout == "btc" else (9, 4, 5, 5)
     before, results = torch.get_num_threads(), []
@@ -97,7 +114,7 @@ def test_every_number_of_threads_gives_the_same_bits(layout):
             torch.set_num_threads(threads)
             x, f, gains, biases = make(shape, layout, KINDS["float32"], 3)
             leaves = [t.requires_grad_() for t in (x, f, *gains, *biases)]
-            y = scaled_residual_norm(x, f, gains, biases, steps=3, layout=layout)
+            y = scaled_residual_norm(x, f, gains, biases, steps=3, layout=named(layout))
             results.append([y, *torch.autograd.grad(y.sin().sum(), leaves)])
     finally:
         torch.set_num_threads(before)
@@ -138,12 +155,13 @@ def test_gradients_of_first_and_second_order(layout, steps, scale, dropout):
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("layout", ["btc", "nchw"])
-def test_the_operators_keep_torchs_contract(layout, steps):
-    x, f, gains, biases = make((4, 6) if layout == "btc" else (2, 3, 4, 4), layout, KINDS["float32"], steps)
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])  # a kernel's, and the reference's
+@pytest.mark.parametrize("layout", ["btc", "nchw", "channels last"])
+def test_the_operators_keep_torchs_contract(layout, kind, steps):
+    x, f, gains, biases = make((4, 6) if layout == "btc" else (2, 3, 4, 4), layout, (kind, kind), steps)
     leaves = [t.requires_grad_() for t in (x, f, *gains, *biases)]
     weights = leaves[2 : 2 + steps], leaves[2 + steps :]
-    site = (steps, 1.0, 1e-5, 0.0, None, layout)
+    site = (steps, 1.0, 1e-5, 0.0, None, named(layout))
     torch.library.opcheck(op.forward_op, (x, f, *weights, *site))
     with torch.no_grad():
         y, kept, statistics = op.forward_op(x, f, *weights, *site)

@@ -10,7 +10,7 @@ import torch
 from scripts.bench.fairseq_peer import POST_LN, FairseqPeer
 from scripts.bench.harness import Part, Sides
 from scripts.bench.text import random_batches
-from scripts.bench.untuned_peer import untuned_trainer
+from scripts.bench.untuned_peer import untuned_step
 from skipln import skips
 from skipln.data.text.padding import Batch
 from skipln.data.text.vocabulary import BOS, EOS, PAD
@@ -27,11 +27,13 @@ SMALL_VOCABULARY, SMALL_LENGTH = 6_000, 14
 
 
 def our_step(
-    vocabulary: int, shape: TransformerShape, precision: str, skip: dict[str, Any] = POST_LN
+    vocabulary: int, shape: TransformerShape, precision: str, skip: dict[str, Any] = POST_LN, compiled: bool = False
 ) -> Callable[[Batch], None]:
     """An update as `skipln.engine.loop` makes it, without its log. skip: name and options of the connection."""
     torch.manual_seed(1)
     model = Transformer(vocabulary, shape, lambda place: skips.create(dim=shape.dim, place=place, **skip)).train()
+    if compiled:
+        model.compile(dynamic=True)
     optimizer = create_optimizer(ADAM, model.parameters())
 
     def step(batch: Batch) -> None:
@@ -62,7 +64,7 @@ def against_untuned_fairseq(precision: str) -> Sides:
     """The peer in a process of its own, since an allocator is a process's."""
     batches = small_batches()
     ours = our_step(SMALL_VOCABULARY, SMALL, precision)
-    return Sides(lambda k: ours(batches[k % len(batches)]), untuned_trainer(torch.get_num_threads()))
+    return Sides(lambda k: ours(batches[k % len(batches)]), untuned_step("fairseq", torch.get_num_threads()))
 
 
 def marian_step(vocabulary: int, shape: TransformerShape, precision: str) -> Callable[[Batch], None]:

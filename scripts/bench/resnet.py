@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,15 +22,22 @@ from skipln.ops import smoothed_cross_entropy
 from skipln.schema import Sgd
 
 BATCH = 128
+SKIP = {"name": "skip"}
 SGD = Sgd(name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-4, clip=0.0)
 
 
-def our_step(blocks: int, images: Split, precision: str) -> Callable[[int], None]:
-    """k -> an update on batch k as `skipln.engine.loop` makes it, without its log."""
+def our_step(
+    blocks: int, images: Split, precision: str, skip: dict[str, Any] = SKIP,
+    memory: torch.memory_format = torch.channels_last,
+) -> Callable[[int], None]:  # fmt: skip
+    """k -> an update on batch k as `skipln.engine.loop` makes it, without its log.
+
+    skip: name and options of the connection. memory: channels-last as the task builds it, or another.
+    """
     torch.manual_seed(1)
     shape = ResNetShape([blocks] * 3)
-    model = ResNet(shape, 3, 10, lambda dim, place: skips.create("skip", dim, layout="nchw", place=place)).train()
-    model = model.to(memory_format=torch.channels_last)  # as the task builds it
+    model = ResNet(shape, 3, 10, lambda dim, place: skips.create(dim=dim, layout="nchw", place=place, **skip)).train()
+    model = model.to(memory_format=memory)
     optimizer = create_optimizer(SGD, model.parameters())
     batches = ImageBatches(images, BATCH, seed=1, epoch=0)
 
@@ -37,7 +45,7 @@ def our_step(blocks: int, images: Split, precision: str) -> Callable[[int], None
         batch = batches[k % len(batches)]
         with torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext():
             pictures = augmented(batch.images, (32, 32), pad=4, flip=True, mean=MEAN, std=STD)
-            logits = model(pictures.contiguous(memory_format=torch.channels_last))
+            logits = model(pictures.contiguous(memory_format=memory))
             total, _ = smoothed_cross_entropy(logits, batch.labels, 0.0)
         (total / BATCH).backward()
         optimizer.step()
@@ -61,17 +69,21 @@ def plain_step(blocks: int, images: Split) -> Callable[[int], None]:
     return step
 
 
-def prepare(blocks: int, precision: str) -> Sides:
+def random_images() -> Split:
     random = np.random.default_rng(1)
     images = random.integers(0, 256, (16 * BATCH, 32, 32, 3), np.uint8)
-    split = Split(images, random.integers(0, 10, len(images)))
-    return Sides(our_step(blocks, split, precision), plain_step(blocks, split))
+    return Split(images, random.integers(0, 10, len(images)))
 
 
+def prepare(blocks: int, precision: str) -> Sides:
+    images = random_images()
+    return Sides(our_step(blocks, images, precision), plain_step(blocks, images))
+
+
+WORK = "one update of PreAct-ResNet-{}, 128 images of 32 × 32"
 PARTS = [
     Part(f"resnet{6 * blocks + 2}", "skipln {precision}, channels-last, augmentation of whole batches",
          "plain PyTorch fp32, channels-first, PIL transforms in a DataLoader (no workers)",
-         f"one update of PreAct-ResNet-{6 * blocks + 2}, 128 images of 32 × 32", partial(prepare, blocks),
-         n=pairs, goal=goal)
+         WORK.format(6 * blocks + 2), partial(prepare, blocks), n=pairs, goal=goal)
     for blocks, pairs, goal in ((3, 20, 2.8), (18, 8, 2.0))
 ]  # fmt: skip

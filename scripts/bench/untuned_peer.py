@@ -1,4 +1,4 @@
-"""fairseq's Trainer as its users run it: in a process of its own, under the allocator that the system gives it."""
+"""Updates under the allocator that the system gives, in a process of its own: fairseq's as users run it, and ours."""
 
 import os
 import subprocess
@@ -8,10 +8,13 @@ from collections.abc import Callable
 from skipln.engine.environment import ROOT
 
 
-def untuned_trainer(threads: int) -> Callable[[int], object]:
-    """k -> one update on batch k of `mt_step.small_batches`, in the other process; it ends with this one."""
+def untuned_step(whose: str, threads: int, precision: str = "fp32") -> Callable[[int], object]:
+    """k -> one update on batch k of `mt_step.small_batches`, in the other process; it ends with this one.
+
+    whose: "fairseq" or "ours"; precision: of ours.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.bench.untuned_peer"],
+        [sys.executable, "-m", "scripts.bench.untuned_peer", whose, precision],
         cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": str(threads)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         text=True,
     )  # fmt: skip
@@ -21,27 +24,33 @@ def untuned_trainer(threads: int) -> Callable[[int], object]:
         assert process.stdout is not None
         print(k, file=process.stdin, flush=True)
         if process.stdout.readline().strip() != str(k):
-            raise RuntimeError(f"fairseq's process ended with {process.wait()}; its reason is above")
+            raise RuntimeError(f"{whose}: the process ended with {process.wait()}; its reason is above")
 
     return step
 
 
-def main() -> None:
+def main(whose: str, precision: str) -> None:
     """Answer every number on stdin with itself once the update is done."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what fairseq prints is no answer
 
     import torch
 
-    from scripts.bench.fairseq_peer import FairseqPeer
-    from scripts.bench.mt_step import SMALL, SMALL_VOCABULARY, small_batches
+    from scripts.bench.mt_step import SMALL, SMALL_VOCABULARY, our_step, small_batches
 
     torch.set_flush_denormal(True)
-    step = FairseqPeer(SMALL_VOCABULARY, SMALL).trainer(small_batches())
+    batches = small_batches()
+    if whose == "ours":
+        update = our_step(SMALL_VOCABULARY, SMALL, precision)
+        step: Callable[[int], object] = lambda k: update(batches[k % len(batches)])  # noqa: E731
+    else:
+        from scripts.bench.fairseq_peer import FairseqPeer
+
+        step = FairseqPeer(SMALL_VOCABULARY, SMALL).trainer(batches)
     for line in sys.stdin:
         step(int(line))
         print(line.strip(), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

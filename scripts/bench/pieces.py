@@ -1,0 +1,106 @@
+"""What each piece of the fast path gives: an update with it against the same update by torch's own."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scripts.bench import resnet
+from scripts.bench.harness import Part, Sides
+from scripts.bench.mt_step import SMALL, SMALL_VOCABULARY, SMALL_WORK, our_step, small_batches
+from scripts.bench.untuned_peer import untuned_step
+from skipln.skips.residual_norm import one_pass
+
+Switch = Callable[[], AbstractContextManager[Any]]
+
+
+def torchs_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """As `skipln.ops.smoothed_cross_entropy`."""
+    scores = logits.float()
+    total = F.cross_entropy(scores, targets, reduction="sum", label_smoothing=smoothing)
+    return total, F.cross_entropy(scores.detach(), targets, reduction="sum")
+
+
+def torchs_dropout(self: Any, x: Tensor) -> Tensor:
+    """As `skipln.ops.Dropout.forward`."""
+    return F.dropout(x, self.p, self.training)
+
+
+SWITCHES: dict[str, tuple[str, Switch]] = {  # piece: what takes its place, and how to go without it
+    "attention": (
+        "scaled_dot_product_attention",
+        partial(patch, "skipln.models.attention.attention", F.scaled_dot_product_attention),
+    ),
+    "cross-entropy": (
+        "torch's cross_entropy, for the loss and for its nll",
+        partial(patch, "scripts.bench.mt_step.smoothed_cross_entropy", torchs_cross_entropy),
+    ),
+    "dropout": ("torch's dropout, the sites' apart", partial(patch, "skipln.ops.Dropout.forward", torchs_dropout)),
+    "residual-site": ("dropout, sum and LN one after another", partial(one_pass, False)),
+}  # fmt: skip
+
+
+def switched(step: Callable[[int], object], without: Switch) -> Sides:
+    """`step` against itself without a piece, on the same weights."""
+
+    def peer(k: int) -> None:
+        with without():
+            step(k)
+
+    return Sides(step, peer)
+
+
+def small_step(precision: str, compiled: bool = False) -> Callable[[int], None]:
+    """k -> the update of `mt-step-small` on batch k."""
+    batches, step = small_batches(), our_step(SMALL_VOCABULARY, SMALL, precision, compiled=compiled)
+    return lambda k: step(batches[k % len(batches)])
+
+
+def without_piece(name: str, precision: str) -> Sides:
+    return switched(small_step(precision), SWITCHES[name][1])
+
+
+def without_allocator(precision: str) -> Sides:
+    """The peer is ours too, in a process of its own, since an allocator is a process's."""
+    return Sides(small_step(precision), untuned_step("ours", torch.get_num_threads(), precision))
+
+
+def with_compile(precision: str) -> Sides:
+    compiled, started = small_step(precision, compiled=True), time.perf_counter()
+    for k in range(3):  # three batches of three shapes: what compiling for any shape takes
+        compiled(k)
+    took = time.perf_counter() - started
+    return Sides(compiled, small_step(precision), lambda: {"found": f"the first three updates took {took:.0f} s"})
+
+
+def without_channels_last(precision: str) -> Sides:
+    images = resnet.random_images()
+    first = resnet.our_step(3, images, precision, memory=torch.contiguous_format)
+    return Sides(resnet.our_step(3, images, precision), first)
+
+
+def without_kernel_for_maps(precision: str) -> Sides:
+    skip = {"name": "rskip_ln", "lam": 3}
+    return switched(resnet.our_step(3, resnet.random_images(), precision, skip), partial(one_pass, False))
+
+
+PARTS = [
+    *(
+        Part(f"piece-{name}", "skipln {precision}", f"with {peer}", SMALL_WORK, partial(without_piece, name), n=20)
+        for name, (peer, _) in SWITCHES.items()
+    ),
+    Part("piece-allocator", "skipln {precision}", "itself under glibc's malloc as it comes", SMALL_WORK,
+         without_allocator, n=20),
+    Part("piece-compile", "skipln {precision}, torch.compile(dynamic=True)", "itself, not compiled", SMALL_WORK,
+         with_compile, n=20),
+    Part("piece-channels-last", "skipln {precision}", "itself, channels-first", resnet.WORK.format(20),
+         without_channels_last, n=10),
+    Part("piece-maps", "skipln {precision}, rSkip+LN λ = 3", "with sum and LN one after another, three times",
+         resnet.WORK.format(20), without_kernel_for_maps, n=10),
+]  # fmt: skip

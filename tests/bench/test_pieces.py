@@ -1,0 +1,61 @@
+"""A piece of the fast path that is switched off is really off, and everything else is as it was."""
+
+import json
+from functools import reduce
+from importlib import import_module
+
+import pytest
+import torch
+
+from scripts.bench import mt_step, pieces
+from scripts.bench.harness import RESULTS
+from scripts.bench.text import random_batches
+from skipln.engine.environment import ROOT
+from skipln.models.transformer import TransformerShape
+from skipln.ops.residual_norm import cpu
+from skipln.skips import residual_norm
+
+INSIDE = {  # what a piece calls, and nothing else does
+    "attention": ("skipln.ops.attention", "plain_attention"),
+    "cross-entropy": ("skipln.ops.cross_entropy", "_SmoothedCrossEntropy.apply"),
+    "dropout": ("skipln.ops.dropout", "keep_scaled"),
+    "residual-site": ("skipln.skips.residual_norm", "scaled_residual_norm"),
+}
+
+
+class Called(Exception):
+    pass
+
+
+def refuse(*_, **__):
+    raise Called
+
+
+@pytest.mark.parametrize("name", pieces.SWITCHES)
+def test_a_switch_leaves_its_piece_out(name, monkeypatch):
+    if cpu.library() is None:
+        pytest.skip("no C++ compiler here")
+    monkeypatch.setattr(residual_norm, "SMALLEST", 0)
+    batch = random_batches(50, 64, 1, 8)[0]
+    step = mt_step.our_step(50, TransformerShape(1, 1, 16, 32, 2), "fp32")
+    sides = pieces.switched(lambda _: step(batch), pieces.SWITCHES[name][1])
+    module, attribute = INSIDE[name]
+    *owners, attribute = attribute.split(".")
+    monkeypatch.setattr(reduce(getattr, owners, import_module(module)), attribute, refuse)
+    sides.peer(0)
+    with pytest.raises(Called):
+        sides.ours(0)
+
+
+def test_torchs_cross_entropy_is_ours():
+    torch.manual_seed(0)
+    logits, targets = torch.randn(5, 7), torch.randint(7, (5,))
+    ours = mt_step.smoothed_cross_entropy(logits, targets, 0.1)
+    torch.testing.assert_close(pieces.torchs_cross_entropy(logits, targets, 0.1), ours)
+
+
+def test_the_documentation_says_what_the_records_say():
+    said = " ".join((ROOT / "docs" / "performance.md").read_text("utf-8").split())
+    for path in RESULTS.glob("piece-*.json"):
+        r = json.loads(path.read_text("utf-8"))
+        assert f"`{r['name']}` {r['ratio']:.2f} [{r['p25']:.2f}–{r['p75']:.2f}], n = {r['n']}" in said

@@ -6,12 +6,14 @@ Gains and losses named here were seen in throw-away scripts, so they are said wi
 _PRODUCTS = (
     "more than four fifths of our time are products of matrices, which MKL does at one speed on both sides and only a "
     "processor with bf16 arithmetic would do faster. Kept for the rest: freed memory, cross-entropy in one pass, cheap "
-    "dropout masks, dropout + skip + LN in one pass, short sentences' attention by plain products"
+    "dropout masks, dropout + skip + LN in one pass, short sentences' attention by plain products; "
+    "docs/performance.md has the share of each (piece-*). torch.compile loses here (piece-compile)"
 )
 _IMAGES = (
     "four fifths of our time are convolutions at fp32's speed. Kept: channels-last, augmentation of whole batches; PIL "
     "takes a twentieth of the peer's time. The rest of the goal is bf16's"
 )
+_ONE_STEP = "with one step and no dropout the site takes torch's own LN: what differs from 1 is noise"
 TRIED = {
     "beam5": "kept: one row a sentence before its first word, the best words by groups, one query without products of "
     "matrices, shared memory of beams, one-thread workers. Without gain beyond noise: batches from 2,048 to 16,384 "
@@ -23,5 +25,8 @@ TRIED = {
     "mt-step-small-untuned": _PRODUCTS,
     "resnet20": _IMAGES,
     "resnet110": _IMAGES,
-    "rskip-site-1-fp32": "with one step and no dropout the site takes torch's own LN: what differs from 1 is noise",
+    "rskip-site-1-bf16": _ONE_STEP,
+    "rskip-site-1-fp32": _ONE_STEP,
+    "rskip-site-4-bf16": "where the processor does not multiply bf16 itself, it saves neither side anything: both take "
+    "as long as in fp32 (rskip-site-4-fp32)",
 }

@@ -60,9 +60,9 @@ def main() -> int:
     recipe = [*RECIPE, *own, *given.overrides]
     runs = list(product(range(1, given.seeds + 1), PATHS))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = tqdm(pool.map(lambda run: bleu(*run, recipe), runs), total=len(runs), desc="quality", unit="run")
+        found = pool.map(lambda run: bleu(run[0], run[1], recipe), runs)
         try:
-            scores = dict(zip(runs, found, strict=True))
+            scores = dict(zip(runs, tqdm(found, total=len(runs), desc="quality", unit="run"), strict=True))
         except UserError as error:
             pool.shutdown(cancel_futures=True)
             print(f"error: {error}", file=sys.stderr)

@@ -1,33 +1,17 @@
-"""The residual site on the CPU: C++ with OpenMP, compiled once for this machine and kept in the user's cache.
-
-The cache is $SKIPLN_CACHE, else skipln/ in $XDG_CACHE_HOME or ~/.cache.
-"""
+"""The residual site on the CPU, by residual_norm.cpp."""
 
 import ctypes
-import functools
-import hashlib
-import logging
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from skipln.ops.compiled import compiled
 from skipln.ops.residual_norm.reference import Site, dropped, dropped_of, memory_format
 
-SOURCES = ("kernel.cpp", "rows.h", "maps.h", "vector.h")
-# Linked without -fopenmp: the symbols are those of torch's OpenMP, so that two pools of threads never spin for the
-# same cores.
-COMPILE = ("-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fPIC", "-fopenmp", "-Wno-psabi")
-# dtypes of x and F, in the order of kernel.cpp
+# dtypes of x and F, in the order of residual_norm.cpp
 KINDS = [(torch.float32, torch.float32), (torch.float32, torch.bfloat16), (torch.bfloat16, torch.bfloat16)]
-
-log = logging.getLogger(__name__)
 
 
 class _Site(ctypes.Structure):
@@ -47,58 +31,8 @@ def available(x: torch.dtype, f: torch.dtype, layout: str) -> bool:
     return (x, f) in KINDS and library() is not None
 
 
-@functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels, or None, with the reason in one log line, where they cannot be had."""
-    compiler = shutil.which(os.environ.get("CXX") or "c++") or shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
-        log.info("no C++ compiler: residual sites use the plain form")
-        return None
-    try:
-        return ctypes.CDLL(str(_built(compiler)))
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", "") or str(error)
-        log.info("the kernel of the residual site was not built, its plain form is used: %s", said.strip()[:200])
-        return None
-
-
-def _built(compiler: str) -> Path:
-    here = Path(__file__).parent
-    parts = [
-        _run(compiler, "--version"),
-        " ".join(COMPILE),
-        _processor(),
-        torch.__version__,
-        *((here / s).read_text() for s in SOURCES),
-    ]
-    name = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    folder = Path(os.environ.get("SKIPLN_CACHE") or _user_cache() / "skipln")
-    path = folder / f"residual_norm-{name}.so"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            compiled, linked = f"{scratch}/kernel.o", f"{scratch}/kernel.so"
-            _run(compiler, *COMPILE, "-c", str(here / "kernel.cpp"), "-o", compiled)
-            _run(compiler, "-shared", compiled, "-o", linked)
-            Path(linked).replace(path)
-    return path
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-
-
-def _run(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def _processor() -> str:
-    """What -march=native depends on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine() + platform.processor()
-    return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+    return compiled(Path(__file__).with_name("residual_norm.cpp"))
 
 
 def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], site: Site) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from skipln.ops import scaled_residual_norm
+from skipln.ops.compiled import compiled
 from skipln.ops.residual_norm import cpu, op, reference
 from skipln.ops.residual_norm.reference import Site
 
@@ -21,7 +22,7 @@ SEED = torch.tensor(-1234567890123456789)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compiled() -> None:
+def needs_a_compiler() -> None:
     if cpu.library() is None:
         pytest.skip("no C++ compiler here")
 
@@ -203,10 +204,10 @@ def test_works_under_autocast():
 
 def test_works_under_compile_without_a_break():
     x, block = torch.randn(4, 32), Block()
-    compiled = torch.compile(block, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(x), block(x))
+    traced = torch.compile(block, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(traced(x), block(x))
     for a, b in zip(
-        *(torch.autograd.grad(m(x).sin().sum(), list(block.parameters())) for m in (compiled, block)), strict=True
+        *(torch.autograd.grad(m(x).sin().sum(), list(block.parameters())) for m in (traced, block)), strict=True
     ):
         torch.testing.assert_close(a, b)
 
@@ -228,15 +229,15 @@ def test_without_a_compiler_the_reference_runs_and_one_line_says_so(monkeypatch,
     expected = scaled_residual_norm(x, f, gains, biases, steps=2)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    cpu.library.cache_clear()
+    compiled.cache_clear()
     try:
         with caplog.at_level(logging.INFO):
             for _ in range(2):
                 torch.testing.assert_close(scaled_residual_norm(x, f, gains, biases, steps=2), expected)
-        assert [r.message for r in caplog.records] == ["no C++ compiler: residual sites use the plain form"]
+        assert [r.message for r in caplog.records] == ["no C++ compiler: residual_norm uses its plain form"]
         assert not op.fused(x, f, "btc")
     finally:
-        cpu.library.cache_clear()
+        compiled.cache_clear()
 
 
 def test_mistakes_are_told():

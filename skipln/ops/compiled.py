@@ -1,0 +1,81 @@
+"""C++ with OpenMP, compiled once for this machine and kept in the user's cache.
+
+The cache is $SKIPLN_CACHE, else skipln/ in $XDG_CACHE_HOME or ~/.cache.
+"""
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+
+COMMON = Path(__file__).parent  # headers that all share
+# Linked without -fopenmp: the symbols are those of torch's OpenMP, so that two pools of threads never spin for the
+# same cores.
+COMPILE = ("-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fPIC", "-fopenmp", "-Wno-psabi", f"-I{COMMON}")
+
+log = logging.getLogger(__name__)
+
+
+@functools.cache
+def compiled(source: Path) -> ctypes.CDLL | None:
+    """The library of one C++ file, which may include headers beside it and beside this module.
+
+    None, with the reason in one log line, where it cannot be had: its plain form is to be used.
+    """
+    compiler = shutil.which(os.environ.get("CXX") or "c++") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        log.info("no C++ compiler: %s uses its plain form", source.stem)
+        return None
+    try:
+        return ctypes.CDLL(str(_built(source, compiler)))
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", "") or str(error)
+        log.info("%s was not compiled and uses its plain form: %s", source.stem, said.strip()[:200])
+        return None
+
+
+def _built(source: Path, compiler: str) -> Path:
+    headers = sorted({*source.parent.glob("*.h"), *COMMON.glob("*.h")})
+    parts = [
+        _run(compiler, "--version"),
+        " ".join(COMPILE[:-1]),
+        _processor(),
+        torch.__version__,
+        *(path.read_text("utf-8") for path in (source, *headers)),
+    ]
+    name = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    folder = Path(os.environ.get("SKIPLN_CACHE") or _user_cache() / "skipln")
+    path = folder / f"{source.stem}-{name}.so"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            objects, linked = f"{scratch}/kernel.o", f"{scratch}/kernel.so"
+            _run(compiler, *COMPILE, "-c", str(source), "-o", objects)
+            _run(compiler, "-shared", objects, "-o", linked)
+            Path(linked).replace(path)
+    return path
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _processor() -> str:
+    """What -march=native depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine() + platform.processor()
+    return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from skipln.ops import attention
+from skipln.ops import attention, beam_attention
 
 
 class MultiheadAttention(nn.Module):
@@ -23,11 +23,7 @@ class MultiheadAttention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        return self.split(self.key_value(memory))
-
-    def split(self, projected: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of what `key_value` made, [batch, time, 2·dim], whatever its strides."""
-        keys, values = projected.chunk(2, dim=-1)
+        keys, values = self.key_value(memory).chunk(2, dim=-1)
         return self._split(keys), self._split(values)
 
     def forward(
@@ -36,6 +32,10 @@ class MultiheadAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         heads = attention(self._split(self.query(queries)), keys, values, mask, dropout, causal)
         return self.out(heads.transpose(1, 2).flatten(2))
+
+    def newest(self, queries: Tensor, cache: Tensor, ancestors: Tensor) -> Tensor:
+        """Of one position a row, [rows, 1, dim], to what its ancestors left: see `beam_attention`."""
+        return self.out(beam_attention(self.query(queries[:, 0]), cache, ancestors, self.heads)).unsqueeze(1)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -71,7 +71,7 @@ class LayerCache:
     """What a decoder layer keeps between steps: projected keys and values, its own so far and those of the source.
 
     memory: [sentences, heads, time, dim / heads] each, shared by the rows that continue one sentence. Its own are kept
-    time first, [steps, rows, 2·dim], so that a step is written, and rows are chosen, as whole stretches of memory.
+    time first, [steps, slots, 2·dim]; a step's rows fill the first slots and stay there.
     """
 
     def __init__(self, memory: tuple[Tensor, Tensor], steps: int) -> None:
@@ -79,18 +79,15 @@ class LayerCache:
         self.own: Tensor | None = None
 
     def append(self, step: int, projected: Tensor) -> Tensor:
-        """Keep keys and values [rows, 1, 2·dim] of one step; returns all up to that step, [rows, step + 1, 2·dim]."""
-        if self.own is None:
-            self.own = projected.new_empty(self.steps, len(projected), projected.size(-1))
-        self.own[step] = projected[:, 0]
-        return self.own[: step + 1].transpose(0, 1)
-
-    @torch.no_grad()
-    def select(self, rows: Tensor, step: int) -> None:
-        if self.own is not None:
-            chosen = self.own.new_empty(self.steps, len(rows), self.own.size(-1))
-            torch.index_select(self.own[:step], 1, rows, out=chosen[:step])
-            self.own = chosen
+        """Keep the keys and values [rows, 2·dim] of one step; returns all up to that step, [step + 1, slots, 2·dim]."""
+        rows = len(projected)
+        if self.own is None or rows > self.own.size(1):  # when sentences branch, from one row to a beam of them
+            grown = projected.new_empty(self.steps, rows, projected.size(-1))
+            if self.own is not None:
+                grown[:step, : self.own.size(1)] = self.own[:step]
+            self.own = grown
+        self.own[step, :rows] = projected
+        return self.own[: step + 1]
 
 
 class DecoderLayer(nn.Module):
@@ -111,16 +108,16 @@ class DecoderLayer(nn.Module):
         memory_mask: Tensor,
         mask: Tensor | None = None,
         cache: LayerCache | None = None,
-        step: int = 0,
+        ancestors: Tensor | None = None,
     ) -> Tensor:
-        """x: [batch, time, dim]; with a cache, the one position `step`, which sees the positions kept before it."""
+        """x: [batch, time, dim]; with a cache, the one position after those that its ancestors have left there."""
 
         def attend(h: Tensor) -> Tensor:
-            projected = self.self_attention.key_value(h)
-            if cache is not None:
-                projected = cache.append(step, projected)
+            if cache is not None and ancestors is not None:
+                projected = self.self_attention.key_value(h)[:, 0]
+                return self.self_attention.newest(h, cache.append(len(ancestors) - 1, projected), ancestors)
             # Padding is at the end of a target, so causality alone keeps real positions from seeing it.
-            return self.self_attention(h, *self.self_attention.split(projected), causal=cache is None)
+            return self.self_attention(h, *self.self_attention.keys_values(h), causal=True)
 
         def attend_source(h: Tensor) -> Tensor:
             queries = h.reshape(len(memory_mask), -1, h.size(-1))  # all rows of a sentence ask its memory at once
@@ -135,17 +132,23 @@ class DecoderState:
     """The incremental state of a batch of translations: what each decoder layer keeps, and the step reached.
 
     Every sentence has the same number of rows, side by side; they share the sentence's memory and mask.
+    ancestors: int64 [steps, rows], the slot of a step's keys and values that a row continues.
     """
 
     def __init__(self, memory_mask: Tensor, layers: list[LayerCache]) -> None:
-        self.memory_mask, self.layers, self.step = memory_mask, layers, 0
+        self.memory_mask, self.layers = memory_mask, layers
         self.sentences = torch.arange(len(memory_mask), device=memory_mask.device)  # [rows]: whose memory a row reads
+        self.ancestors = self.sentences.new_empty(0, len(memory_mask))
+
+    def advance(self) -> None:
+        """One more step, whose keys and values fill the slots of the rows themselves."""
+        newest = torch.arange(self.ancestors.size(1), device=self.ancestors.device)
+        self.ancestors = torch.cat((self.ancestors, newest.unsqueeze(0)))
 
     def select(self, rows: Tensor) -> None:
         """Keep, repeat or reorder the batch's rows: row i becomes the old row rows[i]."""
         self.sentences, kept = _shared(self.sentences[rows])
-        for layer in self.layers:
-            layer.select(rows, self.step)
+        self.ancestors = self.ancestors[:, rows]
         if len(kept) != len(self.memory_mask) or not torch.equal(kept, torch.arange(len(kept), device=kept.device)):
             self.memory_mask = self.memory_mask[kept]
             for layer in self.layers:
@@ -230,10 +233,10 @@ class Transformer(nn.Module):
 
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Logits [batch, vocabulary] after one more target token a row, tokens [batch]; advances `state`."""
-        x = _first(self.decoder).enter(self._embed(tokens[:, None], state.step))
+        x = _first(self.decoder).enter(self._embed(tokens[:, None], len(state.ancestors)))
+        state.advance()
         for layer, cache in zip(self.decoder, state.layers, strict=True):
-            x = layer(x, cache.memory, state.memory_mask, cache=cache, step=state.step)
-        state.step += 1
+            x = layer(x, cache.memory, state.memory_mask, cache=cache, ancestors=state.ancestors)
         return self.project(_last(self.decoder).leave(x)[:, 0])
 
     def project(self, hidden: Tensor) -> Tensor:

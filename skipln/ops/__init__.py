@@ -1,9 +1,10 @@
 """The few operations that are faster here than in torch, each with the plain form that its test compares it with."""
 
 from skipln.ops.attention import attention
+from skipln.ops.beam_attention import beam_attention
 from skipln.ops.cross_entropy import smoothed_cross_entropy
 from skipln.ops.dropout import Dropout
 from skipln.ops.residual_norm import scaled_residual_norm
 from skipln.ops.topk import topk
 
-__all__ = ["Dropout", "attention", "scaled_residual_norm", "smoothed_cross_entropy", "topk"]
+__all__ = ["Dropout", "attention", "beam_attention", "scaled_residual_norm", "smoothed_cross_entropy", "topk"]

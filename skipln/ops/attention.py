@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FEW = 20  # keys up to which one query, a step of decoding, is answered without products of matrices
 SHORT = 64  # keys up to which they are no slower than torch's own: `make bench BENCH="attention-14 attention-27"`
 
 
@@ -23,18 +22,9 @@ def attention(
     mask: bool, broadcastable to [batch, heads, query time, key time], True where attention may look; not with `causal`,
     where a query sees the keys up to its own place. dropout: of the weights, the probability.
     """
-    if queries.device.type == "cpu" and queries.size(-2) == 1 and keys.size(-2) <= FEW and mask is None and not dropout:
-        return one_query(queries, keys, values)
     if queries.device.type != "cpu" or keys.size(-2) > SHORT or queries.size(-2) == 1:
         return F.scaled_dot_product_attention(queries, keys, values, mask, dropout, causal)
     return plain_attention(queries, keys, values, mask, dropout, causal)
-
-
-def one_query(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """The formula for one query a head, time first, as a decoder keeps its keys and values: no product of matrices."""
-    q, k, v = (x.permute(2, 0, 1, 3) for x in (queries, keys, values))
-    weights = (k * (q / math.sqrt(q.size(-1)))).sum(-1, keepdim=True).softmax(0)
-    return (weights * v).sum(0).unsqueeze(-2)
 
 
 def plain_attention(

@@ -59,15 +59,17 @@ def test_a_connection_may_carry_a_stream():
     torch.testing.assert_close(streamed(source, target), plain(source, target))
 
 
+@pytest.mark.parametrize("gradients", [True, False])  # without, by the kernels
 @pytest.mark.parametrize("name", skips.names())
-def test_steps_equal_the_whole(name):
+def test_steps_equal_the_whole(name, gradients):
     """Decoding one position at a time gives the logits of all positions at once."""
     built = model(name).eval()
     source, target = torch.randint(4, 50, (2, 3, 7))
     source[1, 5:] = target[2, 3:] = 0
     whole = built(source, target)
-    state = built.start(*built.encode(source), steps=7)
-    steps = torch.stack([built.step(target[:, t], state) for t in range(7)], dim=1)[target != 0]
+    with torch.set_grad_enabled(gradients):
+        state = built.start(*built.encode(source), steps=7)
+        steps = torch.stack([built.step(target[:, t], state) for t in range(7)], dim=1)[target != 0]
     torch.testing.assert_close(steps, whole, rtol=1e-4, atol=1e-5 * whole.abs().max().item())
 
 
@@ -90,17 +92,23 @@ def test_no_position_sees_a_later_one():
     assert not torch.allclose(first[3:], second[3:])
 
 
-def test_rows_are_selected_with_their_state():
+@pytest.mark.parametrize("gradients", [True, False])
+def test_rows_are_selected_with_their_state(gradients):
+    """After rows branched, changed places and were dropped, each goes on from the tokens that are its own."""
     built = model().eval()
     source = torch.randint(4, 50, (3, 5))
-    state = built.start(*built.encode(source), steps=4)
-    built.step(torch.tensor([5, 6, 7]), state)
-    rows = torch.tensor([2, 0, 0, 1])
-    state.select(rows)
-    after = built.step(torch.tensor([8, 9, 9, 4]), state)
-    other = built.start(*built.encode(source[rows]), steps=4)
-    built.step(torch.tensor([7, 5, 5, 6]), other)
-    torch.testing.assert_close(after, built.step(torch.tensor([8, 9, 9, 4]), other))
+    histories = torch.tensor([[5, 6, 7]]).T  # [rows, steps]
+    with torch.set_grad_enabled(gradients):
+        state = built.start(*built.encode(source), steps=4)
+        built.step(histories[:, 0], state)
+        origin = torch.arange(3)
+        for rows, tokens in (([2, 0, 0, 1], [8, 9, 9, 4]), ([3, 1, 0], [11, 12, 13]), ([1, 1, 2], [14, 15, 16])):
+            state.select(torch.tensor(rows))
+            after = built.step(torch.tensor(tokens), state)
+            origin = origin[rows]
+            histories = torch.cat((histories[rows], torch.tensor(tokens)[:, None]), dim=1)
+        whole = built(source[origin], histories).unflatten(0, histories.shape)[:, -1]
+    torch.testing.assert_close(after, whole, rtol=1e-4, atol=1e-5 * whole.abs().max().item())
 
 
 def test_init_is_xavier_for_each_projection():

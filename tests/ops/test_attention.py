@@ -39,8 +39,7 @@ def test_short_ones_do_not_reach_torchs(monkeypatch: pytest.MonkeyPatch) -> None
     """A test that compares torch with itself would always pass."""
     monkeypatch.setattr(F, "scaled_dot_product_attention", None)
     attention(*inputs(5, 64, torch.float32))
-    attention(*inputs(1, 20, torch.float32))
-    for queries, keys in ((5, 65), (1, 21)):
+    for queries, keys in ((5, 65), (1, 7)):
         with pytest.raises(TypeError):
             attention(*inputs(queries, keys, torch.float32))
 

@@ -1,0 +1,91 @@
+"""A beam's attention by the kernel and by gathering is that of each row to its own history."""
+
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from skipln.ops.beam_attention import beam_attention, library, plain_beam_attention
+from skipln.ops.compiled import compiled
+
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float64: 1e-12}
+SIZES = {  # rows, steps, slots, heads, depth
+    "as a model": (10, 7, 12, 4, 32), "odd": (5, 3, 6, 3, 7), "one row": (1, 9, 1, 2, 8), "one step": (4, 1, 4, 1, 40),
+    "one channel": (3, 4, 5, 2, 1),
+}  # fmt: skip
+
+
+def inputs(rows: int, steps: int, slots: int, heads: int, depth: int, kind: torch.dtype) -> tuple[Tensor, ...]:
+    torch.manual_seed(0)
+    queries, cache = torch.randn(rows, heads * depth), torch.randn(steps, slots, 2 * heads * depth)
+    return queries.to(kind), cache.to(kind), torch.randint(slots, (steps, rows))
+
+
+def row_by_row(queries: Tensor, cache: Tensor, ancestors: Tensor, heads: int) -> Tensor:
+    """The definition."""
+    rows = []
+    for r, query in enumerate(queries.double()):
+        history = torch.stack([cache[t, slot] for t, slot in enumerate(ancestors[:, r].tolist())]).double()
+        keys, values = (half.unflatten(-1, (heads, -1)).transpose(0, 1) for half in history.chunk(2, -1))
+        rows.append(F.scaled_dot_product_attention(query.unflatten(-1, (heads, 1, -1)), keys, values).flatten())
+    return torch.stack(rows).to(queries.dtype)
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("kind", TOLERANCE)
+@pytest.mark.parametrize("size", SIZES)
+def test_each_row_attends_to_its_ancestors(size: str, kind: torch.dtype, gradients: bool) -> None:
+    given = inputs(*SIZES[size], kind)
+    heads = SIZES[size][3]
+    with torch.set_grad_enabled(gradients):
+        found = beam_attention(*given, heads)
+    tolerance = TOLERANCE[kind]
+    torch.testing.assert_close(found, row_by_row(*given, heads), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_the_kernel_computes_it_where_no_gradient_is_asked_for(kind: torch.dtype, monkeypatch) -> None:
+    if library() is None:
+        pytest.skip("no C++ compiler here")
+    given = inputs(*SIZES["odd"], kind)
+    expected = plain_beam_attention(*given, 3)
+    monkeypatch.setattr(sys.modules[library.__module__], "plain_beam_attention", None)
+    with torch.no_grad():
+        found = beam_attention(*given, 3)
+    torch.testing.assert_close(found, expected, rtol=TOLERANCE[kind], atol=TOLERANCE[kind])
+    with pytest.raises(TypeError):
+        beam_attention(*given, 3)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_and_strides_change_nothing(threads: int) -> None:
+    queries, cache, ancestors = inputs(*SIZES["as a model"], torch.float32)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.no_grad():
+            found = beam_attention(queries.T.contiguous().T, cache, ancestors.T.contiguous().T, 4)
+            torch.testing.assert_close(found, plain_beam_attention(queries, cache, ancestors, 4))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_gradients() -> None:
+    queries, cache, ancestors = inputs(*SIZES["odd"], torch.float64)
+    leaves = queries.requires_grad_(), cache.requires_grad_()
+    assert torch.autograd.gradcheck(lambda q, c: beam_attention(q, c, ancestors, 3), leaves)
+
+
+def test_without_a_compiler(monkeypatch) -> None:
+    given = inputs(*SIZES["odd"], torch.float32)
+    expected = plain_beam_attention(*given, 3)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    compiled.cache_clear()
+    try:
+        with torch.no_grad():
+            assert torch.equal(beam_attention(*given, 3), expected)
+    finally:
+        compiled.cache_clear()

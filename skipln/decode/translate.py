@@ -1,5 +1,6 @@
 """Translate a list of sentences with an encoder-decoder."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ class Search:
     alpha: float = 0.6
     penalty: str = "gnmt"
     extra_length: int = 50
-    max_tokens: int = 8192  # source tokens times beam in a batch
+    max_tokens: int = 16384  # source tokens times beam in a batch
 
 
 @torch.inference_mode()
@@ -36,12 +37,11 @@ def translate(
     """
     model.eval()
     translations: list[list[int]] = [[] for _ in sources]
-    batches = length_batches([len(source) + 1 for source in sources], search.max_tokens // search.beam)
+    workers = torch.get_num_threads() if model.embedding.weight.device.type == "cpu" else 1
+    batches = length_batches([len(source) + 1 for source in sources], search.max_tokens // search.beam, workers)
     work = partial(_translate_batch, model, sources, search, bos, eos)
-    on_cpu = model.embedding.weight.device.type == "cpu"
-    workers = min(torch.get_num_threads(), len(batches)) if on_cpu else 1
     with tqdm(total=len(sources), desc=progress, unit="sentence", disable=not progress, leave=False) as bar:
-        for indices, found in forked(work, batches, workers):
+        for indices, found in forked(work, batches, min(workers, len(batches))):
             for i, tokens in zip(indices, found, strict=True):
                 translations[i] = tokens
             bar.update(len(indices))
@@ -82,12 +82,21 @@ def _select(state: DecoderState, rows: Tensor) -> None:
     state.select(rows.to(state.memory_mask.device))
 
 
-def length_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
-    """Indices in batches of similar length, longest first; number × longest ≤ max_tokens, or a single sentence."""
-    batches: list[list[int]] = []
-    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= max_tokens:
-            batches[-1].append(i)
-        else:
-            batches.append([i])
-    return batches
+def length_batches(lengths: Sequence[int], max_tokens: int, workers: int = 1) -> list[list[int]]:
+    """Indices in batches of similar length, longest first; number × longest ≤ max_tokens, or a single sentence.
+
+    As many batches for each worker and these as even as that number allows, so that none waits for another's last.
+    """
+
+    def filled(bound: int) -> list[list[int]]:
+        batches: list[list[int]] = []
+        for i in order:
+            if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= bound:
+                batches[-1].append(i)
+            else:
+                batches.append([i])
+        return batches
+
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    number = -(-len(filled(max_tokens)) // workers) * workers
+    return filled(bisect_left(range(max_tokens), True, key=lambda bound: len(filled(bound)) <= number))

@@ -4,7 +4,7 @@ Every site is built by the `connection` it is given and called as site(x, branch
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -75,7 +75,7 @@ class LayerCache:
     """
 
     def __init__(self, memory: tuple[Tensor, Tensor], steps: int) -> None:
-        self.memory, self.steps = memory, steps
+        self.memory, self.steps = [half.contiguous() for half in memory], steps  # products would copy them at each step
         self.own: Tensor | None = None
 
     def append(self, step: int, projected: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class DecoderLayer(nn.Module):
     def forward(
         self,
         x: Tensor,
-        memory: tuple[Tensor, Tensor],
+        memory: Sequence[Tensor],
         memory_mask: Tensor,
         mask: Tensor | None = None,
         cache: LayerCache | None = None,
@@ -121,7 +121,7 @@ class DecoderLayer(nn.Module):
 
         def attend_source(h: Tensor) -> Tensor:
             queries = h.reshape(len(memory_mask), -1, h.size(-1))  # all rows of a sentence ask its memory at once
-            return self.source_attention(queries, *memory, memory_mask[:, None, None, :]).view_as(h)
+            return self.source_attention(queries, *memory, mask=memory_mask[:, None, None, :]).view_as(h)
 
         x = self.sites[0](x, DroppedBranch(attend, self.dropout), mask)
         x = self.sites[1](x, DroppedBranch(attend_source, self.dropout), mask)
@@ -152,7 +152,7 @@ class DecoderState:
         if len(kept) != len(self.memory_mask) or not torch.equal(kept, torch.arange(len(kept), device=kept.device)):
             self.memory_mask = self.memory_mask[kept]
             for layer in self.layers:
-                layer.memory = (layer.memory[0][kept], layer.memory[1][kept])
+                layer.memory = [half.index_select(0, kept) for half in layer.memory]
 
 
 def _shared(sentences: Tensor) -> tuple[Tensor, Tensor]:

@@ -98,8 +98,14 @@ def test_length_penalties():
     assert length_penalty(9, 0.0) == length_penalty(9, 0.0, "power") == 1
 
 
-@given(st.lists(st.integers(1, 30)), st.integers(1, 60))
-def test_batches_hold_every_sentence_once_within_the_bound(lengths, bound):
-    batches = length_batches(lengths, bound)
+@given(st.lists(st.integers(1, 30)), st.integers(1, 60), st.integers(1, 5))
+def test_batches_hold_every_sentence_once_within_the_bound(lengths, bound, workers):
+    batches = length_batches(lengths, bound, workers)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= bound for batch in batches)
+
+
+def test_workers_get_even_batches():
+    assert list(map(len, length_batches([3] * 12, 100, 4))) == [3, 3, 3, 3]
+    assert list(map(len, length_batches([3] * 12, 15, 2))) == [3, 3, 3, 3]  # 5, 5 and 2 within the bound
+    assert length_batches([5, 7], 100, 3) == [[1], [0]]

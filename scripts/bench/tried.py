@@ -15,10 +15,6 @@ _IMAGES = (
 )
 _ONE_STEP = "with one step and no dropout the site takes torch's own LN: what differs from 1 is noise"
 TRIED = {
-    "beam5": "kept: one row a sentence before its first word, the best words by groups, one query without products of "
-    "matrices, shared memory of beams, one-thread workers. Without gain beyond noise: batches from 2,048 to 16,384 "
-    "tokens. Slower: the vocabulary in blocks of rows, a normaliser without log_softmax, batched products for one "
-    "query. Two fifths of the time are products of matrices",
     "attention-64": "the two ways meet at 64 keys, so longer sentences take torch's",
     "mt-step-base": _PRODUCTS,
     "mt-step-small": _PRODUCTS,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skipln.ops import topk
+from skipln.ops import topk_log_softmax
 
 Step = Callable[[Tensor], Tensor]
 Select = Callable[[Tensor], None]
@@ -56,24 +56,24 @@ def beam_search(
     scores = torch.zeros(len(max_lengths), 1)
     last = torch.full((len(max_lengths),), bos)
 
-    forbidden = [token for token in (bos, *banned) if token != eos]  # fairseq begins with eos
+    forbidden = torch.tensor([token for token in (bos, *banned) if token != eos])  # fairseq begins with eos
 
     length = 0
     while len(sentences):
         length += 1
         rows = scores.size(1)
-        log_probs = step(last).float().log_softmax(-1)
-        log_probs[:, forbidden] = -torch.inf
+        logits = step(last)
+        # At most `beam` of a sentence's best 2·beam can be ends, and no hypothesis has more than those to offer.
+        width = min(2 * beam + len(forbidden), logits.size(-1))
+        offered, words, ends = (found.cpu() for found in topk_log_softmax(logits, width, eos))
+        offered = offered.masked_fill(torch.isin(words, forbidden), -torch.inf)
         at_limit = limits[sentences] < length
         if at_limit.any():  # these may only end now
-            ending = at_limit.repeat_interleave(rows).to(log_probs.device)
-            ends = log_probs[ending, eos]
-            log_probs[ending] = -torch.inf
-            log_probs[ending, eos] = ends
+            ending = at_limit.repeat_interleave(rows)
+            offered[ending] = -torch.inf
+            offered[ending, 0], words[ending, 0] = ends[ending], eos
 
-        # At most `beam` of a sentence's best 2·beam can be ends, and no hypothesis has more than those to offer.
-        width = min(2 * beam, log_probs.size(-1))
-        offered, words = (found.cpu().unflatten(0, (-1, rows)) for found in topk(log_probs, width))
+        offered, words = offered.unflatten(0, (-1, rows)), words.unflatten(0, (-1, rows))
         candidates = (offered + scores.unsqueeze(-1)).flatten(1)
         best, index = candidates.topk(min(2 * beam, candidates.size(1)))
         origin, token = index // width, words.flatten(1).gather(1, index)

@@ -5,6 +5,8 @@ from skipln.ops.beam_attention import beam_attention
 from skipln.ops.cross_entropy import smoothed_cross_entropy
 from skipln.ops.dropout import Dropout
 from skipln.ops.residual_norm import scaled_residual_norm
-from skipln.ops.topk import topk
+from skipln.ops.topk_log_softmax import topk_log_softmax
 
-__all__ = ["Dropout", "attention", "beam_attention", "scaled_residual_norm", "smoothed_cross_entropy", "topk"]
+__all__ = [
+    "Dropout", "attention", "beam_attention", "scaled_residual_norm", "smoothed_cross_entropy", "topk_log_softmax",
+]  # fmt: skip

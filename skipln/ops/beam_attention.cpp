@@ -4,10 +4,7 @@
 
 #include "vector.h"
 
-struct Beams {
-  int64_t rows, steps, slots, heads, depth;
-  int threads;
-};
+struct Beams { int64_t rows, steps, slots, heads, depth, threads; };
 
 // cache: [steps][slots][2][heads][depth], keys then values; ancestors: [steps][rows], the slot of a step's ancestor.
 template <class T>
@@ -52,10 +49,10 @@ static void attend(const Beams &b, const T *queries, const T *cache, const int64
 }
 
 extern "C" {
-void attend_float(const Beams *b, const float *queries, const float *cache, const int64_t *ancestors, float *out) {
+void beam_attention_float(const Beams *b, const float *queries, const float *cache, const int64_t *ancestors, float *out) {
   attend(*b, queries, cache, ancestors, out);
 }
-void attend_bfloat16(const Beams *b, const bfloat16 *queries, const bfloat16 *cache, const int64_t *ancestors,
+void beam_attention_bfloat16(const Beams *b, const bfloat16 *queries, const bfloat16 *cache, const int64_t *ancestors,
                      bfloat16 *out) {
   attend(*b, queries, cache, ancestors, out);
 }

@@ -1,24 +1,14 @@
 """Attention of a beam's newest tokens to all before them, which are kept where they were computed and never moved."""
 
-import ctypes
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from skipln.ops.attention import attention
-from skipln.ops.compiled import compiled
+from skipln.ops.compiled import inference_kernel
 
-KERNELS = {torch.float32: "attend_float", torch.bfloat16: "attend_bfloat16"}  # of beam_attention.cpp
-
-
-class _Beams(ctypes.Structure):
-    """`Beams` of beam_attention.cpp."""
-
-    _fields_ = (
-        ("rows", ctypes.c_int64), ("steps", ctypes.c_int64), ("slots", ctypes.c_int64), ("heads", ctypes.c_int64),
-        ("depth", ctypes.c_int64), ("threads", ctypes.c_int),
-    )  # fmt: skip
+SOURCE = Path(__file__).with_suffix(".cpp")
 
 
 def beam_attention(queries: Tensor, cache: Tensor, ancestors: Tensor, heads: int) -> Tensor:
@@ -29,14 +19,14 @@ def beam_attention(queries: Tensor, cache: Tensor, ancestors: Tensor, heads: int
     numbers of slots, and what it reads stays in the processor's cache. On the CPU, where no gradient is asked for, by a
     compiled kernel.
     """
-    alike = queries.device.type == "cpu" and queries.dtype == cache.dtype and queries.dtype in KERNELS
-    if alike and not torch.is_grad_enabled() and (kernels := library()):
-        return _by_kernel(kernels, queries.contiguous(), cache.contiguous(), ancestors.contiguous(), heads)
-    return plain_beam_attention(queries, cache, ancestors, heads)
-
-
-def library() -> ctypes.CDLL | None:
-    return compiled(Path(__file__).with_suffix(".cpp"))
+    kernel = inference_kernel(SOURCE, queries, cache)
+    if kernel is None:
+        return plain_beam_attention(queries, cache, ancestors, heads)
+    out = torch.empty_like(queries, memory_format=torch.contiguous_format)
+    rows, dim = queries.shape
+    sizes = (rows, len(ancestors), cache.size(1), heads, dim // heads, torch.get_num_threads())
+    kernel(sizes, queries.contiguous(), cache.contiguous(), ancestors.contiguous(), out)
+    return out
 
 
 def plain_beam_attention(queries: Tensor, cache: Tensor, ancestors: Tensor, heads: int) -> Tensor:
@@ -45,12 +35,3 @@ def plain_beam_attention(queries: Tensor, cache: Tensor, ancestors: Tensor, head
     kept = cache[times, ancestors].unflatten(-1, (2, heads, -1))  # [steps, rows, 2, heads, depth]
     keys, values = kept.permute(2, 1, 3, 0, 4)
     return attention(queries.unflatten(-1, (heads, 1, -1)), keys, values).flatten(1)
-
-
-def _by_kernel(kernels: ctypes.CDLL, queries: Tensor, cache: Tensor, ancestors: Tensor, heads: int) -> Tensor:
-    out = torch.empty_like(queries)
-    rows, dim = queries.shape
-    beams = _Beams(rows, len(ancestors), cache.size(1), heads, dim // heads, torch.get_num_threads())
-    addresses = (ctypes.c_void_p(t.data_ptr()) for t in (queries, cache, ancestors, out))
-    getattr(kernels, KERNELS[queries.dtype])(ctypes.byref(beams), *addresses)
-    return out

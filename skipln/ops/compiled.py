@@ -12,14 +12,18 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 COMMON = Path(__file__).parent  # headers that all share
 # Linked without -fopenmp: the symbols are those of torch's OpenMP, so that two pools of threads never spin for the
 # same cores.
 COMPILE = ("-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fPIC", "-fopenmp", "-Wno-psabi", f"-I{COMMON}")
+
+TYPES = {torch.float32: "float", torch.bfloat16: "bfloat16"}  # of `inference_kernel`
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,29 @@ def compiled(source: Path) -> ctypes.CDLL | None:
         said = getattr(error, "stderr", "") or str(error)
         log.info("%s was not compiled and uses its plain form: %s", source.stem, said.strip()[:200])
         return None
+
+
+def inference_kernel(source: Path, *inputs: Tensor) -> Callable[..., None] | None:
+    """The function <source's stem>_<type> for `inputs` of one type on the CPU, where no gradient is asked for, or None.
+
+    To be called with a sequence of integers, which the C++ sees as a struct of int64_t, and the tensors, contiguous.
+    """
+    kinds = {(x.device.type, x.dtype) for x in inputs}
+    device, kind = kinds.pop()
+    if (
+        kinds
+        or device != "cpu"
+        or kind not in TYPES
+        or torch.is_grad_enabled()
+        or (library := compiled(source)) is None
+    ):
+        return None
+    function = getattr(library, f"{source.stem}_{TYPES[kind]}")
+
+    def call(numbers: tuple[int, ...], *tensors: Tensor) -> None:
+        function((ctypes.c_int64 * len(numbers))(*numbers), *(ctypes.c_void_p(t.data_ptr()) for t in tensors))
+
+    return call
 
 
 def _built(source: Path, compiler: str) -> Path:

@@ -87,6 +87,18 @@ struct Sum {
   }
 };
 
+// e^x for x <= 0 with a relative error of 2⁻²³, about 0 below −87; NaN stays NaN. 2ⁿ eʳ, |r| <= ln 2 / 2, eʳ by its series.
+INLINE float8 exponential(float8 x) {
+  const int8 low = x < -87.0f;
+  x = cast<float8>((cast<int8>(x) & ~low) | (cast<int8>(splat<float8>(-87.0f)) & low));
+  const float8 n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // adding 1.5 · 2²³ rounds to an integer
+  const float8 r = (x - n * 0.693359375f) + n * 2.12194440e-4f;    // ln 2 in two parts, the first times n exact
+  float8 series = splat<float8>(1.0f);
+  for (int k = 7; k > 0; --k) series = 1.0f + r * (1.0f / k) * series;
+  return series * cast<float8>((__builtin_convertvector(n, int8) + 127) << 23);
+}
+INLINE float exponential(float x) { return std::exp(x); }
+
 // Dropout without a stored mask: element (row, column) is kept when a hash of it and the seed is large enough.
 template <class U> INLINE U mix(U counter, uint32_t key0, uint32_t key1) {
   U z = counter ^ key0;

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skipln.ops.beam_attention import beam_attention, library, plain_beam_attention
+from skipln.ops.beam_attention import SOURCE, beam_attention, plain_beam_attention
 from skipln.ops.compiled import compiled
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float64: 1e-12}
@@ -47,11 +47,11 @@ def test_each_row_attends_to_its_ancestors(size: str, kind: torch.dtype, gradien
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_the_kernel_computes_it_where_no_gradient_is_asked_for(kind: torch.dtype, monkeypatch) -> None:
-    if library() is None:
+    if compiled(SOURCE) is None:
         pytest.skip("no C++ compiler here")
     given = inputs(*SIZES["odd"], kind)
     expected = plain_beam_attention(*given, 3)
-    monkeypatch.setattr(sys.modules[library.__module__], "plain_beam_attention", None)
+    monkeypatch.setattr(sys.modules[plain_beam_attention.__module__], "plain_beam_attention", None)
     with torch.no_grad():
         found = beam_attention(*given, 3)
     torch.testing.assert_close(found, expected, rtol=TOLERANCE[kind], atol=TOLERANCE[kind])

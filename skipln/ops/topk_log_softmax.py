@@ -1,0 +1,33 @@
+"""The best words and their log-probabilities, without writing those of all the others."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from skipln.ops.compiled import inference_kernel
+
+SOURCE = Path(__file__).with_suffix(".cpp")
+
+
+def topk_log_softmax(logits: Tensor, k: int, token: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The k largest of log p = log softmax(logits), where they are, and log p of `token`.
+
+    logits: [rows, vocabulary], computed on in float32. Returns float32 [rows, k], largest first (of equal ones any),
+    int64 [rows, k] and float32 [rows]. On the CPU, where no gradient is asked for, by a compiled kernel.
+    """
+    kernel = inference_kernel(SOURCE, logits)
+    if kernel is None:
+        return plain_topk_log_softmax(logits, k, token)
+    rows, columns = logits.shape
+    values, of_token = torch.empty(rows, k), torch.empty(rows)
+    words = torch.empty(rows, k, dtype=torch.int64)
+    kernel((rows, columns, k, token, torch.get_num_threads()), logits.contiguous(), values, words, of_token)
+    return values, words, of_token
+
+
+def plain_topk_log_softmax(logits: Tensor, k: int, token: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, operation by operation."""
+    log_probs = logits.float().log_softmax(-1)
+    values, words = log_probs.topk(k)
+    return values, words, log_probs[:, token]

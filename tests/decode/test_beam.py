@@ -1,4 +1,5 @@
 import itertools
+import sys
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from skipln import skips
 from skipln.decode import beam_search, length_penalty
 from skipln.decode.translate import Search, length_batches, translate
 from skipln.models.transformer import Transformer, TransformerShape
+from skipln.ops import beam_attention, topk_log_softmax
 
 BOS, EOS, PAD = 2, 3, 0
 SHAPE = TransformerShape(1, 1, 16, 32, 2)
@@ -79,6 +81,28 @@ def test_the_batch_changes_no_translation(model, sources, beam):
     alone = [translate(model, [source], Search(beam=beam, extra_length=5), bos=BOS, eos=EOS)[0] for source in sources]
     assert together == small == alone
     assert all(len(t) <= len(s) + 5 and not {BOS, EOS, PAD} & set(t) for s, t in zip(sources, together, strict=True))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_kernels_give_the_plain_forms_translations(kind, monkeypatch):
+    torch.manual_seed(0)
+    shape = TransformerShape(2, 2, 32, 64, 4)
+    built = Transformer(60, shape, lambda place: skips.create("rskip_ln", shape.dim, place=place)).eval()
+    for module in built.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.weight.data *= 4  # what is said depends on what was read
+    sources = [torch.randint(4, 60, (length,)).tolist() for length in torch.randint(1, 12, (40,)).tolist()]
+
+    def translated() -> list[list[int]]:
+        with torch.autocast("cpu", kind, enabled=kind != torch.float32):
+            return translate(built, sources, Search(beam=5, alpha=2.0, extra_length=6), bos=BOS, eos=EOS)
+
+    with_kernels = translated()
+    for operation in (beam_attention, topk_log_softmax):
+        monkeypatch.setattr(sys.modules[operation.__module__], "inference_kernel", lambda *_: None)
+    same = sum(a == b for a, b in zip(with_kernels, translated(), strict=True))
+    assert same >= (40 if kind == torch.float32 else 36)  # bfloat16: near ties fall either way
+    assert len({tuple(t) for t in with_kernels}) > 20
 
 
 def test_a_wider_beam_is_no_worse_than_greedy_in_its_own_score(model):

@@ -13,6 +13,8 @@ from skipln.decode.beam import beam_search
 from skipln.decode.workers import forked
 from skipln.models.transformer import DecoderState, Transformer
 
+WORTH = 16  # sentences that are worth a process of their own
+
 
 @dataclass(frozen=True)
 class Search:
@@ -37,7 +39,8 @@ def translate(
     """
     model.eval()
     translations: list[list[int]] = [[] for _ in sources]
-    workers = torch.get_num_threads() if model.embedding.weight.device.type == "cpu" else 1
+    on_cpu = model.embedding.weight.device.type == "cpu"
+    workers = max(1, min(torch.get_num_threads(), len(sources) // WORTH)) if on_cpu else 1
     batches = length_batches([len(source) + 1 for source in sources], search.max_tokens // search.beam, workers)
     work = partial(_translate_batch, model, sources, search, bos, eos)
     with tqdm(total=len(sources), desc=progress, unit="sentence", disable=not progress, leave=False) as bar:

@@ -45,7 +45,7 @@ def test_translations_do_not_depend_on_the_workers(two_threads):
     shape = TransformerShape(1, 1, 16, 32, 2)
     model = Transformer(30, shape, lambda place: skips.create("skip", 16, place=place))
     model.embedding.weight.data *= 3
-    sources = [torch.randint(4, 30, (3 + n % 7,)).tolist() for n in range(24)]
+    sources = [torch.randint(4, 30, (3 + n % 7,)).tolist() for n in range(40)]
     search = Search(beam=3, max_tokens=96, extra_length=4)
     together = translate(model, sources, search, bos=2, eos=3)
     torch.set_num_threads(1)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 
 import torch
 from tqdm import tqdm
@@ -36,18 +37,25 @@ PATHS = {  # SKIPLN_FUSED, since these tensors are too small to gain by a kernel
 }
 
 
-def bleu(seed: int, path: str, recipe: list[str]) -> float:
-    """Of one run on its test set. Raises UserError when the run fails."""
-    fused, precision = PATHS[path]
-    overrides = [*recipe, f"seed={seed}", f"precision={precision}", f"paths.runs={RUNS / fused}"]
+Run = tuple[int, str]  # seed and path
+
+
+def overrides(run: Run, recipe: list[str]) -> list[str]:
+    fused, precision = PATHS[run[1]]
+    return [*recipe, f"seed={run[0]}", f"precision={precision}", f"paths.runs={RUNS / fused}"]
+
+
+def bleu(run: Run, recipe: list[str], folder: Path) -> float:
+    """Of one run, which is in `folder`, on its test set. Raises UserError when the run fails."""
+    fused, precision = PATHS[run[1]]
     environment = os.environ | {"SKIPLN_FUSED": fused, "OMP_NUM_THREADS": "1"}
     module = "skipln.train" if precision == "fp32" or fast_bf16() else "scripts.bench.bf16_products"
-    command = [sys.executable, "-m", module, *overrides]
+    command = [sys.executable, "-m", module, *overrides(run, recipe)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or "failed").splitlines()[-1]
-        raise UserError(f"quality: seed {seed}, {path}: {last.removeprefix('error: ')}")
-    return float(json.loads((compose(overrides).folder / "result.json").read_text("utf-8"))["metrics"]["bleu"])
+        raise UserError(f"quality: seed {run[0]}, {run[1]}: {last.removeprefix('error: ')}")
+    return float(json.loads((folder / "result.json").read_text("utf-8"))["metrics"]["bleu"])
 
 
 def main() -> int:
@@ -59,14 +67,18 @@ def main() -> int:
     text, own = TEXTS[given.scale]
     recipe = [*RECIPE, *own, *given.overrides]
     runs = list(product(range(1, given.seeds + 1), PATHS))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda run: bleu(run[0], run[1], recipe), runs)
-        try:
-            scores = dict(zip(runs, tqdm(found, total=len(runs), desc="quality", unit="run"), strict=True))
-        except UserError as error:
-            pool.shutdown(cancel_futures=True)
-            print(f"error: {error}", file=sys.stderr)
-            return 2
+    try:
+        folders = [compose(overrides(run, recipe)).folder for run in runs]  # not in threads: Hydra has a global state
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = pool.map(lambda run, folder: bleu(run, recipe, folder), runs, folders)
+            try:
+                scores = dict(zip(runs, tqdm(found, total=len(runs), desc="quality", unit="run"), strict=True))
+            except UserError:
+                pool.shutdown(cancel_futures=True)
+                raise
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     write({
         "name": "quality" if given.scale == "demo" else f"quality-{given.scale}",
         "scores": {

@@ -22,7 +22,15 @@ def test_scores_of_every_way(tiny, tmp_path, monkeypatch):
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["0", "always"]
 
 
-def test_a_run_that_fails_is_one_line(monkeypatch, capsys):
+def test_a_run_that_fails_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(quality, "RUNS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["quality", "--seeds", "1", "--scale", "small", f"data.dir={tmp_path / 'none'}"])
+    assert quality.main() == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: quality: seed 1, plain steps: ")
+
+
+def test_a_mistake_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["quality", "--seeds", "1", "skip=no_such"])
     assert quality.main() == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: quality: seed 1, ")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")

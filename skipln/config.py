@@ -26,7 +26,7 @@ from skipln.schema import (
     Training,
     TransformerModel,
 )
-from skipln.skips.options import check_options
+from skipln.seam.options import check_options
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 # The kinds of data and model that fit a task.

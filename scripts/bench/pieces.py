@@ -15,7 +15,7 @@ from scripts.bench import resnet
 from scripts.bench.harness import Part, Sides
 from scripts.bench.mt_step import SMALL, SMALL_VOCABULARY, SMALL_WORK, our_step, small_batches
 from scripts.bench.untuned_peer import untuned_step
-from skipln.skips.residual_norm import one_pass
+from skipln.seam.fused import one_pass
 
 Switch = Callable[[], AbstractContextManager[Any]]
 

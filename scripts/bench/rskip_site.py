@@ -8,7 +8,7 @@ from torch import Tensor
 
 from scripts.bench.harness import Part, Sides
 from skipln import skips
-from skipln.skips.residual_norm import one_pass
+from skipln.seam.fused import one_pass
 
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 ROWS, CHANNELS = 4096, 512

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from skipln.skips.connection import Connection
+from skipln.seam.connection import Connection
 
 
 @dataclass

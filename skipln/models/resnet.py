@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from torch import Tensor, nn
 
 from skipln.norms import batch_norm
-from skipln.skips.connection import Connection, Place
+from skipln.seam.connection import Connection, Place
 
 MakeConnection = Callable[[int, Place], Connection]
 EXPANSION = {"basic": 1, "bottleneck": 4}  # a block's output channels for each of its inner ones

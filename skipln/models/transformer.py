@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from skipln.models.attention import MultiheadAttention
 from skipln.ops import Dropout
-from skipln.skips.connection import Connection, DroppedBranch, Place
+from skipln.seam.connection import Connection, DroppedBranch, Place
 
 MakeConnection = Callable[[Place], Connection]
 

@@ -10,7 +10,7 @@ from torch import nn
 from skipln.norms.batch import BatchNorm
 from skipln.norms.layer import LayerNorm
 from skipln.norms.rms import RMSNorm
-from skipln.skips.options import check_options
+from skipln.seam.options import check_options
 
 Norm = Callable[[int, str], nn.Module]
 _norms: dict[str, type[nn.Module]] = {"layer": LayerNorm, "batch": BatchNorm, "rms": RMSNorm}

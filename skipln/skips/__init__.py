@@ -7,6 +7,6 @@ Each file beside this one holds one connection; importing this package imports n
 configuration can be checked before torch is loaded.
 """
 
-from skipln.skips.registry import create, names, options, register
+from skipln.seam.registry import create, names, options, register
 
 __all__ = ["create", "names", "options", "register"]

@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 
 from skipln.norms import Norm, batch_norm, layer_norm
-from skipln.skips.connection import Branch, Connection, Place
-from skipln.skips.registry import register
-from skipln.skips.residual_norm import residual_norm
+from skipln.seam.connection import Branch, Connection, Place
+from skipln.seam.fused import residual_norm
+from skipln.seam.registry import register
 
 
 @register("rskip_ln")

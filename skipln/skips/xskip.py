@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from skipln.norms import layer_norm
-from skipln.skips.connection import Branch, Connection, Place
-from skipln.skips.registry import register
+from skipln.seam.connection import Branch, Connection, Place
+from skipln.seam.registry import register
 
 
 @register("skip", lam=1.0)

@@ -16,7 +16,7 @@ from skipln.schema import NOT_HASHED, RunConfig
 from skipln.tables.manifest import Column, Manifest, Row
 
 CACHE = Path("runs/.configurations.json")
-_SCHEMA = ("skipln/schema.py", "skipln/config.py", "skipln/skips/options.py")
+_SCHEMA = ("skipln/schema.py", "skipln/config.py", "skipln/seam/options.py")
 
 
 @dataclass(frozen=True)

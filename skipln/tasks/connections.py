@@ -6,7 +6,7 @@ from typing import Any
 from skipln import norms, skips
 from skipln.errors import UserError
 from skipln.schema import RunConfig
-from skipln.skips.connection import Connection, Place
+from skipln.seam.connection import Connection, Place
 
 
 def make_connections(config: RunConfig, layout: str) -> Callable[[int, Place], Connection]:

@@ -17,7 +17,7 @@ from skipln.models.transformer import Transformer, TransformerShape
 from skipln.ops import smoothed_cross_entropy
 from skipln.schema import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
 from skipln.scoring import score
-from skipln.skips.connection import Connection, Place
+from skipln.seam.connection import Connection, Place
 from skipln.tasks.connections import make_connections
 from skipln.tasks.task import Loss, TestResult
 

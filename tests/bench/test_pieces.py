@@ -13,13 +13,13 @@ from scripts.bench.text import random_batches
 from skipln.engine.environment import ROOT
 from skipln.models.transformer import TransformerShape
 from skipln.ops.residual_norm import cpu
-from skipln.skips import residual_norm
+from skipln.seam import fused
 
 INSIDE = {  # what a piece calls, and nothing else does
     "attention": ("skipln.ops.attention", "plain_attention"),
     "cross-entropy": ("skipln.ops.cross_entropy", "_SmoothedCrossEntropy.apply"),
     "dropout": ("skipln.ops.dropout", "keep_scaled"),
-    "residual-site": ("skipln.skips.residual_norm", "scaled_residual_norm"),
+    "residual-site": ("skipln.seam.fused", "scaled_residual_norm"),
 }
 
 
@@ -35,7 +35,7 @@ def refuse(*_, **__):
 def test_a_switch_leaves_its_piece_out(name, monkeypatch):
     if cpu.library() is None:
         pytest.skip("no C++ compiler here")
-    monkeypatch.setattr(residual_norm, "SMALLEST", 0)
+    monkeypatch.setattr(fused, "SMALLEST", 0)
     batch = random_batches(50, 64, 1, 8)[0]
     step = mt_step.our_step(50, TransformerShape(1, 1, 16, 32, 2), "fp32")
     sides = pieces.switched(lambda _: step(batch), pieces.SWITCHES[name][1])

@@ -18,7 +18,7 @@ from skipln.config import compose
 from skipln.engine.run import execute
 from skipln.errors import UserError
 from skipln.ops.residual_norm import cpu
-from skipln.skips import residual_norm
+from skipln.seam import fused
 from skipln.tables.significance import bleu
 from skipln.train import main
 
@@ -161,11 +161,9 @@ def test_a_run_through_the_kernel_goes_on_exactly(run, interrupt, monkeypatch):
     """Its dropout is a hash of a seed that belongs to the update, not a state that a stop could lose."""
     if cpu.library() is None:
         pytest.skip("no C++ compiler here")
-    calls, kernel = [], residual_norm.scaled_residual_norm
-    monkeypatch.setattr(residual_norm, "SMALLEST", 0)
-    monkeypatch.setattr(
-        residual_norm, "scaled_residual_norm", lambda *a, **k: calls.append(k["dropout"]) or kernel(*a, **k)
-    )
+    calls, kernel = [], fused.scaled_residual_norm
+    monkeypatch.setattr(fused, "SMALLEST", 0)
+    monkeypatch.setattr(fused, "scaled_residual_norm", lambda *a, **k: calls.append(k["dropout"]) or kernel(*a, **k))
     overrides = ["training.updates=20", "training.log_every=2", "training.checkpoint_every=8", "skip=rskip_ln"]
     whole, broken = run(*overrides, runs="whole"), run(*overrides, runs="broken")
     assert execute(whole) == "done"

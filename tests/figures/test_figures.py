@@ -22,8 +22,8 @@ from skipln.figures.numbers import load as load_numbers
 from skipln.figures.page import growth, page
 from skipln.figures.points import points
 from skipln.figures.render import render
-from skipln.skips import registry
-from skipln.skips.connection import Connection
+from skipln.seam import registry
+from skipln.seam.connection import Connection
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/sites.csv"))

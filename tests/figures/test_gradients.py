@@ -16,7 +16,7 @@ from skipln.figures.drawing import law
 from skipln.figures.gradients import Pass, measure
 from skipln.models.resnet import ResNet, ResNetShape
 from skipln.models.transformer import FeedForward, Transformer, TransformerShape
-from skipln.skips.connection import Connection
+from skipln.seam.connection import Connection
 
 DEPTH = 8  # blocks of the one stage of the ResNet; layers of the decoder, three sites each
 

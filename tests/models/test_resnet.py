@@ -7,7 +7,7 @@ from skipln import skips
 from skipln.errors import UserError
 from skipln.models.resnet import ResNet, ResNetShape, StridedPointwise
 from skipln.models.torchvision_weights import from_torchvision
-from skipln.skips.connection import Connection, Place
+from skipln.seam.connection import Connection, Place
 
 CIFAR = {depth: ResNetShape([(depth - 2) // 6] * 3) for depth in (20, 56, 110)}
 CIFAR[164] = ResNetShape([18] * 3, block="bottleneck")

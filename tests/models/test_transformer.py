@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from skipln import skips
 from skipln.config import compose
 from skipln.models.transformer import Transformer, TransformerShape, sinusoids
-from skipln.skips.connection import Connection, Place
+from skipln.seam.connection import Connection, Place
 
 SHAPE = TransformerShape(2, 3, 32, 64, 4)
 

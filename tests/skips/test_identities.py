@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from skipln import skips
 from skipln.norms import layer_norm
-from skipln.skips.connection import Place
+from skipln.seam.connection import Place
 
 DIM = 16
 

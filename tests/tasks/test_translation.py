@@ -32,7 +32,7 @@ def test_the_norm_group_reaches_the_connection():
 
 
 def _place():
-    from skipln.skips.connection import Place
+    from skipln.seam.connection import Place
 
     return Place()
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from skipln.interop.fairseq.flags import add_flags, check, chosen
 from skipln.models.transformer import MakeConnection, stack_sites
-from skipln.skips.connection import Connection
+from skipln.seam.connection import Connection
 from skipln.tasks.connections import connections_of
 
 

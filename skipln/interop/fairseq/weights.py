@@ -24,7 +24,7 @@ from torch import Tensor
 from skipln.errors import UserError
 from skipln.interop.fairseq.symbols import FAIRSEQ_BOS, FAIRSEQ_EOS, FAIRSEQ_PAD, fairseq_ids, our_ids
 from skipln.models.transformer import POSITIONS, TransformerShape
-from skipln.skips.connection import Place
+from skipln.seam.connection import Place
 from skipln.tasks.connections import connections_of
 
 Weights = dict[str, Tensor]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skipln import skips
-from skipln.skips.options import check_options
+from skipln.seam.options import check_options
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,7 +73,13 @@ def test_every_option_changes_the_output(name):
 
 
 @pytest.mark.parametrize(
-    ("folder", "known"), [("skips", ("skips", "norms", "ops")), ("norms", ("skips", "norms")), ("ops", ("ops",))]
+    ("folder", "known"),
+    [
+        ("seam", ("seam", "norms", "ops")),
+        ("skips", ("seam", "skips", "norms")),
+        ("norms", ("seam", "norms")),
+        ("ops", ("ops",)),
+    ],
 )
 def test_connections_norms_and_operations_import_nothing_of_ours_beyond_them(folder, known):
     for path in ROOT.glob(f"skipln/{folder}/**/*.py"):

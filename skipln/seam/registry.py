@@ -6,10 +6,10 @@ import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from skipln.skips.options import check_options
+from skipln.seam.options import check_options
 
 if TYPE_CHECKING:  # torch loads when the first connection is asked for, not with the configuration
-    from skipln.skips.connection import Connection
+    from skipln.seam.connection import Connection
 
 _registry: dict[str, tuple[type["Connection"], dict[str, Any]]] = {}
 _STRUCTURAL = ("self", "dim", "layout", "place")
@@ -62,7 +62,7 @@ def create(
     given: the connection's own options, see `options(name)`.
     Raises ValueError for an unknown name or option, a value out of range, or a norm where there is no choice.
     """
-    from skipln.skips.connection import LAYOUTS, Place
+    from skipln.seam.connection import LAYOUTS, Place
 
     connection, fixed = _find(name)
     if layout not in LAYOUTS:

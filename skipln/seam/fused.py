@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skipln.norms import LayerNorm
 from skipln.ops.residual_norm import fused, scaled_residual_norm
-from skipln.skips.connection import Branch, DroppedBranch
+from skipln.seam.connection import Branch, DroppedBranch
 
 _choice = os.environ.get("SKIPLN_FUSED", "1")  # 0: the kernels never; always: also where they are no gain
 

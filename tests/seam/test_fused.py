@@ -7,8 +7,8 @@ from skipln import skips
 from skipln.norms import LayerNorm
 from skipln.ops import Dropout
 from skipln.ops.residual_norm import cpu
-from skipln.skips import residual_norm
-from skipln.skips.connection import DroppedBranch
+from skipln.seam import fused
+from skipln.seam.connection import DroppedBranch
 
 FORMS = [("xskip_ln", {"lam": 1.0}), ("xskip_ln", {"lam": 2.5}), ("rskip_ln", {"lam": 1}), ("rskip_ln", {"lam": 4}), ("rskip_ln", {"lam": 3, "share_norm": True})]  # fmt: skip # noqa: E501
 SHAPES = {"btc": (4, 5, 24), "nchw": (3, 24, 4, 5)}
@@ -20,9 +20,9 @@ def calls(monkeypatch) -> list:
     """Every call of the operator; small tensors are worth it here."""
     if cpu.library() is None:
         pytest.skip("no C++ compiler here")
-    monkeypatch.setattr(residual_norm, "SMALLEST", 0)
-    original, calls = residual_norm.scaled_residual_norm, []
-    monkeypatch.setattr(residual_norm, "scaled_residual_norm", lambda *a, **k: calls.append(k) or original(*a, **k))
+    monkeypatch.setattr(fused, "SMALLEST", 0)
+    original, calls = fused.scaled_residual_norm, []
+    monkeypatch.setattr(fused, "scaled_residual_norm", lambda *a, **k: calls.append(k) or original(*a, **k))
     return calls
 
 
@@ -36,7 +36,7 @@ def build(name, layout, options, **more):
 
 def results(site, x, enabled, branch):
     x = x.clone().requires_grad_()
-    with residual_norm.one_pass(enabled):
+    with fused.one_pass(enabled):
         y = site(x, branch)
     return [y, *torch.autograd.grad(y.sin().sum(), [x, *site.parameters()])]
 
@@ -82,6 +82,6 @@ def test_other_norms_types_and_watched_norms_go_the_plain_way(calls):
 
 
 def test_small_tensors_go_the_plain_way(calls, monkeypatch):
-    monkeypatch.setattr(residual_norm, "SMALLEST", 10**6)
+    monkeypatch.setattr(fused, "SMALLEST", 10**6)
     build("rskip_ln", "btc", {})(torch.randn(SHAPES["btc"]), torch.tanh)
     assert not calls

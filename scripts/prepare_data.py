@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from skipln.data.text import catalogs
+from skipln.data.text.demo import catalogs
 from skipln.errors import UserError
 
 

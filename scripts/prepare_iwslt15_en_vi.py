@@ -6,7 +6,7 @@ Given again after an interruption it goes on where it was; when all is done it d
 import argparse
 
 from scripts.preparing import common_options, prepare_and_report
-from skipln.data.text import corpora
+from skipln.data.text.published import corpora
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from skipln.data.text.corpora import Recipe
+from skipln.data.text.published.corpora import Recipe
 from skipln.errors import UserError
 
 
@@ -26,7 +26,7 @@ def prepare_and_report(recipe: Recipe, options: argparse.Namespace, suffix: str 
         if options.merges < 1 or options.workers < 1:
             raise UserError("--merges and --workers are at least 1")
         try:
-            from skipln.data.text.preparation import prepare
+            from skipln.data.text.published.preparation import prepare
         except ImportError as error:
             raise UserError(f"{error.name} is missing; run `make setup`, or install the extra skipln[wmt]") from error
         about = prepare(recipe, folder, options.cache / "downloads" / recipe.name, options.workers)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sacrebleu.metrics import BLEU
 
-from skipln.data.text import ParallelFiles, floors
+from skipln.data.text import ParallelFiles
+from skipln.data.text.demo import floors
 from skipln.errors import UserError
 
 

@@ -24,10 +24,10 @@ import numpy as np
 
 from scripts.bench import moses_peer
 from scripts.bench.harness import Part, Sides
-from skipln.data.text import corpora
-from skipln.data.text.corpora import Corpus, Origin, Recipe
-from skipln.data.text.download import Remote
-from skipln.data.text.preparation import STEPS, prepare
+from skipln.data.text.published import corpora
+from skipln.data.text.published.corpora import Corpus, Origin, Recipe
+from skipln.data.text.published.download import Remote
+from skipln.data.text.published.preparation import STEPS, prepare
 from skipln.engine.environment import ROOT
 
 WORDS = 25  # a sentence

@@ -11,7 +11,8 @@ import torch
 from sacrebleu.metrics import BLEU
 from torch import nn
 
-from skipln.data.text import BOS, EOS, PAD, Batch, ParallelCorpus, TextData, catalogs, collate, token_batches
+from skipln.data.text import BOS, EOS, PAD, Batch, ParallelCorpus, TextData, collate, token_batches
+from skipln.data.text.demo import catalogs
 from skipln.decode.translate import Search, translate
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.ops import smoothed_cross_entropy

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skipln.data.text.cleaning import clean, is_pair, words
+from skipln.data.text.demo.cleaning import clean, is_pair, words
 from tests.data.text.conftest import SENTENCES
 
 

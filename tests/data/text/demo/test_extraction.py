@@ -4,8 +4,8 @@ from pathlib import Path
 import polib
 import pytest
 
-from skipln.data.text import extraction
-from skipln.data.text.extraction import messages
+from skipln.data.text.demo import extraction
+from skipln.data.text.demo.extraction import messages
 from skipln.errors import UserError
 from tests.data.text.conftest import po, write_wheel
 

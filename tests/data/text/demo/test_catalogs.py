@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from skipln.data.text import catalogs, extraction, wheels
+from skipln.data.text.demo import catalogs, extraction, wheels
 from skipln.errors import UserError
 from skipln.files import sha256
 from tests.data.text.conftest import SENTENCES, Registry, po, write_lock, write_wheel
 
-PREPARED = Path(__file__).parents[3] / "data" / "catalogs"
+PREPARED = Path(__file__).parents[4] / "data" / "catalogs"
 
 
 def prepare(registry: Registry, expected: Path | None = None) -> Path:
@@ -41,7 +41,7 @@ def test_every_sentence_ends_up_in_one_split(registry: Registry) -> None:
 def test_the_same_bytes_whatever_the_environment(registry: Registry, tmp_path: Path) -> None:
     folder = prepare(registry)
     code = (
-        "import sys; from pathlib import Path; from skipln.data.text import catalogs\n"
+        "import sys; from pathlib import Path; from skipln.data.text.demo import catalogs\n"
         "catalogs.prepare(Path(sys.argv[1]), Path(sys.argv[2]), None, 2)"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "LC_ALL": "C", "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-from skipln.data.text.floors import nearest
+from skipln.data.text.demo.floors import nearest
 
 
 def test_nearest_is_the_most_similar_line_and_the_first_of_equals() -> None:

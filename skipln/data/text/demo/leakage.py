@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from skipln.data.text.cleaning import words
+from skipln.data.text.demo.cleaning import words
 
 Pair = tuple[str, str]
 THRESHOLD = Fraction(3, 5)  # exact: 0.6 in floating point would decide ties by rounding

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from skipln.data.folders import atomic_folder
-from skipln.data.text import cleaning, extraction, leakage, wheels
+from skipln.data.text.demo import cleaning, extraction, leakage, wheels
 from skipln.errors import UserError
 from skipln.files import atomic_write, locked, sha256
 

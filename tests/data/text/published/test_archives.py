@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from skipln.data.text.archives import damage, extract
+from skipln.data.text.published.archives import damage, extract
 from skipln.errors import UserError
 
 

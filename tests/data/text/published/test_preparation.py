@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skipln.data.text import bpe, corpora, preparation
-from skipln.data.text.corpora import Corpus, Origin, Recipe
+from skipln.data.text import bpe
 from skipln.data.text.dataset import TextData
-from skipln.data.text.preparation import prepare
+from skipln.data.text.published import corpora, preparation
+from skipln.data.text.published.corpora import Corpus, Origin, Recipe
+from skipln.data.text.published.preparation import prepare
 from skipln.errors import UserError
 from tests.data.text.conftest import SENTENCES, write_tgz
 from tests.data.text.server import Server
@@ -127,7 +128,7 @@ def test_iwslt15_is_scored_as_it_comes_without_escapes(origins: Origins, make: C
 def test_several_processes_give_the_same_files(
     origins: Origins, make: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skipln.data.text.encoding.BLOCK", 4)
+    monkeypatch.setattr("skipln.data.text.published.encoding.BLOCK", 4)
     recipe = origins.wmt14()
     assert make(recipe, "one") == make(recipe, "two", workers=2)
     for path in (tmp_path / "one").glob("[a-z]*"):

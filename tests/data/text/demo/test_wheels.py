@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from skipln.data.text import wheels
-from skipln.data.text.catalogs import LOCK
+from skipln.data.text.demo import wheels
+from skipln.data.text.demo.catalogs import LOCK
 from skipln.errors import UserError
 from tests.data.text.conftest import Registry
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from skipln.data.text import archives, download
-from skipln.data.text.download import Remote, fetch
+from skipln.data.text.published import archives, download
+from skipln.data.text.published.download import Remote, fetch
 from skipln.errors import UserError
 from tests.data.text.server import Server
 

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from skipln.data.text import archives, bpe
-from skipln.data.text.corpora import Corpus, Recipe
-from skipln.data.text.download import fetch, forget
-from skipln.data.text.encoding import BLOCK, Block, Encoded, Segment, Tokenise, blocks
-from skipln.data.text.steps import Steps
+from skipln.data.text import bpe
+from skipln.data.text.published import archives
+from skipln.data.text.published.corpora import Corpus, Recipe
+from skipln.data.text.published.download import fetch, forget
+from skipln.data.text.published.encoding import BLOCK, Block, Encoded, Segment, Tokenise, blocks
+from skipln.data.text.published.steps import Steps
+from skipln.data.text.published.workers import ordered_map
 from skipln.data.text.subwords import CODES, ENCODING, WORDS
-from skipln.data.text.workers import ordered_map
 from skipln.errors import UserError
 from skipln.files import DiskError, atomic_write, disk_errors, locked, sha256
 

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from skipln.data.text.cleaning import words
+from skipln.data.text.demo.cleaning import words
 
 
 def nearest(queries: Sequence[str], lines: Sequence[str]) -> list[int]:

@@ -3,8 +3,8 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skipln.data.text.cleaning import words
-from skipln.data.text.leakage import THRESHOLD, near_duplicates, source_hash, split
+from skipln.data.text.demo.cleaning import words
+from skipln.data.text.demo.leakage import THRESHOLD, near_duplicates, source_hash, split
 
 LINES = st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=9).map(" ".join), max_size=12)
 

@@ -7,7 +7,7 @@ where nobody does. Line counts are null where no source was found for them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from skipln.data.text.download import Remote
+from skipln.data.text.published.download import Remote
 
 
 @dataclass(frozen=True)

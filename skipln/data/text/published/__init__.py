@@ -1,0 +1,1 @@
+"""Published corpora: fetched from their servers, checked, tokenised and encoded once."""

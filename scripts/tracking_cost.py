@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from skipln.config import compose
-from skipln.engine.folder import RunFolder
 from skipln.engine.tracker import tracked
+from skipln.runs.folder import RunFolder
 from skipln.tables.store import RESULTS, read_records
 
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -9,8 +9,8 @@ import pytest
 from skipln.tables import store
 from skipln.tables.cells import cells
 from skipln.tables.manifest import load
+from skipln.tables.presentation.render import render
 from skipln.tables.records import adoptable
-from skipln.tables.render import render
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = sorted(path.parent for path in (ROOT / "results").glob("*/*/records.jsonl"))

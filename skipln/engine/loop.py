@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from skipln.data.prefetch import prefetched
 from skipln.engine.checkpoint import Checkpoints
-from skipln.engine.folder import MetricsLog, RunFolder, State
 from skipln.engine.optimizer import create_optimizer
 from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
 from skipln.errors import UserError
+from skipln.runs.folder import MetricsLog, RunFolder, State
 from skipln.schema import RunConfig
 from skipln.seeds import mixed
 from skipln.tasks.task import Task

@@ -12,12 +12,12 @@ import torch
 from lightning_fabric import Fabric
 
 from skipln.engine.environment import describe, fast_bf16
-from skipln.engine.folder import RunFolder, State
 from skipln.engine.loop import Trainer
 from skipln.engine.tracker import tracked
 from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.processes import interrupting
+from skipln.runs.folder import RunFolder, State
 from skipln.schema import RunConfig
 from skipln.tasks import create_task
 

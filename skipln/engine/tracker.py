@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from skipln.engine.environment import describe
-from skipln.engine.folder import RunFolder
+from skipln.runs.folder import RunFolder
 from skipln.schema import RunConfig
 
 ROOT = Path(__file__).resolve().parents[2]

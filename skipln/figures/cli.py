@@ -9,7 +9,7 @@ from pathlib import Path
 from skipln.errors import UserError
 from skipln.figures.manifest import load
 from skipln.figures.render import render_all
-from skipln.tables.launching import say
+from skipln.tables.execution.launching import say
 from skipln.tables.manifest import EXPERIMENTS, SCALES
 from skipln.tables.store import RESULTS
 

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from skipln.engine.environment import describe
-from skipln.engine.folder import RunFolder
 from skipln.engine.loop import Trainer
 from skipln.engine.run import create_fabric
 from skipln.figures.gradients import QUANTITIES, Pass, measure
 from skipln.figures.points import Point
 from skipln.files import atomic_write
+from skipln.runs.folder import RunFolder
 from skipln.tasks import Task, create_task
 
 State = Literal["start", "trained"]

@@ -21,7 +21,7 @@ from skipln.figures.numbers import Net, join, write
 from skipln.figures.points import Point, points
 from skipln.figures.render import render
 from skipln.processes import end_with_parent, interrupting
-from skipln.tables.launching import say
+from skipln.tables.execution.launching import say
 from skipln.tasks import create_task
 
 

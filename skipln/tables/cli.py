@@ -11,14 +11,14 @@ from skipln.config import compose
 from skipln.errors import UserError
 from skipln.tables import manifest as manifests
 from skipln.tables import store
-from skipln.tables.launching import Launcher, say
-from skipln.tables.live import live
-from skipln.tables.local import TRAINER, Local
+from skipln.tables.execution.launching import Launcher, say
+from skipln.tables.execution.local import TRAINER, Local
+from skipln.tables.execution.slurm import Slurm
 from skipln.tables.manifest import EXPERIMENTS, SCALES, Manifest
+from skipln.tables.presentation.live import live
+from skipln.tables.presentation.render import render, render_all, render_live
 from skipln.tables.records import recorded_seeds
-from skipln.tables.render import render, render_all, render_live
 from skipln.tables.runner import TRIALS, dry_run, output, plan, run
-from skipln.tables.slurm import Slurm
 from skipln.tables.status import status
 from skipln.tables.store import RESULTS
 

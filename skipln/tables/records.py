@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from skipln.runs.reading import Result, public_config, read_metrics, read_result
 from skipln.tables import store
 from skipln.tables.cells import Cell
-from skipln.tables.comparisons import compare
 from skipln.tables.manifest import Manifest
-from skipln.tables.runfolder import Result, public_config, read_metrics, read_result
 from skipln.tables.series import thinned
+from skipln.tables.statistics.comparisons import compare
 from skipln.tables.store import Curves, Record
 
 log = logging.getLogger(__name__)

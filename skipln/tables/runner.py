@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from skipln.errors import UserError
-from skipln.tables import text
+from skipln.runs.reading import read_state
 from skipln.tables.cells import CACHE, Cell, cells, trial
-from skipln.tables.cost import ASSUMED, gpu_hours
-from skipln.tables.launching import Failure, Launcher, say
+from skipln.tables.execution.cost import ASSUMED, gpu_hours
+from skipln.tables.execution.launching import Failure, Launcher, say
 from skipln.tables.manifest import Manifest
+from skipln.tables.presentation import text
+from skipln.tables.presentation.render import render
 from skipln.tables.records import adoptable, collect, recorded_seeds
-from skipln.tables.render import render
-from skipln.tables.runfolder import read_state
 from skipln.tables.store import RESULTS, read_records
 
 TRIALS = Path("runs/tables")  # git-ignored

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skipln.errors import UserError
-from skipln.tables import store, text
+from skipln.runs.queue import Queue
+from skipln.runs.reading import Result, RunState, last_line, read_state
+from skipln.tables import store
 from skipln.tables.cells import CACHE, Cell, cells
 from skipln.tables.manifest import Manifest
-from skipln.tables.queue import Queue
+from skipln.tables.presentation import text
 from skipln.tables.records import adoptable
-from skipln.tables.runfolder import Result, RunState, last_line, read_state
 from skipln.tables.runner import output
 from skipln.tables.store import RESULTS
 

@@ -45,7 +45,7 @@ def main(folder: Path) -> None:
 
 def follow(folder: Path, about: dict[str, Any], ended: threading.Event) -> None:
     """Send `folder`'s settled points as they come; after the end all that is settled, and the result."""
-    from skipln.tables.runfolder import read_result, read_state
+    from skipln.runs.reading import read_result, read_state
     from skipln.tracking import upload
     from skipln.tracking.points import newest_checkpoint, settled
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from skipln.tables.runfolder import read_metrics, read_result
+from skipln.runs.reading import read_metrics, read_result
 
 
 def newest_checkpoint(folder: Path) -> int:

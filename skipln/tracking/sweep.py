@@ -10,11 +10,11 @@ from typing import Any
 
 from skipln.config import compose
 from skipln.errors import UserError
+from skipln.runs.reading import read_config, read_state
 from skipln.schema import WandbTracker
 from skipln.tables.cells import Cell, cells
-from skipln.tables.local import TRAINER
+from skipln.tables.execution.local import TRAINER
 from skipln.tables.manifest import Manifest
-from skipln.tables.runfolder import read_config, read_state
 from skipln.tables.runner import plan
 
 PYTHON = ".venv/bin/python"  # from the repository's root, where `wandb agent` is started

@@ -11,11 +11,11 @@ from typing import Any
 from tqdm import tqdm
 
 from skipln.errors import UserError
+from skipln.runs.reading import read_config, read_state
 from skipln.schema import WandbTracker
 from skipln.tables import manifest as manifests
 from skipln.tables.cells import Cell, cells
 from skipln.tables.manifest import EXPERIMENTS, Manifest
-from skipln.tables.runfolder import read_config, read_state
 from skipln.tracking.points import settled
 from skipln.tracking.upload import Upload, place_of, read_sent, require_key
 

@@ -19,7 +19,7 @@ from skipln.engine.run import execute
 from skipln.errors import UserError
 from skipln.ops.residual_norm import cpu
 from skipln.seam import fused
-from skipln.tables.significance import bleu
+from skipln.tables.statistics.significance import bleu
 from skipln.train import main
 
 ROOT = Path(__file__).resolve().parents[2]

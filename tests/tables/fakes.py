@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skipln.tables.significance import bleu
+from skipln.tables.statistics.significance import bleu
 
 SIGNATURES = {"bleu": "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0", "chrf": "nrefs:1|case:mixed|nc:6"}
 ENVIRONMENT = {

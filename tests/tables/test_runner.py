@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from skipln.runs.reading import read_result, read_state
 from skipln.tables import store
-from skipln.tables.local import Local
+from skipln.tables.execution.local import Local
 from skipln.tables.manifest import load
-from skipln.tables.runfolder import read_result, read_state
 from skipln.tables.status import status
 from tests.tables import fakes
 from tests.tables.conftest import Workplace

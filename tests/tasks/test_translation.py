@@ -8,7 +8,7 @@ from sacrebleu.metrics import BLEU
 from skipln.config import CONFIGS, compose
 from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
-from skipln.tables.significance import bleu
+from skipln.tables.statistics.significance import bleu
 from skipln.tasks import create_task
 from skipln.tasks.translation import connection_factory, sentence_statistics
 

@@ -15,12 +15,12 @@ import yaml
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from skipln.engine.checkpoint import Checkpoints, load
-from skipln.engine.folder import RunFolder
 from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.interop.fairseq.flags import chosen, flag_values
 from skipln.interop.fairseq.weights import Model, Weights, from_fairseq, learned, to_fairseq
 from skipln.models.transformer import Transformer, TransformerShape
+from skipln.runs.folder import RunFolder
 from skipln.schema import TransformerModel, Translation
 from skipln.tasks.connections import connections_of
 

@@ -20,7 +20,6 @@ import torch
 from tqdm import tqdm
 
 from skipln.engine.environment import ROOT, describe
-from skipln.engine.folder import MetricsLog, RunFolder, State
 from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.interop.fairseq import require_fairseq
@@ -29,6 +28,7 @@ from skipln.interop.fairseq.command import differences, generate_arguments, trai
 from skipln.interop.fairseq.databin import write_databin
 from skipln.interop.fairseq.log import metrics_of, translations_of
 from skipln.processes import interrupting
+from skipln.runs.folder import MetricsLog, RunFolder, State
 from skipln.schema import RunConfig
 from skipln.tasks import create_task
 from skipln.tasks.translation import TranslationTask

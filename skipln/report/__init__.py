@@ -1,0 +1,1 @@
+"""What is shared by whatever is printed: Markdown, LaTeX, comma-separated values."""

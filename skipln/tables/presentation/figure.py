@@ -1,0 +1,123 @@
+"""curves.svg: validation curves, mean ± std over seeds, one colour a row."""
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skipln.tables.metrics import METRICS
+from skipln.tables.statistics.summary import Block, Entry, Summary
+from skipln.tables.store import Curves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito's colours, told apart by the colour-blind; the dashes tell them apart in print.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a8a8a")
+DASHES = ("-", "--", "-.", ":")
+
+
+def figure(summary: Summary, curves: Mapping[str, Curves]) -> str:
+    """The SVG text, the same bytes for the same numbers: a panel for each column and validation curve it has."""
+    keys = _keys(summary, curves)
+    blocks = [block for block in summary.blocks if block.records]
+    width, height = max(1, len(keys)), max(1, len(blocks))
+
+    def draw(drawing: "Figure") -> None:
+        panels = drawing.subplots(height, width, squeeze=False)
+        for block, line in zip(blocks, panels, strict=False):
+            for key, panel in zip(keys, line, strict=False):
+                _panel(panel, block, key, curves)
+                if not panel.lines:  # a curve that only another column has
+                    panel.set_axis_off()
+                    panel.set_title("")
+        if not keys:
+            panels[0, 0].set_axis_off()
+            panels[0, 0].text(0.5, 0.5, "no curves yet", ha="center")
+        handles = {h.get_label(): h for panel in panels.flat for h in panel.get_legend_handles_labels()[0]}
+        entries = [entry for block in blocks for entry in block.entries]
+        shown = [handles[label] for label in dict.fromkeys(map(_label, entries)) if label in handles]
+        if shown:
+            drawing.legend(handles=shown, loc="outside right upper", frameon=False)
+
+    return svg((4.6 * width + 1.8, 3.0 * height + 0.4), draw)
+
+
+def svg(size: tuple[float, float], draw: Callable[["Figure"], None]) -> str:
+    """The text of an SVG of `size` inches that `draw` fills, the same bytes for the same drawing."""
+    import matplotlib  # slow to load, and no other command needs it
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": "skipln", "svg.fonttype": "path", "font.size": 9}):
+        drawing = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(drawing)
+        draw(drawing)
+        file = io.StringIO()
+        drawing.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()
+
+
+def _keys(summary: Summary, curves: Mapping[str, Curves]) -> list[str]:
+    """The validation curves there are, the table's own metric first."""
+    runs = [curves[record.hash] for record in summary.records if record.hash in curves]
+    found = {key for run in runs for group in run.groups for key in group if key.startswith("valid/")}
+    wanted = dict.fromkeys(
+        [*(f"valid/{metric.key}" for block in summary.blocks for metric in block.metrics), "valid/loss"]
+    )
+    return [key for key in wanted if key in found]
+
+
+def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves]) -> None:
+    limits = None
+    # Diverged rows come last: the others set the limits, which an exploding loss would make useless.
+    for place, entry in sorted(enumerate(block.entries), key=lambda item: item[1].diverged > 0):
+        updates, mean, std = band(entry, key, curves)
+        if not len(updates):
+            continue
+        colour, dash = COLOURS[place % len(COLOURS)], DASHES[place // 4 % len(DASHES)]
+        panel.plot(updates, mean, dash, color=colour, linewidth=1.4, label=_label(entry))
+        panel.fill_between(updates, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+        if entry.diverged:
+            panel.plot(updates[-1:], mean[-1:], "x", color=colour)
+        else:
+            limits = panel.get_ylim()
+    if limits:
+        panel.set_ylim(limits)
+    panel.set_title(block.column.label, loc="left")
+    panel.set_xlabel("update")
+    name = key.removeprefix("valid/")
+    panel.set_ylabel(f"validation {METRICS[name].label if name in METRICS else name}")
+    panel.grid(alpha=0.25, linewidth=0.5)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _label(entry: Entry) -> str:
+    return (
+        f"{entry.row.label} ({entry.diverged} of {len(entry.records)} diverged)" if entry.diverged else entry.row.label
+    )
+
+
+def band(entry: Entry, key: str, curves: Mapping[str, Curves]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Updates, mean and sample standard deviation (0 for one seed) of a curve, over the seeds that got that far.
+
+    Between its points, which are thinned, a seed's curve is taken for straight.
+    """
+    seeds = [np.array(points).T for record in entry.records if (points := _points(curves.get(record.hash), key))]
+    updates: np.ndarray = np.unique(np.concatenate([line[0] for line in seeds])) if seeds else np.array([])
+    values = [np.interp(updates, line[0], line[1], left=math.nan, right=math.nan) for line in seeds]
+    found = [column[~np.isnan(column)] for column in np.array(values).T]
+    mean = np.array([np.mean(column) for column in found])
+    std = np.array([np.std(column, ddof=1) if len(column) > 1 else 0.0 for column in found])
+    return updates, mean, std
+
+
+def _points(run: Curves | None, key: str) -> Sequence[tuple[int, float]]:
+    for group in run.groups if run else []:
+        if key in group:
+            pairs = zip(group["update"], group[key], strict=True)
+            return [(int(update), value) for update, value in pairs if update is not None and value is not None]
+    return []

@@ -1,0 +1,161 @@
+"""What a table says below itself: where its numbers are from, and how far they can be trusted."""
+
+from collections.abc import Iterable
+
+from skipln.tables.statistics.significance import LEVEL
+from skipln.tables.statistics.summary import Block, Summary
+
+MEANING = {
+    "test": "test (seconds; shows that the path works, not what is better)",
+    "demo": "demo (minutes on a CPU; small models and data)",
+    "small": "small (hours on one machine)",
+    "paper": "paper (the published recipes)",
+}
+
+
+def footnotes(summary: Summary) -> list[tuple[str, str]]:
+    """(subject, sentence) pairs, in the order of reading; `code` is between backticks."""
+    notes = [("Scale", MEANING[summary.scale])]
+    notes += [(_with(summary, "Data", block), data(block)) for block in summary.blocks if block.records]
+    notes += [(_with(summary, "Data", block), lacking(summary, block)) for block in summary.blocks if block.lacks_data]
+    notes += [("Seeds", _numbers(r.seed for r in summary.records) or "none yet"), ("Cells", _cells_note(summary))]
+    notes += _tests(summary)
+    notes += [("Scorer", text) for text in _signatures(summary)]
+    notes += [("Code", text) for text in _code(summary)]
+    notes += [("Hardware", text) for text in _hardware(summary)]
+    notes += [(f"[{number}]", f"published value: {text}") for number, text in enumerate(sources(summary), 1)]
+    notes += [("Note", text) for text in summary.manifest.notes]
+    notes.append(("Made by", f"`{command(summary)}`"))
+    return notes
+
+
+def sources(summary: Summary) -> list[str]:
+    """Where published values were read, in order of first appearance; the place + 1 is the footnote's number."""
+    entries = [entry for block in summary.blocks for entry in block.entries]
+    return list(dict.fromkeys(entry.published.source for entry in entries if entry.published))
+
+
+def command(summary: Summary) -> str:
+    """The make command of these records; … stands for what only the user knows."""
+    name, seeds = summary.manifest.name, sorted({record.seed for record in summary.records})
+    count = str(len(seeds)) if seeds == list(range(1, len(seeds) + 1)) else ",".join(map(str, seeds))
+    needs = [text for block in summary.blocks if block.records for text in _asked(summary, block)]
+    extra = " ".join(dict.fromkeys([*needs, *_extra(summary)]))
+    return f"make {name} SCALE={summary.scale} SEEDS={count or 1}" + (f' ARGS="{extra}"' if extra else "")
+
+
+def _asked(summary: Summary, block: Block) -> list[str]:
+    return summary.manifest.asked(summary.scale, block.column)
+
+
+def _extra(summary: Summary) -> list[str]:
+    """Overrides of the records that are not the manifest's: those of a trial."""
+    found = []
+    for block in summary.blocks:
+        for entry in block.entries:
+            own = {f"scale={summary.scale}", *block.column.overrides, *entry.row.overrides}
+            found += [
+                text
+                for record in entry.records
+                for text in record.overrides
+                if text not in own and text != f"seed={record.seed}"
+            ]
+    return found
+
+
+def data(block: Block) -> str:
+    """Name, fingerprint and size of the test set; a warning when the runs do not agree."""
+    found = _unique(
+        f"{r.data.name}, fingerprint {r.data.fingerprint}, {r.data.test_examples:,} test examples"
+        for r in block.records
+    )
+    return found[0] if len(found) == 1 else f"NOT THE SAME in all runs, do not compare: {'; '.join(found)}"
+
+
+def lacking(summary: Summary, block: Block) -> str:
+    """Which command gets a column that has no data."""
+    asked = " ".join(_asked(summary, block))
+    return f'no data; give it as `make {summary.manifest.name} SCALE={summary.scale} ARGS="{asked}"`'
+
+
+def _cells_note(summary: Summary) -> str:
+    text = "mean ± sample standard deviation (n seeds); – not run"
+    if any(entry.diverged for block in summary.blocks for entry in block.entries):
+        text += "; diverged: the training loss exploded or became NaN, a result, left out of the mean"
+    return text
+
+
+def _tests(summary: Summary) -> list[tuple[str, str]]:
+    notes = []
+    for block in summary.blocks:
+        label, tested = block.metrics[0].label, [e.comparison for e in block.entries if e.comparison]
+        methods = _unique(f"{item.method}, {item.resamples:,} resamples" for item in tested)
+        if tested:
+            text = (
+                f"Δ is to {_baseline(summary)}; p two-sided ({'; '.join(methods)}), Holm-corrected for {len(tested)} "
+                f"comparison{'s' if len(tested) > 1 else ''}; bold: p < {LEVEL:g}"
+            )
+            if block.metrics[0].test == "sentences":
+                text += "; it says what other test sentences might change, not what another seed might"
+        elif any(entry.difference is not None for entry in block.entries):
+            text = f"Δ is to {_baseline(summary)}; no test was made, {_why_untested(block)}"
+        else:
+            continue
+        notes.append((_with(summary, f"Δ {label}", block), text))
+    return notes
+
+
+def _why_untested(block: Block) -> str:
+    if block.metrics[0].test == "seeds":
+        return "as it needs two seeds of both systems"
+    return "as the statistics of single sentences (examples.npy of the run folders) are not here"
+
+
+def _baseline(summary: Summary) -> str:
+    return next(row.label for row in summary.manifest.rows if row.name == summary.manifest.baseline)
+
+
+def _signatures(summary: Summary) -> list[str]:
+    shown = {metric.key: metric.label for block in summary.blocks for metric in block.metrics}
+    return _unique(
+        f"{label} `{record.signatures[key]}`"
+        for key, label in shown.items()
+        for record in summary.records
+        if key in record.signatures
+    )
+
+
+def _code(summary: Summary) -> list[str]:
+    return _unique(code(record.environment) for record in summary.records)
+
+
+def code(environment: dict) -> str:
+    """The commit and the versions that a result was made with."""
+    dirty = " with uncommitted changes" if environment.get("dirty") else ""
+    versions = f"Python {environment.get('python')}, torch {environment.get('torch')}"
+    return f"commit {environment.get('commit') or 'unknown'}{dirty}, {versions}"
+
+
+def _hardware(summary: Summary) -> list[str]:
+    return _unique(machine(record.environment) for record in summary.records)
+
+
+def machine(environment: dict) -> str:
+    """The processor or accelerator that a result was made on."""
+    processor, device = environment.get("cpu"), environment.get("device")
+    where = (
+        f"{processor}, {environment.get('threads')} threads" if device in (None, "cpu") else f"{device} ({processor})"
+    )
+    return f"trained on {where}"
+
+
+def _with(summary: Summary, subject: str, block: Block) -> str:
+    return f"{subject}, {block.column.label}" if len(summary.blocks) > 1 else subject
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(set(numbers))))
+
+
+def _unique(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))

@@ -1,0 +1,142 @@
+"""curves.html: one page with everything inside, for a browser without a network."""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from skipln.runs.reading import public_config
+from skipln.tables.presentation import text
+from skipln.tables.presentation.footnotes import footnotes, sources
+from skipln.tables.presentation.live import Live
+from skipln.tables.series import POINTS
+from skipln.tables.statistics.summary import Block, Summary
+from skipln.tables.store import Curves, Record
+
+_HERE = Path(__file__).parent
+_AXES = ("update", "tokens", "images", "wall")
+HOW_DRAWN = (
+    "Line and band: mean ± one sample standard deviation over the seeds that got that far; a line breaks where their "
+    f"number changes. Of each run and metric at most {POINTS} points are kept, evenly spaced, first and last among "
+    "them, and joined by straight lines. × diverged, ○ not finished."
+)
+
+
+def page(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live] = ()) -> str:
+    """The page's text: curves to choose from, the table, its footnotes, and the configuration of every row.
+
+    others: runs that the table has not got; they are drawn as far as they got, and named.
+    """
+    parts = {
+        "title": html.escape(f"{summary.manifest.name}: {summary.manifest.title} ({summary.scale})"),
+        "style": _asset("page.css"),
+        "script": _asset("page.js"),
+        "how": html.escape(HOW_DRAWN),
+        "live": _live(others),
+        "tables": "\n".join(_table(summary, block) for block in summary.blocks),
+        "notes": "\n".join(f"<li>{html.escape(subject)}: {_code(note)}</li>" for subject, note in footnotes(summary)),
+        "data": _embedded(_data(summary, curves, others)),
+    }
+    filled = _asset("page.html")
+    for key, value in parts.items():  # data last: nothing inside a part is taken for a place to fill
+        before, after = filled.split(f"<!--{key}-->", 1)
+        filled = before + value + after
+    return filled
+
+
+def _data(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live]) -> dict[str, Any]:
+    """What the script draws: rows, columns, and each run's groups of series."""
+    runs = [
+        {**_run(record), "groups": curves[record.hash].groups} for record in summary.records if record.hash in curves
+    ]
+    runs += [_live_run(other) for other in others]
+    found = {key for run in runs for group in run["groups"] for key in group}
+    return {
+        "metrics": _metric_keys(summary, found - set(_AXES)),
+        "axes": [key for key in _AXES if key in found],
+        "rows": [{"name": row.name, "label": row.label} for row in summary.manifest.rows],
+        "columns": [{"name": block.column.name, "label": block.column.label} for block in summary.blocks],
+        "runs": runs,
+        "configs": _configs(summary, others),
+    }
+
+
+def _run(record: Record) -> dict[str, Any]:
+    return {key: getattr(record, key) for key in ("row", "column", "seed", "state", "hash")}
+
+
+def _live_run(other: Live) -> dict[str, Any]:
+    cell = other.cell
+    place = {"row": cell.row.name, "column": cell.column.name, "seed": cell.seed, "hash": cell.hash}
+    return {**place, "state": other.standing.state, "unfinished": other.unfinished, "groups": other.curves.groups}
+
+
+def _live(others: Sequence[Live]) -> str:
+    """A sentence for each run that the table has not got."""
+    lines = [f"<li>{html.escape(f'{other.cell.describe()}: {other.describe()}')}</li>" for other in others]
+    return "<h2>Not in the table yet</h2>\n<ul>\n" + "\n".join(lines) + "\n</ul>" if lines else ""
+
+
+def _metric_keys(summary: Summary, found: set[str]) -> list[str]:
+    """The table's metric on the validation set first, then losses, then the rest by name."""
+    first = [f"valid/{metric.key}" for block in summary.blocks for metric in block.metrics]
+    order = list(dict.fromkeys([*first, "valid/loss", "train/loss", *sorted(found)]))
+    return [key for key in order if key in found]
+
+
+def _configs(summary: Summary, others: Sequence[Live]) -> list[dict[str, Any]]:
+    """Of every row and column: the command of its first run, and its configuration as KEY: VALUE lines."""
+    found = []
+    for block in summary.blocks:
+        for entry in block.entries:
+            own = [other.cell for other in others if (other.cell.row, other.cell.column) == (entry.row, block.column)]
+            if not entry.records and not own:
+                continue
+            if entry.records:
+                first = entry.records[0]
+                run_hash, overrides, config = first.hash, first.overrides, first.config
+            else:
+                run_hash, overrides, config = own[0].hash, list(own[0].shared), public_config(own[0].folder)
+            command = " ".join(["python -m skipln.train", *overrides])
+            title = f"{entry.row.label}, {block.column.label}"
+            found.append({"title": title, "command": command, "hash": run_hash, "config": _flat(config)})
+    return found
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(config, dict):
+        return {prefix: config}
+    return {k: v for key, value in config.items() for k, v in _flat(value, f"{prefix}.{key}".lstrip(".")).items()}
+
+
+def _table(summary: Summary, block: Block) -> str:
+    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in text.header(block))
+    lines = []
+    for entry in block.entries:
+        cells = [html.escape(cell) for cell in text.cells(block, entry, summary.manifest.baseline, sources(summary))]
+        if entry.significant:
+            at = text.difference_at(block)
+            cells[at] = f"<strong>{cells[at]}</strong>"
+        lines.append(f'<tr><th scope="row">{cells[0]}</th>{"".join(f"<td>{cell}</td>" for cell in cells[1:])}</tr>')
+    body = "\n".join(lines)
+    return (
+        f'<div class="scroll"><table><caption>{html.escape(block.column.label)}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _code(note: str) -> str:
+    """Escaped, with `code` in code elements."""
+    parts = html.escape(note).split("`")
+    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
+
+
+def _embedded(data: Any) -> str:
+    """JSON inside a script element: nothing in it may end the element or open a comment."""
+    content = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return content.replace("<", "\\u003c")
+
+
+def _asset(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8").strip()

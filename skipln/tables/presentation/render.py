@@ -1,0 +1,47 @@
+"""Everything a reader sees of a table, rendered from the committed files alone: the same bytes on any machine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from skipln.files import atomic_write
+from skipln.report.latex import latex
+from skipln.report.markdown import markdown
+from skipln.report.spreadsheet import spreadsheet
+from skipln.tables import store
+from skipln.tables.manifest import EXPERIMENTS, Manifest, load
+from skipln.tables.presentation.figure import figure
+from skipln.tables.presentation.live import Live
+from skipln.tables.presentation.page import page
+from skipln.tables.statistics.summary import summarise
+from skipln.tables.store import RESULTS
+
+
+def render(manifest: Manifest, scale: str, folder: Path) -> None:
+    """Write table.md, .csv, .tex and curves.svg, .html in `folder` from its records, curves and comparisons."""
+    summary = summarise(manifest, scale, store.read_records(folder), store.read_comparisons(folder))
+    curves = store.read_curves(folder)
+    for name, content in {
+        "table.md": markdown(summary),
+        "table.csv": spreadsheet(summary),
+        "table.tex": latex(summary),
+        "curves.svg": figure(summary, curves),
+        "curves.html": page(summary, curves),
+    }.items():
+        with atomic_write(folder / name) as file:
+            file.write(content.encode())
+
+
+def render_live(manifest: Manifest, scale: str, folder: Path, target: Path, others: Sequence[Live]) -> Path:
+    """Write target/curves.html: the table of `folder`, and beside its curves those of `others`. Returns the path."""
+    summary = summarise(manifest, scale, store.read_records(folder), store.read_comparisons(folder))
+    with atomic_write(target / "curves.html") as file:
+        file.write(page(summary, store.read_curves(folder), others).encode())
+    return target / "curves.html"
+
+
+def render_all(results: Path = RESULTS, experiments: Path = EXPERIMENTS) -> list[Path]:
+    """Render every table under `results`; return their folders."""
+    folders = sorted(path.parent for path in results.glob("*/*/records.jsonl"))
+    for folder in folders:
+        render(load(folder.name, experiments), folder.parent.name, folder)
+    return folders

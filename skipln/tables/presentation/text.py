@@ -1,0 +1,91 @@
+"""How a table's numbers are written: the same words in Markdown, LaTeX and on the page."""
+
+from collections.abc import Sequence
+
+from skipln.tables.metrics import Metric
+from skipln.tables.statistics.summary import Block, Entry, Mean, Summary
+
+EMPTY = "–"
+NO_DATA = "no data"
+LACKING = "lacking"  # a run that waits for what only the user can give
+
+
+def header(block: Block) -> list[str]:
+    """The headings of a block's table."""
+    labels = [metric.label for metric in block.metrics]
+    return ["", *labels, f"Δ {labels[0]} (p)", "parameters", block.speed_label, "published"]
+
+
+def cells(block: Block, entry: Entry, baseline: str, sources: Sequence[str]) -> list[str]:
+    """An entry's cells under `header`; the difference is without emphasis. `sources`: the footnotes of "published"."""
+    return [
+        entry.row.label,
+        *(value(block, entry, metric) for metric in block.metrics),
+        "baseline" if entry.row.name == baseline else difference(entry, block.metrics[0]),
+        f"{entry.parameters / 1e6:.2f} M" if entry.parameters else EMPTY,
+        f"{entry.speed:,.0f}" if entry.speed else EMPTY,
+        published(entry, block.metrics[0], sources),
+    ]
+
+
+def difference_at(block: Block) -> int:
+    """Where `cells` has the difference."""
+    return 1 + len(block.metrics)
+
+
+def overview(summary: Summary) -> list[list[str]]:
+    """The columns side by side, each with its first metric: a heading, then a line a row."""
+    blocks = summary.blocks
+    lines = [["", *(f"{block.column.label}, {block.metrics[0].label}" for block in blocks)]]
+    for row in summary.manifest.rows:
+        entries = [next((entry for entry in block.entries if entry.row is row), None) for block in blocks]
+        pairs = zip(blocks, entries, strict=True)
+        lines.append([row.label, *(value(b, e, b.metrics[0]) if e else EMPTY for b, e in pairs)])
+    return lines
+
+
+def value(block: Block, entry: Entry, metric: Metric) -> str:
+    """mean ± std (n), with what diverged; – where no run is finished; "no data" in all of a block that lacks it."""
+    runs, mean = len(entry.records), entry.values.get(metric.key)
+    if block.lacks_data:
+        return NO_DATA
+    if entry.diverged == runs:
+        return EMPTY if not runs else "diverged" if runs == 1 else f"{runs} of {runs} diverged"
+    if mean is None:
+        return EMPTY
+    text = spread(mean, metric)
+    return f"{text}, {entry.diverged} of {runs} diverged" if entry.diverged else text
+
+
+def spread(mean: Mean, metric: Metric) -> str:
+    if mean.std is None:
+        return f"{mean.mean:.{metric.decimals}f} (n=1)"
+    return f"{mean.mean:.{metric.decimals}f} ± {mean.std:.{metric.decimals}f} (n={mean.n})"
+
+
+def difference(entry: Entry, metric: Metric) -> str:
+    """Signed, with its adjusted p where a test could be made."""
+    if entry.difference is None:
+        return EMPTY
+    text = signed(entry.difference, metric.decimals)
+    return text if entry.adjusted is None else f"{text} ({p_value(entry.adjusted)})"
+
+
+def published(entry: Entry, metric: Metric, sources: Sequence[str]) -> str:
+    if entry.published is None:
+        return EMPTY
+    number = entry.published.value
+    text = number if isinstance(number, str) else f"{number:g}" if metric.decimals == 0 else f"{number:.2f}"
+    return f"{text} [{sources.index(entry.published.source) + 1}]"
+
+
+def signed(number: float, decimals: int) -> str:
+    """With a real minus; what rounds to zero has no sign."""
+    text = f"{abs(number):.{decimals}f}"
+    if not float(text):
+        return text
+    return f"{'−' if number < 0 else '+'}{text}"
+
+
+def p_value(p: float) -> str:
+    return "p<0.001" if p < 0.001 else f"p={p:.3f}"

@@ -1,0 +1,133 @@
+"""A table's numbers: means over seeds, differences with corrected p-values, diverged runs. No formatting."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from skipln.tables.manifest import Column, Manifest, Published, Row
+from skipln.tables.metrics import Metric
+from skipln.tables.statistics.significance import LEVEL, holm
+from skipln.tables.store import Comparison, Record
+
+SPEEDS = {"tokens_per_second": "tokens/s", "images_per_second": "images/s"}
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Over `n` seeds; `std` is the sample's, None for one seed."""
+
+    mean: float
+    std: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row in one column. `difference` is to the baseline in the first metric; `adjusted` its p after Holm."""
+
+    row: Row
+    records: list[Record]
+    values: dict[str, Mean]
+    diverged: int
+    difference: float | None
+    comparison: Comparison | None
+    adjusted: float | None
+    parameters: int | None
+    speed: float | None
+    published: Published | None
+
+    @property
+    def significant(self) -> bool:
+        return self.adjusted is not None and self.adjusted < LEVEL
+
+
+@dataclass(frozen=True)
+class Block:
+    """One column of the manifest with all its rows."""
+
+    column: Column
+    metrics: list[Metric]
+    entries: list[Entry]
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for entry in self.entries for record in entry.records]
+
+    @property
+    def lacks_data(self) -> bool:
+        """Whether nobody has yet given what only a user knows."""
+        return bool(self.column.needs) and not self.records
+
+    @property
+    def speed_label(self) -> str:
+        return next((label for key, label in SPEEDS.items() if any(_has(r, key) for r in self.records)), "tokens/s")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A table at one scale."""
+
+    manifest: Manifest
+    scale: str
+    blocks: list[Block] = field(default_factory=list)
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for block in self.blocks for record in block.records]
+
+
+def summarise(manifest: Manifest, scale: str, records: Sequence[Record], comparisons: Sequence[Comparison]) -> Summary:
+    """The numbers of the table from its committed records and comparisons. Rows without a run have empty entries."""
+    return Summary(
+        manifest, scale, [_block(manifest, column, records, comparisons) for column in manifest.columns_at(scale)]
+    )
+
+
+def _block(manifest: Manifest, column: Column, records: Sequence[Record], comparisons: Sequence[Comparison]) -> Block:
+    metrics = manifest.metrics_of(column)
+    rows = [row for row in manifest.rows if row.only is None or column.name in row.only]
+    runs = {row.name: [r for r in records if (r.row, r.column) == (row.name, column.name)] for row in rows}
+    tested = {
+        item.row: item
+        for item in comparisons
+        if (item.column, item.metric, item.baseline) == (column.name, metrics[0].key, manifest.baseline)
+        and item.runs == [r.hash for name in (item.row, item.baseline) for r in runs.get(name, []) if r.state == "done"]
+    }
+    adjusted = dict(zip(tested, holm([item.p for item in tested.values()]), strict=True))
+    first = metrics[0].key
+    baseline = _mean(runs.get(manifest.baseline, []), first)
+    entries = []
+    for row in rows:
+        values = {metric.key: mean for metric in metrics if (mean := _mean(runs[row.name], metric.key))}
+        comparable = baseline is not None and first in values and row.name != manifest.baseline
+        entries.append(
+            Entry(
+                row=row,
+                records=runs[row.name],
+                values=values,
+                diverged=sum(record.state == "diverged" for record in runs[row.name]),
+                difference=values[first].mean - baseline.mean if comparable and baseline else None,
+                comparison=tested.get(row.name),
+                adjusted=adjusted.get(row.name),
+                parameters=next((r.parameters for r in runs[row.name] if r.parameters), None),
+                speed=_speed(runs[row.name]),
+                published=row.published.get(column.name),
+            )
+        )
+    return Block(column, metrics, entries)
+
+
+def _mean(records: Sequence[Record], metric: str) -> Mean | None:
+    values = [v for record in records if record.state == "done" and (v := record.metrics.get(metric)) is not None]
+    if not values:
+        return None
+    return Mean(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
+
+
+def _speed(records: Sequence[Record]) -> float | None:
+    speeds = [getattr(record, key) for record in records for key in SPEEDS if _has(record, key)]
+    return statistics.fmean(speeds) if speeds else None
+
+
+def _has(record: Record, key: str) -> bool:
+    return getattr(record, key) is not None

@@ -1,0 +1,109 @@
+"""Rendered files: golden text, the same bytes from committed files alone."""
+
+import csv
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skipln.report.latex import escape
+from skipln.tables.cli import main
+from skipln.tables.presentation import text
+from skipln.tables.presentation.render import render, render_all
+from skipln.tables.records import collect
+from skipln.tables.statistics.summary import Mean
+from tests.tables import fakes
+from tests.tables.conftest import ROOT, Workplace
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def _rendered(workplace: Workplace, seeds: tuple[int, ...] = (1,)) -> dict[str, bytes]:
+    collect(workplace.manifest, workplace.cells(seeds), workplace.folder)
+    render(workplace.manifest, "test", workplace.folder)
+    return workplace.texts()
+
+
+def _golden(finished: Workplace) -> dict[str, bytes]:
+    """One row with three seeds of which one diverged, one never run, one not significant: every kind of cell."""
+    shutil.rmtree(finished.cell("rskip_ln_3").folder)
+    fakes.finish(finished.cell("post_ln", 2).folder, 0.6, seed=2)
+    fakes.finish(finished.cell("rskip_ln", 2).folder, 0.8, seed=2)
+    fakes.finish(finished.cell("rskip_ln", 3).folder, state="diverged")
+    return _rendered(finished, (1, 2, 3))
+
+
+@pytest.mark.parametrize("name", ["table.md", "table.csv", "table.tex"])
+def test_golden(finished: Workplace, name: str) -> None:
+    """After a change that is meant: write the file named below anew, and read the difference."""
+    found = _golden(finished)[name].decode()
+    assert found == (GOLDEN / name).read_text(), f"tests/tables/presentation/golden/{name}"
+
+
+def test_again_without_run_folders_is_the_same_bytes(finished: Workplace) -> None:
+    """In another process, too: no order of a set, no random name, no time of day."""
+    first = _golden(finished)
+    assert set(first) == {
+        *("records.jsonl", "curves.jsonl", "comparisons.jsonl"),
+        *("table.md", "table.csv", "table.tex", "curves.svg", "curves.html"),
+    }
+    shutil.rmtree("runs")
+    for name in ("table.md", "table.csv", "table.tex", "curves.svg", "curves.html"):
+        (finished.folder / name).unlink()
+    command = [sys.executable, "-m", "skipln.tables", *finished.arguments("results")]
+    subprocess.run(command, check=True, env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"})
+    assert finished.texts() == first
+
+
+def test_columns_at_no_run_at_all(workplace: Workplace) -> None:
+    files = _rendered(workplace)
+    assert files["table.md"].decode().count("–") == 1 + 4 * 6 - 2  # the footnote; a baseline; a published value
+    assert b"<svg" in files["curves.svg"]
+    assert render_all(workplace.results, Path("experiments")) == [workplace.folder]
+
+
+def test_diverged_everywhere_and_data_that_differ(finished: Workplace) -> None:
+    other = {"name": "catalogs", "fingerprint": "ffff", "test_examples": 200}
+    fakes.finish(finished.cell("xskip", 2).folder, state="diverged", data=other)
+    page = _rendered(finished, (1, 2))["table.md"].decode()
+    assert "2 of 2 diverged" in page
+    assert "NOT THE SAME in all runs" in page
+
+
+def test_csv_reads_back(finished: Workplace) -> None:
+    lines = list(csv.DictReader(io.StringIO(_golden(finished)["table.csv"].decode())))
+    assert [line["row"] for line in lines] == ["xskip", "post_ln", "rskip_ln", "rskip_ln_3"]
+    assert float(lines[2]["difference"]) == pytest.approx(float(lines[2]["bleu"]) - float(lines[1]["bleu"]), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("a_b & 50 % #1 {x} $5", r"a\_b \& 50 \% \#1 \{x\} \$5"),
+        ("λ=2 ± 0.1 − – Δ", r"$\lambda$=2 $\pm$ 0.1 $-$ -- $\Delta$"),
+        ("\\~^<", r"\textbackslash{}\textasciitilde{}\textasciicircum{}$<$"),
+    ],
+)
+def test_latex_escapes(words: str, expected: str) -> None:
+    assert escape(words) == expected
+
+
+def test_numbers() -> None:
+    from skipln.tables.metrics import METRICS
+
+    assert text.spread(Mean(17.44, None, 1), METRICS["bleu"]) == "17.4 (n=1)"
+    assert text.spread(Mean(6.378, 0.126, 5), METRICS["error"]) == "6.38 ± 0.13 (n=5)"
+    assert [text.signed(x, 1) for x in (0.84, -0.84, -0.04)] == ["+0.8", "−0.8", "0.0"]
+    assert [text.p_value(p) for p in (0.0004, 0.0123, 1.0)] == ["p<0.001", "p=0.012", "p=1.000"]
+
+
+def test_results_names_a_damaged_file(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    _rendered(finished)
+    (finished.folder / "comparisons.jsonl").write_text("{")
+    assert main(finished.arguments("results")) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: results/test/table9/comparisons.jsonl, line 1: damaged")
+    assert err.count("\n") == 1

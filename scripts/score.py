@@ -1,11 +1,13 @@
 """Score a file of translations: sacreBLEU and chrF with signatures, BLEU on split tokens, and what may be compared."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 from skipln import scoring
-from skipln.data.text.lines import read_lines
+from skipln.bleu_tokeniser import AUTO, chosen, names
+from skipln.data.text.lines import as_given, read_lines
 from skipln.errors import UserError
 
 LABELS = {"bleu": "sacreBLEU", "chrf": "chrF", "bleu_tokenised": "tokenised compound-split BLEU"}
@@ -17,13 +19,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "references", type=Path, metavar="REF", help="references as published, such as newstest2014.raw.de"
     )
-    parser.add_argument("--language", default="de", help="of the translations, for Moses' tokens [de]")
+    parser.add_argument(
+        "--language", default="", help="of the translations: chooses the tokenisers [the suffix of REF, else de]"
+    )
+    parser.add_argument("--tokeniser", choices=[AUTO, *names()], default=AUTO, help="sacreBLEU's, by hand [auto]")
     parser.add_argument(
         "--data", default="", metavar="NAME", help=f"test set, to name published scores: {', '.join(scoring.FULL_TEST)}"
     )
     options = parser.parse_args(arguments)
     try:
-        for line in report(options.hypotheses, options.references, options.language, options.data):
+        language = options.language or language_of(options.references)
+        for line in report(options.hypotheses, options.references, language, options.data, options.tokeniser):
             print(line)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -31,9 +37,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def report(hypotheses: Path, references: Path, language: str, data: str) -> list[str]:
-    """The scores as lines. Raises `UserError` for files that do not fit each other or the test set."""
-    outputs, gold = list(read_lines(hypotheses)), list(read_lines(references))
+def language_of(path: Path) -> str:
+    """The language code that a file's name ends in, such as "de" or "zh_Hans"; "de" where it ends in none."""
+    suffix = path.suffix.removeprefix(".")
+    return suffix if re.fullmatch(r"[A-Za-z]{2}([-_]\w+)?|[a-z]{3}_[A-Z][a-z]{3}", suffix) else "de"
+
+
+def report(hypotheses: Path, references: Path, language: str, data: str, tokeniser: str = AUTO) -> list[str]:
+    """The scores as lines, of the files' own characters: only their line ends go, as in the command `sacrebleu`.
+
+    Raises `UserError` for files that do not fit each other or the test set.
+    """
+    outputs, gold = (list(read_lines(path, as_given)) for path in (hypotheses, references))
     if len(outputs) != len(gold):
         raise UserError(f"{hypotheses} has {len(outputs):,} lines and {references} has {len(gold):,}; make them fit")
     whole = scoring.FULL_TEST.get(data)
@@ -41,7 +56,7 @@ def report(hypotheses: Path, references: Path, language: str, data: str) -> list
         trap = " (2,737 lines is the filtered set; papers score the full one)" if len(gold) == 2737 else ""
         raise UserError(f"{references} has {len(gold):,} lines, but {data}'s test set has {whole:,}{trap}")
     lines = [f"{len(gold):,} lines"]
-    for name, found in scoring.score(outputs, gold, language).items():
+    for name, found in scoring.score(outputs, gold, language, chosen(tokeniser, language)).items():
         lines.append(f"{LABELS[name]} {found.value:.2f}   {found.signature}")
         if data:
             lines += [f"    comparable: {text}" for text in scoring.comparable(data, name)]

@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sacrebleu.metrics import BLEU
-
+from skipln.bleu_tokeniser import AUTO, bleu_metric, chosen, names
 from skipln.data.text import ParallelFiles
 from skipln.data.text.demo import floors
 from skipln.errors import UserError
@@ -18,16 +17,19 @@ def main() -> None:
     parser.add_argument("--target", default="de", help="suffix of the target files [de]")
     parser.add_argument("--train", default="train", help="prefix of the training files [train]")
     parser.add_argument("--test", default="test", help="prefix of the test files [test]")
+    parser.add_argument(
+        "--tokeniser", choices=[AUTO, *names()], default=AUTO, help="of sacreBLEU's [by the target language]"
+    )
     options = parser.parse_args()
     files = ParallelFiles(options.folder, options.source, options.target, train=options.train, test=options.test)
     try:
+        bleu = bleu_metric(chosen(options.tokeniser, options.target))
         train, test = list(files.pairs("train")), list(files.pairs("test"))
     except UserError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
     sources, references = [source for source, _ in test], [[target for _, target in test]]
     nearest = [train[i][1] for i in floors.nearest(sources, [source for source, _ in train])]
-    bleu = BLEU()
     print(f"copy the nearest training target: {bleu.corpus_score(nearest, references).score:.1f}")
     print(f"copy the source:                  {bleu.corpus_score(sources, references).score:.1f}")
     print(f"n = {len(test):,} of {options.folder}/{options.test}, sacreBLEU {bleu.get_signature()}")

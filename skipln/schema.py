@@ -41,6 +41,9 @@ class Translation(Node):
     valid_sentences: NonNegativeInt
     test_sentences: NonNegativeInt
     start: Literal["bos", "eos"] = "bos"
+    tokeniser: Literal[
+        "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200", "spBLEU-1K"
+    ] = "auto"
 
 
 class Classification(Node):

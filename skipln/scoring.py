@@ -13,8 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import yaml
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics import CHRF
 
+from skipln.bleu_tokeniser import DEFAULT, bleu_metric
 from skipln.errors import UserError
 
 PUBLISHED = Path(__file__).with_name("published_scores.yaml")
@@ -31,15 +32,18 @@ class Score:
     signature: str
 
 
-def score(outputs: Sequence[str], references: Sequence[str], tokens_of: str | None = None) -> dict[str, Score]:
-    """ "bleu" and "chrf" by sacreBLEU's defaults, and with `tokens_of` (a language) "bleu_tokenised".
+def score(
+    outputs: Sequence[str], references: Sequence[str], tokens_of: str | None = None, tokeniser: str = DEFAULT
+) -> dict[str, Score]:
+    """ "bleu" and "chrf" by sacreBLEU, BLEU with its `tokeniser`; and with `tokens_of` (a language) "bleu_tokenised".
 
-    Lines are plain text, detokenised; one reference a line. Raises `UserError` when the numbers of lines differ.
+    Lines are plain text, detokenised; one reference a line. Raises `UserError` when the numbers of lines differ, and
+    as `bleu_metric`.
     """
     if len(outputs) != len(references) or not references:
         raise UserError(f"{len(outputs):,} translations but {len(references):,} references; each needs the other")
     scores = {}
-    for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
+    for name, metric in (("bleu", bleu_metric(tokeniser)), ("chrf", CHRF())):
         value = metric.corpus_score(outputs, [references]).score
         scores[name] = Score(value, str(metric.get_signature()))
     if tokens_of:
@@ -51,7 +55,7 @@ def tokenised_bleu(outputs: Sequence[str], references: Sequence[str], language: 
     """multi-bleu on `compound_split` lines: what fairseq's compound_split_bleu.sh and tensor2tensor's script give."""
     sides = ([compound_split(line, language) for line in side] for side in (outputs, references))
     hypotheses, gold = sides
-    metric = BLEU(tokenize="none", smooth_method="none", force=True)  # force: tokenised on purpose
+    metric = bleu_metric("none", smooth_method="none", force=True)  # force: tokenised on purpose
     moses = f"moses-{language}-split-compounds|sacremoses:{version('sacremoses')}"
     found = metric.corpus_score(hypotheses, [gold]).score
     return Score(found, str(metric.get_signature()).replace("tok:none", f"tok:{moses}"))

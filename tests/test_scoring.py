@@ -3,16 +3,20 @@
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU, CHRF
 
-from scripts.score import main
+from scripts.score import language_of, main, report
 from skipln import scoring
 from skipln.errors import UserError
 from skipln.scoring import comparable, compound_split, score, tokenised_bleu, unsure
+from tests.sacrebleu_command import Command
 
 ROOT = Path(__file__).resolve().parents[1]
 PINNED = (
@@ -98,7 +102,7 @@ def test_which_published_number_is_comparable() -> None:
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
     for name, lines in (("hyp", OUTPUTS), ("ref", REFERENCES)):
-        (tmp_path / name).write_bytes("\ufeff".encode() + "".join(f"{line}\r\n" for line in lines).encode())
+        (tmp_path / name).write_bytes("".join(f"{line}\r\n" for line in lines).encode())
     return [str(tmp_path / name) for name in ("hyp", "ref")]
 
 
@@ -106,7 +110,7 @@ def test_the_command(files: list[str], capsys: pytest.CaptureFixture[str], monke
     monkeypatch.setitem(scoring.FULL_TEST, "wmt14_en_de", 2)
     assert main([*files, "--data", "wmt14_en_de"]) == 0
     said = capsys.readouterr().out
-    expected = score(OUTPUTS, REFERENCES, "de")  # CRLF and the byte-order mark change nothing
+    expected = score(OUTPUTS, REFERENCES, "de")  # CRLF changes nothing
     for label, name in (("sacreBLEU", "bleu"), ("chrF", "chrf"), ("tokenised compound-split BLEU", "bleu_tokenised")):
         assert f"{label} {expected[name].value:.2f}   {expected[name].signature}" in said
     tokenised = said.split("tokenised compound-split")[1]
@@ -133,3 +137,64 @@ def test_a_mistake_is_one_line(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def sacrebleu() -> Iterator[Command]:
+    command = Command()
+    yield command
+    command.close()
+
+
+LETTERS = st.one_of(
+    st.characters(codec="utf-8"), st.sampled_from("ab ab. ,-&;\n\r\t\u2581\u200b\u2060\ufeff\u2028\xa0\x1c今天好")
+)
+
+
+@given(
+    files=st.one_of(
+        st.tuples(st.text(LETTERS).map(str.encode), st.text(LETTERS).map(str.encode)),
+        st.lists(st.tuples(st.text(LETTERS), st.text(LETTERS)), min_size=1).map(
+            lambda pairs: tuple(
+                "".join(f"{line.replace(chr(10), ' ')}\n" for line in side).encode()
+                for side in zip(*pairs, strict=True)
+            )
+        ),
+        st.tuples(st.binary(), st.binary()),
+    ),
+    language=st.sampled_from(["de", "zh"]),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_files_score_as_the_command_says(
+    sacrebleu: Command, tmp_path_factory: pytest.TempPathFactory, files: tuple[bytes, bytes], language: str
+) -> None:
+    """A score is of the file that was given, whatever bytes it holds; what the command refuses is one line."""
+    folder = tmp_path_factory.getbasetemp()
+    for name, content in zip(("any.hyp", "any.ref"), files, strict=True):
+        (folder / name).write_bytes(content)
+    expected = sacrebleu(folder / "any.ref", folder / "any.hyp", "-l", f"en-{language}")
+    if expected is None:
+        with pytest.raises(UserError, match=r"^[^\n]+$"):
+            report(folder / "any.hyp", folder / "any.ref", language, "")
+        return
+    said = report(folder / "any.hyp", folder / "any.ref", language, "")
+    for label, name in (("sacreBLEU", "bleu"), ("chrF", "chrf")):
+        assert f"{label} {expected[name][0]:.2f}   {expected[name][1]}" in said
+
+
+def test_marks_are_not_taken_out_of_what_is_scored(sacrebleu: Command, tmp_path: Path) -> None:
+    (tmp_path / "ref").write_text("Das ist ein Test hier\nSie sagt ja dazu\n")
+    (tmp_path / "hyp").write_text("▁Das ▁ist ▁ein ▁Test ▁hier\nSie\u200b sagt\u2060 ja dazu\n")
+    bleu, chrf = (sacrebleu(tmp_path / "ref", tmp_path / "hyp") or {}).values()
+    said = report(tmp_path / "hyp", tmp_path / "ref", "de", "")
+    assert bleu[0] < 20 and said[1].startswith(f"sacreBLEU {bleu[0]:.2f} ")
+    assert chrf[0] < 90 and said[2].startswith(f"chrF {chrf[0]:.2f} ")
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [("newstest2014.raw.de", "de"), ("ref.zh", "zh"), ("ref.zh-CN", "zh-CN"), ("ref.zho_Hans", "zho_Hans")]
+    + [(name, "de") for name in ("ref", "ref.txt", "ref.detok", "a.b/ref")],
+)
+def test_the_language_is_in_the_references_name(name: str, language: str) -> None:
+    assert language_of(Path(name)) == language

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from sacrebleu.metrics import BLEU
 from torch import nn
 
+from skipln.bleu_tokeniser import DEFAULT, bleu_metric, chosen
 from skipln.data.text import BOS, EOS, PAD, Batch, ParallelCorpus, TextData, collate, token_batches
 from skipln.data.text.demo import catalogs
 from skipln.decode.translate import Search, translate
@@ -33,6 +33,8 @@ class TranslationTask:
         assert isinstance(config.training, TextTraining) and isinstance(config.model, TransformerModel)
         self.config, self.options, self.workers = config, config.task, config.compute.loaders(False)
         self.max_tokens, self.shape = config.training.max_tokens, config.model
+        assert isinstance(config.data, Catalogs | ParallelText)
+        self.tokeniser = chosen(self.options.tokeniser, config.data.target)
         self.data = prepare_text(config)
         self.start = {"bos": BOS, "eos": EOS}[self.options.start]
         self.search = Search(
@@ -67,8 +69,11 @@ class TranslationTask:
         if count := min(self.options.valid_sentences, len(self.data.valid)):
             with torch.autocast(device.type, enabled=False):
                 outputs = self._translate(model, self.data.valid, count, replace(self.search, beam=1))
-            metrics["valid/bleu"] = BLEU().corpus_score(outputs, [self.data.references("valid")[:count]]).score
+            metrics["valid/bleu"] = self._bleu(outputs, self.data.references("valid")[:count])
         return metrics
+
+    def _bleu(self, outputs: list[str], references: list[str]) -> float:
+        return float(bleu_metric(self.tokeniser).corpus_score(outputs, [references]).score)
 
     def test(self, model: nn.Module) -> TestResult:
         return self.score(self._translate(model, self.data.test, self._test_examples(), self.search, "translate"))
@@ -79,10 +84,11 @@ class TranslationTask:
         data = self.config.data
         # Text that Moses tokenised is of the recipes whose papers print BLEU on tokens.
         moses = isinstance(data, ParallelText) and data.encoding == "moses_bpe"
-        scores = score(outputs, references, tokens_of=data.target if moses else None)  # type: ignore[union-attr]
+        tokens_of = data.target if moses else None  # type: ignore[union-attr]
+        scores = score(outputs, references, tokens_of, self.tokeniser)
         metrics = {name: found.value for name, found in scores.items()}
         signatures = {name: found.signature for name, found in scores.items()}
-        return TestResult(metrics, signatures, sentence_statistics(outputs, references), outputs)
+        return TestResult(metrics, signatures, sentence_statistics(outputs, references, self.tokeniser), outputs)
 
     def describe(self) -> dict[str, Any]:
         data = self.config.data
@@ -136,8 +142,8 @@ def connection_factory(config: RunConfig, dim: int) -> Callable[[Place], Connect
     return partial(make_connections(config, "btc"), dim)
 
 
-def sentence_statistics(outputs: Sequence[str], references: Sequence[str]) -> np.ndarray:
+def sentence_statistics(outputs: Sequence[str], references: Sequence[str], tokeniser: str = DEFAULT) -> np.ndarray:
     """What corpus BLEU is a function of, int32 [sentences, 10]: both lengths, 4 n-gram matches, 4 n-gram totals."""
-    bleu = BLEU(effective_order=True)
+    bleu = bleu_metric(tokeniser, effective_order=True)
     scores = [bleu.sentence_score(output, [reference]) for output, reference in zip(outputs, references, strict=True)]
     return np.array([[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.int32)

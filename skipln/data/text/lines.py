@@ -1,7 +1,7 @@
 """What a line of text is here: UTF-8, ended by "\\n" alone, its spacing made plain."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from skipln.errors import UserError
@@ -23,8 +23,13 @@ def normalise(line: str) -> str:
     return _SPACES.sub(" ", line.translate(INVISIBLE).replace(_SENTENCEPIECE_SPACE, " ")).strip()
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """Stream the normalised lines of a UTF-8 file, of any size. Only "\\n" ends a line.
+def as_given(line: str) -> str:
+    """The line itself, without its end: what is scored is what was written."""
+    return line.removesuffix("\n").removesuffix("\r")
+
+
+def read_lines(path: Path, form: Callable[[str], str] = normalise) -> Iterator[str]:
+    """Stream the lines of a UTF-8 file of any size, each in that form. Only "\\n" ends a line.
 
     Raises `UserError` for a missing file and for bytes that are not UTF-8 (with the line's number).
     """
@@ -40,4 +45,4 @@ def read_lines(path: Path) -> Iterator[str]:
                 raise UserError(
                     f"{path}:{number}: not UTF-8; convert the file first, for example with iconv"
                 ) from error
-            yield normalise(line)
+            yield form(line)

@@ -10,12 +10,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from skipln.tables.footnotes import make_arguments
-from skipln.tables.render import render
 
 from skipln.config import compose
 from skipln.errors import UserError
 from skipln.tables.manifest import load
+from skipln.tables.presentation.footnotes import make_arguments
+from skipln.tables.presentation.render import render
 from skipln.tables.records import collect
 from tests.tables import fakes
 from tests.tables.conftest import MANIFEST, Workplace

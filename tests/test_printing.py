@@ -35,4 +35,4 @@ def test_every_terminal(encoding: str, said: str) -> None:
 
 
 def test_one_line() -> None:
-    assert one_line("a\nb\tc\x1b[2J\u2028\u202e\ud800 λ–") == "a b c [2J   � λ–"
+    assert one_line("a\nb\tc\x1b[2J\u2028\u202e\ud800 λ–") == "a b c [2J  � λ–"

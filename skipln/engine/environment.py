@@ -1,5 +1,6 @@
 """What a result was made with: commit, versions, hardware."""
 
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -13,9 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Commit (and whether tracked files differ from it, results apart), versions, hardware, threads, time."""
+    """Commit (and whether tracked files differ from it, results apart), versions, hardware, threads, time.
+
+    SKIPLN_COMMIT says the commit of a copy without git.
+    """
     return {
-        "commit": _git("rev-parse", "--short=12", "HEAD"),
+        "commit": _git("rev-parse", "--short=12", "HEAD") or os.environ.get("SKIPLN_COMMIT", ""),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":/!results")),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -11,7 +11,6 @@ from yaml import YAMLError
 
 from skipln.config import CONFIGS
 from skipln.errors import UserError
-from skipln.printing import one_line
 from skipln.tables.metrics import METRICS, Metric
 
 EXPERIMENTS = CONFIGS.parent / "experiments"
@@ -40,7 +39,6 @@ def _printed(value: float | str) -> float | str:
     return value
 
 
-Line = Annotated[str, AfterValidator(one_line)]  # shown to a reader, in many formats
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Override = Annotated[str, AfterValidator(_override)]
 MetricKeys = Annotated[list[Annotated[str, AfterValidator(_metric)]], Field(min_length=1)]
@@ -57,14 +55,14 @@ class Published(Node):
     """What somebody printed for this cell, a number or the word for none, and where."""
 
     value: Annotated[float | str, AfterValidator(_printed)]
-    source: Line
+    source: str
 
 
 class Row(Node):
     """One system. `only`: the columns that have it (default: all)."""
 
     name: Name
-    label: Line
+    label: str
     overrides: list[Override]
     published: dict[str, Published | None] = {}
     only: list[str] | None = None
@@ -76,7 +74,7 @@ class Column(Node):
     """
 
     name: Name
-    label: Line
+    label: str
     overrides: list[Override] = []
     needs: list[str] = []
     metrics: MetricKeys | None = None
@@ -86,14 +84,14 @@ class Manifest(Node):
     """One table: rows × the columns of a scale × seeds."""
 
     name: Name
-    title: Line
+    title: str
     metrics: MetricKeys
     baseline: str
     seeds: dict[Scale, PositiveInt]
     threads: dict[Scale, PositiveInt] = {}  # CPU threads of a run; as many runs at once as they fit the cores
     columns: dict[Scale, list[Column]]
     rows: Annotated[list[Row], Field(min_length=1)]
-    notes: list[Line] = []
+    notes: list[str] = []
 
     def metrics_of(self, column: Column) -> list[Metric]:
         """The metrics shown for `column`; the first is compared with the baseline."""

@@ -1,19 +1,73 @@
+import io
 import json
+import tarfile
 
-from scripts.bench.gpu import main
+import pytest
+
+from scripts.bench.gpu.__main__ import main, take
+from scripts.bench.gpu.archive import pack, unpack
+from scripts.bench.gpu.cells import planned
+from skipln.errors import UserError
 
 
 def test_the_command_for_a_gpu_runs_on_the_cpu_in_small(tmp_path):
-    assert main(["--smoke", "--output", str(tmp_path / "found.json")]) == 0
-    found = json.loads((tmp_path / "found.json").read_text("utf-8"))
-    assert found["smoke"] and found["hardware"] and found["copy_gb_per_second"] > 0
-    assert found["training"]["plain"]["tokens_per_second"] > 0
-    errors = [case["error"] for case in found["residual_op"].values() if "error" in case]
-    assert errors or "absent" in found["residual_op"]
-    assert all(error < 1e-4 for error in errors)
+    archive = tmp_path / "gpu.tar.gz"
+    assert main(["--smoke", "--minutes", "0.1", "--output", str(archive)]) == 0
+    found, runs = unpack(archive, tmp_path / "runs")
+    assert found["smoke"] and found["hardware"] and found["copy_gb_per_second"] > 0 and runs == []
+    assert all(case["error"] < 1e-4 for case in found["residual_site"].values())
+    tiny = found["updates"]["tiny"]
+    assert tiny["plain"]["tokens_per_second"] > 0 and tiny["plain"]["share"] > 0
+    # embedding 32 × 100 once, projections of two layers: 3 products each forward and backward
+    assert tiny["gflop"] == pytest.approx(0.0035, rel=0.3)
+    assert found["distributed"]["backend"] == "gloo"
+    assert found["distributed"]["ddp"]["loss"] == pytest.approx(found["distributed"]["bare"]["loss"], rel=1e-2)
 
 
 def test_without_a_gpu_one_line_says_what_to_do(monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main([]) == 2
     assert capsys.readouterr().err.startswith("error: torch finds no GPU here; --smoke")
+
+
+def test_cells_are_those_of_both_tables_seed_by_seed_without_the_long_column(tmp_path):
+    chosen = planned({"table2": tmp_path, "table1": tmp_path}, "small", [1, 2])
+    assert [cell.table for cell in chosen] == ["table2"] * 14 + ["table1"] * 18
+    assert [cell.seed for cell in chosen[:14]] == [1] * 7 + [2] * 7
+    assert {cell.column.name for cell in chosen} == {"multi30k", "cifar10_jpeg_6"}
+
+
+def test_what_is_packed_comes_back_and_what_is_there_stays(tmp_path):
+    done, begun = tmp_path / "there" / ("a" * 12), tmp_path / "there" / ("b" * 12)
+    for folder in (done, begun):
+        folder.mkdir(parents=True)
+        (folder / "metrics.jsonl").write_text("{}\n")
+    (done / "result.json").write_text("{}")
+    pack(tmp_path / "gpu.tar.gz", {"hardware": "A GPU"}, [done, begun])
+    record, runs = unpack(tmp_path / "gpu.tar.gz", tmp_path / "here")
+    assert record == {"hardware": "A GPU"} and runs == ["a" * 12]
+    assert sorted(path.name for path in (tmp_path / "here" / ("a" * 12)).iterdir()) == ["metrics.jsonl", "result.json"]
+    (tmp_path / "here" / ("a" * 12) / "metrics.jsonl").write_text("mine\n")
+    unpack(tmp_path / "gpu.tar.gz", tmp_path / "here")
+    assert (tmp_path / "here" / ("a" * 12) / "metrics.jsonl").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("name", ["../evil", "runs/../evil/result.json", "runs/" + "a" * 12 + "/evil.pt", "/gpu.json"])
+def test_a_file_that_pack_never_writes_is_refused(tmp_path, name):
+    with tarfile.open(tmp_path / "gpu.tar.gz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    with pytest.raises(UserError, match="not taken"):
+        unpack(tmp_path / "gpu.tar.gz", tmp_path)
+
+
+def test_a_file_that_is_no_archive_is_one_line(tmp_path, capsys):
+    (tmp_path / "gpu.tar.gz").write_bytes(b"no")
+    assert main(["--take", str(tmp_path / "gpu.tar.gz")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_record_is_filed_under_its_hardware(tmp_path):
+    pack(tmp_path / "gpu.tar.gz", {"hardware": "NVIDIA H200"}, [])
+    take(tmp_path / "gpu.tar.gz", tmp_path / "runs", tmp_path / "results")
+    filed = tmp_path / "results" / "bench" / "nvidia-h200" / "gpu.json"
+    assert json.loads(filed.read_text("utf-8")) == {"hardware": "NVIDIA H200"}

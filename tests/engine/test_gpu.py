@@ -14,6 +14,7 @@ from tests.engine.test_ranks import RUN, losses
 
 ROOT = Path(__file__).resolve().parents[2]
 gpus = torch.cuda.device_count()
+pytestmark = pytest.mark.gpu
 
 
 @pytest.mark.skipif(gpus < 1, reason="no GPU here")

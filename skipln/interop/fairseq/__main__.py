@@ -6,7 +6,6 @@ from pathlib import Path
 
 from skipln.errors import UserError
 from skipln.interop.fairseq import USER_DIR
-from skipln.printing import exit_status
 
 
 def main(arguments: list[str]) -> int:
@@ -37,7 +36,11 @@ def main(arguments: list[str]) -> int:
         metavar="FILE",
     )
     given = parser.parse_args(arguments)
-    return exit_status(lambda: _run(given))
+    try:
+        return _run(given)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """The residual site on a GPU: Triton kernels for rows of channels with a gain and a bias each.
 
 Feature maps are left to torch; rows without gains, or too wide for the registers of one program, to the reference.
+tests/ops/residual_norm/test_ahead_of_time.py compiles every kernel without a GPU and asks for registers and spills.
 """
 
 import functools
@@ -16,8 +17,28 @@ from skipln.ops.residual_norm import reference
 from skipln.ops.residual_norm.reference import Site, dropped_of
 
 KINDS = (torch.float32, torch.bfloat16, torch.float16)
-WIDEST = 8192
-PROGRAMS = 1024  # of the backward: each writes its own sum of the weights' gradients
+REGISTERS = 128  # of a thread at most, so that 16 warps fit on a multiprocessor: enough to hide the latency of memory
+MOST_WARPS = 16  # of a program, by the same measure
+MOST_STEPS = 8
+TILE = (32, 32)  # rows by channels of one sum of the weights' gradients
+
+
+def forward_warps(channels: int) -> int:
+    """Warps of a program that holds one row: a lane has eight of its elements, 16 bytes of bf16 in one load."""
+    return max(1, _power_of_two(channels) // 32 // 8)
+
+
+def backward_warps(channels: int, steps: int) -> int:
+    """The same of the backward, four elements a lane, or two where λ > 4.
+
+    It holds every step's normalised sum, so that its registers grow with steps × elements.
+    """
+    return max(1, _power_of_two(channels) // 32 // (4 if steps <= 4 else 2))
+
+
+def tile_warps(steps: int) -> int:
+    """The same of a tile of `TILE` elements."""
+    return 4 if steps <= 4 else 8
 
 
 def available(x: torch.dtype, f: torch.dtype, layout: str) -> bool:
@@ -35,7 +56,7 @@ def kernels() -> Any:
 
 def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], site: Site) -> tuple[Tensor, ...]:
     """As `reference.forward`."""
-    if not _takes(x, gains):
+    if not _takes(x, gains, site):
         return reference.forward(x, f, gains, biases, site)
     x, f = x.contiguous(), f.contiguous()
     rows = x.numel() // x.shape[-1]
@@ -45,6 +66,7 @@ def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tens
     kernels().forward_rows[(rows,)](
         x, f, y, kept, statistics, _stacked(gains), _stacked(biases), *_dropout(site), site.scale, site.eps,
         x.shape[-1], _power_of_two(x.shape[-1]), site.steps, len(gains), site.dropout > 0,
+        num_warps=forward_warps(x.shape[-1]), maxnreg=REGISTERS,
     )  # fmt: skip
     return y, kept, statistics
 
@@ -54,7 +76,7 @@ def backward(
     biases: Sequence[Tensor], kinds: tuple[torch.dtype, torch.dtype], site: Site, both: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """As `reference.backward`, in the dtypes `kinds`; without `both`, the gradient of x is that of F and left out."""
-    if not _takes(gy, gains):
+    if not _takes(gy, gains, site):
         gx, gf, weights = reference.backward(gy, x, f, kept, gains, biases, site)
         return gx.to(kinds[0]) if both else gx.new_empty(0, dtype=kinds[0]), gf.to(kinds[1]), weights
     gy = gy.contiguous()
@@ -63,17 +85,24 @@ def backward(
     rows = gy.numel() // channels
     gx = torch.empty_like(gy, dtype=kinds[0]) if both else gy.new_empty(0, dtype=kinds[0])
     gf = torch.empty_like(gy, dtype=kinds[1])
-    programs = min(rows, PROGRAMS)
-    weights = gy.new_empty(programs, site.steps, 2, channels, dtype=torch.float32)
-    kernels().backward_rows[(programs,)](
-        gy, x, f, statistics, _stacked(gains), _stacked(biases), gx, gf, weights, rows, *_dropout(site), site.scale,
-        channels, _power_of_two(channels), _power_of_two(site.steps), site.steps, len(gains), site.dropout > 0, both,
+    gain, bias = _stacked(gains), _stacked(biases)
+    means = torch.empty_like(statistics)
+    kernels().backward_rows[(rows,)](
+        gy, x, f, statistics, gain, bias, gx, gf, means, *_dropout(site), site.scale,
+        channels, _power_of_two(channels), site.steps, len(gains), site.dropout > 0, both,
+        num_warps=backward_warps(channels, site.steps), maxnreg=REGISTERS,
+    )  # fmt: skip
+    tiles = (-(-rows // TILE[0]), -(-channels // TILE[1]))
+    weights = gy.new_empty(tiles[0], site.steps, 2, channels, dtype=torch.float32)
+    kernels().backward_weights[tiles](
+        gy, x, f, statistics, means, gain, bias, weights, rows, *_dropout(site), site.scale,
+        channels, *TILE, site.steps, len(gains), site.dropout > 0, num_warps=tile_warps(site.steps), maxnreg=REGISTERS,
     )  # fmt: skip
     return gx, gf, weights.sum(0)
 
 
-def _takes(x: Tensor, gains: Sequence[Tensor]) -> bool:
-    return bool(gains) and x.shape[-1] <= WIDEST
+def _takes(x: Tensor, gains: Sequence[Tensor], site: Site) -> bool:
+    return bool(gains) and site.steps <= MOST_STEPS and backward_warps(x.shape[-1], site.steps) <= MOST_WARPS
 
 
 def _stacked(weights: Sequence[Tensor]) -> Tensor:

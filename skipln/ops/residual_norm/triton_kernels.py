@@ -1,4 +1,9 @@
-"""The kernels of cuda.py: rows.h said in Triton, with a whole row in the registers of one program."""
+"""The kernels of cuda.py, written in Triton.
+
+forward_rows and backward_rows hold a whole row in the registers of one program. The gradients of gains and biases are
+sums over rows: backward_weights takes them in tiles of rows by channels, since sums for every step held beside a row
+would not fit into the registers of a wide row.
+"""
 
 # mypy: allow-untyped-defs
 
@@ -56,57 +61,92 @@ def forward_rows(
 
 
 @triton.jit
-def backward_rows(
-    gy_pointer, x_pointer, f_pointer, statistics, gains, biases, gx_pointer, gf_pointer, weights_pointer, rows, seed,
-    threshold, kept_scale, scale, channels, block: tl.constexpr, padded_steps: tl.constexpr, steps: tl.constexpr,
-    count: tl.constexpr, drops: tl.constexpr, both: tl.constexpr,
+def _xhat(
+    x, f, statistics, gains, biases, row, columns, inside, channels, k: tl.constexpr, steps: tl.constexpr,
+    count: tl.constexpr,
 ):  # fmt: skip
-    """Every program takes each num_programs-th row and writes its own sum of the weights' gradients.
+    """The normalised sum of step k, computed again from the statistics kept: arithmetic costs less than memory."""
+    y = f
+    xhat = f
+    for j in tl.static_range(k + 1):
+        moments = statistics + (row * steps + j) * 2
+        xhat = tl.where(inside, (x + y - tl.load(moments)) * tl.load(moments + 1), 0.0)
+        if j < k:
+            weights = (j % count) * channels + columns
+            y = xhat * tl.load(gains + weights, inside, 0.0) + tl.load(biases + weights, inside, 0.0)
+    return xhat
 
-    With one step x and f are both the sum that was kept. padded_steps: steps, rounded up to a power of two.
-    """
+
+@triton.jit
+def _inputs(x_pointer, f_pointer, at, inside, keep, scale, steps: tl.constexpr, drops: tl.constexpr):
+    """scale·x and F after its dropout; with one step, 0 and the sum that was kept."""
+    f = tl.load(f_pointer + at, inside, 0.0).to(tl.float32)
+    if steps == 1:
+        return tl.zeros_like(f), f
+    if drops:
+        f = f * keep
+    return scale * tl.load(x_pointer + at, inside, 0.0).to(tl.float32), f
+
+
+@triton.jit
+def backward_rows(
+    gy_pointer, x_pointer, f_pointer, statistics, gains, biases, gx_pointer, gf_pointer, means, seed, threshold,
+    kept_scale, scale, channels, block: tl.constexpr, steps: tl.constexpr, count: tl.constexpr, drops: tl.constexpr,
+    both: tl.constexpr,
+):  # fmt: skip
+    """Gradients of x and F, and of every row and step the two means that its gradient takes: of t and of t ⊙ xhat."""
+    row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, block)
     inside = columns < channels
-    number = tl.arange(0, padded_steps)[:, None]
-    ggain = tl.zeros((padded_steps, block), tl.float32)
-    gbias = tl.zeros((padded_steps, block), tl.float32)
-    for index in range(tl.program_id(0), rows, tl.num_programs(0)):
-        row = tl.zeros((), tl.int64) + index
-        at = row * channels + columns
-        f = tl.load(f_pointer + at, inside, 0.0).to(tl.float32)
-        if drops:
-            keep = _keep(seed, row, columns, threshold, kept_scale)
-        if steps == 1:
-            x = tl.zeros_like(f)
-        else:
-            x = scale * tl.load(x_pointer + at, inside, 0.0).to(tl.float32)
-            if drops:
-                f = f * keep
-        g = tl.load(gy_pointer + at, inside, 0.0).to(tl.float32)
-        gx = tl.zeros_like(g)
-        for back in tl.static_range(steps):
-            # xhat of step k, again from the start: arithmetic is cheaper than memory
-            y = f
-            for j in tl.static_range(steps - back):
-                moments = statistics + (row * steps + j) * 2
-                rstd = tl.load(moments + 1)
-                xhat = tl.where(inside, (x + y - tl.load(moments)) * rstd, 0.0)
-                weights = (j % count) * channels + columns
-                gain = tl.load(gains + weights, inside, 0.0)
-                y = xhat * gain + tl.load(biases + weights, inside, 0.0)
-            here = number == steps - 1 - back
-            ggain += tl.where(here, (g * xhat)[None, :], 0.0)
-            gbias += tl.where(here, g[None, :], 0.0)
-            t = g * gain
-            g = rstd * (t - tl.sum(t, 0) / channels - xhat * (tl.sum(t * xhat, 0) / channels))
-            g = tl.where(inside, g, 0.0)
-            gx += g
-        if both:
-            tl.store(gx_pointer + at, (scale * gx).to(gx_pointer.dtype.element_ty), inside)
-        if drops:
-            g = g * keep
-        tl.store(gf_pointer + at, g.to(gf_pointer.dtype.element_ty), inside)
-    out = weights_pointer + ((tl.program_id(0) * steps + number) * 2) * channels + columns[None, :]
-    wanted = (number < steps) & inside[None, :]
-    tl.store(out, ggain, wanted)
-    tl.store(out + channels, gbias, wanted)
+    at = row * channels + columns
+    keep = 1.0
+    if drops:
+        keep = _keep(seed, row, columns, threshold, kept_scale)
+    x, f = _inputs(x_pointer, f_pointer, at, inside, keep, scale, steps, drops)
+    g = tl.load(gy_pointer + at, inside, 0.0).to(tl.float32)
+    gx = tl.zeros_like(g)
+    for k in tl.static_range(steps - 1, -1, -1):
+        xhat = _xhat(x, f, statistics, gains, biases, row, columns, inside, channels, k, steps, count)
+        t = g * tl.load(gains + (k % count) * channels + columns, inside, 0.0)
+        mean = tl.sum(t, 0) / channels
+        along = tl.sum(t * xhat, 0) / channels
+        tl.store(means + (row * steps + k) * 2, mean)
+        tl.store(means + (row * steps + k) * 2 + 1, along)
+        rstd = tl.load(statistics + (row * steps + k) * 2 + 1)
+        g = tl.where(inside, rstd * (t - mean - xhat * along), 0.0)
+        gx += g
+    if both:
+        tl.store(gx_pointer + at, (scale * gx).to(gx_pointer.dtype.element_ty), inside)
+    if drops:
+        g = g * keep
+    tl.store(gf_pointer + at, g.to(gf_pointer.dtype.element_ty), inside)
+
+
+@triton.jit
+def backward_weights(
+    gy_pointer, x_pointer, f_pointer, statistics, means, gains, biases, weights_pointer, rows, seed, threshold,
+    kept_scale, scale, channels, tile_rows: tl.constexpr, tile_channels: tl.constexpr, steps: tl.constexpr,
+    count: tl.constexpr, drops: tl.constexpr,
+):  # fmt: skip
+    """Gradients of gains and biases, summed over a tile's rows: [tiles, steps, 2, channels]."""
+    row = (tl.program_id(0) * tile_rows + tl.arange(0, tile_rows)).to(tl.int64)[:, None]
+    columns = tl.program_id(1) * tile_channels + tl.arange(0, tile_channels)
+    inside = (row < rows) & (columns < channels)[None, :]
+    row = tl.minimum(row, rows - 1)
+    column = columns[None, :]
+    at = row * channels + column
+    keep = 1.0
+    if drops and steps > 1:
+        keep = _keep(seed, row, column, threshold, kept_scale)
+    x, f = _inputs(x_pointer, f_pointer, at, inside, keep, scale, steps, drops)
+    g = tl.load(gy_pointer + at, inside, 0.0).to(tl.float32)
+    for k in tl.static_range(steps - 1, -1, -1):
+        xhat = _xhat(x, f, statistics, gains, biases, row, column, inside, channels, k, steps, count)
+        out = weights_pointer + (tl.program_id(0) * steps + k) * 2 * channels + columns
+        tl.store(out, tl.sum(g * xhat, 0), columns < channels)
+        tl.store(out + channels, tl.sum(g, 0), columns < channels)
+        if k > 0:
+            t = g * tl.load(gains + (k % count) * channels + column, inside, 0.0)
+            moments = means + (row * steps + k) * 2
+            rstd = tl.load(statistics + (row * steps + k) * 2 + 1)
+            g = tl.where(inside, rstd * (t - tl.load(moments) - xhat * tl.load(moments + 1)), 0.0)

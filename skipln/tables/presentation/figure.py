@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -52,8 +52,7 @@ def svg(size: tuple[float, float], draw: Callable[["Figure"], None]) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    plain: Any = {"svg.hashsalt": "skipln", "svg.fonttype": "path", "font.size": 9, "text.parse_math": False}
-    with matplotlib.rc_context(plain):
+    with matplotlib.rc_context({"svg.hashsalt": "skipln", "svg.fonttype": "path", "font.size": 9}):
         drawing = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(drawing)
         draw(drawing)

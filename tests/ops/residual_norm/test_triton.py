@@ -33,6 +33,7 @@ def check(device: str) -> None:
                 torch.testing.assert_close(a, b.to(a.dtype), atol=1e-5, rtol=digits)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_on_the_gpu():
     check("cuda")

@@ -1,0 +1,138 @@
+"""What a GPU says in a few minutes, in one command and one file.
+
+    python -m scripts.bench.gpu --minutes 8 --cifar cifar10_jpeg.tar.gz --multi30k FOLDER --output gpu.tar.gz
+    python -m scripts.bench.gpu --take gpu.tar.gz      # later, in a clone: files the record and the runs
+
+Needs Python 3.11, torch 2.11 and this repository. In this order: the residual site against its reference and against
+memory bandwidth; the tests that need a GPU; updates of base and big in bf16, plain and compiled, as a share of the
+measured product rate; DDP with one rank; then cells of tables 2 and 1 at the small scale until the minutes are over.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scripts.bench.gpu.archive import pack, unpack
+from scripts.bench.gpu.cells import TABLES, planned, run_cells
+from scripts.bench.gpu.residual import SHAPES, residual_site
+from scripts.bench.gpu.timing import bandwidth
+from scripts.bench.gpu.updates import distributed, updates
+from skipln.config import CONFIGS
+from skipln.engine.environment import ROOT, describe
+from skipln.errors import UserError
+from skipln.files import atomic_write
+from skipln.tables import manifest as manifests
+from skipln.tables.cells import cells
+from skipln.tables.presentation.render import render
+from skipln.tables.records import collect, recorded_seeds
+from skipln.tables.store import RESULTS
+
+RUNS = CONFIGS.parent / "runs"
+PACKING = 10.0  # seconds left at the end for the file
+
+
+def measure(options: argparse.Namespace) -> int:
+    """Every part in order; a part that fails says why in the record, and the next one begins."""
+    ends = time.monotonic() + 60 * options.minutes
+    smoke = options.smoke
+    device = torch.device("cpu" if smoke else "cuda")
+    n = 2 if smoke else options.n
+    environment = describe(device)
+    record: dict[str, Any] = {
+        "hardware": environment["cpu"] if smoke else environment["device"],
+        "smoke": smoke,
+        "environment": environment,
+    }
+    parts: dict[str, Callable[[], Any]] = {
+        "copy_gb_per_second": lambda: bandwidth(device, n, 1 << 20 if smoke else 1 << 30),
+        "residual_site": lambda: residual_site(device, n, ((4, 64),) if smoke else SHAPES),
+        "tests": lambda: "left out by --smoke" if smoke else gpu_tests(),
+        "updates": lambda: updates(device, n, smoke),
+        "distributed": lambda: distributed(device, n, smoke),
+    }
+    for name, part in parts.items():
+        started = time.monotonic()
+        record[name] = _tried(part)
+        print(f"{name}: {time.monotonic() - started:.0f} s {_short(record[name])}", file=sys.stderr, flush=True)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    data = {"table2": options.multi30k, "table1": options.cifar}
+    given = {table: path for table, path in data.items() if path is not None}
+    seeds = range(1, options.seeds + 1)
+    chosen = planned(given, "test" if smoke else "small", seeds, ["compute.threads=1"])
+    left = ends - time.monotonic() - PACKING
+    record["tables"] = run_cells(chosen, left, options.at_once)
+    pack(options.output, record, [cell.folder for cell in chosen])
+    print(options.output)
+    return 0
+
+
+def gpu_tests() -> dict[str, Any]:
+    """`pytest -m gpu`: its status and last lines."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=180)
+    return {"status": done.returncode, "output": done.stdout.strip().splitlines()[-30:]}
+
+
+def take(archive: Path, runs: Path = RUNS, results: Path = RESULTS) -> None:
+    """File what came back: the record under results/bench, the runs under runs/, both tables' records from those."""
+    record, _ = unpack(archive, runs)
+    name = re.sub(r"[^a-z0-9]+", "-", str(record["hardware"]).lower()).strip("-")
+    target = results / "bench" / name / "gpu.json"
+    with atomic_write(target, "w") as file:
+        file.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    print(target)
+    for table in TABLES:
+        manifest, folder = manifests.load(table), results / "small" / table
+        seeds = sorted({*range(1, manifest.seeds.get("small", 1) + 1), *recorded_seeds(folder)})
+        found = collect(manifest, cells(manifest, "small", seeds, [f"paths.runs={runs}"]), folder)
+        render(manifest, "small", folder)
+        print(f"{folder}: {len(found)} records")
+
+
+def _tried(part: Callable[[], Any]) -> Any:
+    try:
+        return part()
+    except Exception as error:  # the minutes are few: whatever stops one part must not stop the others
+        return {"failed": f"{type(error).__name__}: {error}"[:2000]}
+
+
+def _short(found: Any) -> str:
+    return str(found)[:300] if not isinstance(found, dict) or "failed" in found or "status" in found else "measured"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.bench.gpu", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes, on the CPU: whether the command works")
+    parser.add_argument("--minutes", type=float, default=8.0, help="all of it ends within these [8]")
+    parser.add_argument("--cifar", type=Path, help="tar or folder of train|test/<class>/<image>, for table 1")
+    parser.add_argument("--multi30k", type=Path, help="folder of Multi30k's raw files, for table 2")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of the cells [3]")
+    parser.add_argument("--at-once", type=int, default=8, help="cells beside each other on the GPU [8]")
+    parser.add_argument("--n", type=int, default=30, help="repetitions of a measurement [30]")
+    parser.add_argument("--output", type=Path, default=Path("gpu.tar.gz"), help="file to write [gpu.tar.gz]")
+    parser.add_argument("--take", type=Path, metavar="FILE", help="file what --output brought back")
+    options = parser.parse_args(arguments)
+    try:
+        if options.take:
+            take(options.take)
+            return 0
+        if not options.smoke and not torch.cuda.is_available():
+            raise UserError("torch finds no GPU here; --smoke tries the command on the CPU")
+        return measure(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

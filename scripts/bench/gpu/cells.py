@@ -1,0 +1,58 @@
+"""As many cells of the small tables as the minutes hold, several at once on one GPU."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from skipln.runs.reading import read_state
+from skipln.tables import manifest as manifests
+from skipln.tables.cells import Cell, cells
+from skipln.tables.execution.launching import Failure
+from skipln.tables.execution.local import Local
+
+TABLES = ("table2", "table1")  # in this order
+TOO_LONG = ("cifar10_jpeg",)  # columns: 48 epochs a cell do not fit into minutes
+SAVING = 20.0  # seconds a stopped run needs to save its state and end
+
+
+class SideBySide(Local):
+    """Cells as processes of one thread, `at_once` beside each other: a small net alone leaves most of a GPU idle."""
+
+    def __init__(self, at_once: int) -> None:
+        super().__init__(threads=1)
+        self.at_once = at_once
+
+
+def planned(data: dict[str, Path], scale: str, seeds: Sequence[int], extra: Sequence[str] = ()) -> list[Cell]:
+    """The cells of the tables whose data is given ({table: data.dir}), table by table, seed by seed."""
+    found: list[Cell] = []
+    for table in TABLES:
+        if table in data:
+            where = [f"data.dir={data[table].resolve()}"] if scale == "small" else []
+            found += cells(manifests.load(table), scale, seeds, [*where, *extra], cache=None)
+    return [cell for cell in found if cell.column.name not in TOO_LONG]
+
+
+def run_cells(chosen: Sequence[Cell], seconds: float, at_once: int) -> dict[str, Any]:
+    """Run cells until they are done or the time is up; a run that was stopped goes on when it is started again.
+
+    Returns what each came to; the folders of those that finished are the runs themselves.
+    """
+    launcher = SideBySide(at_once)
+    todo = [cell for cell in chosen if read_state(cell.folder).result is None]
+    timer = threading.Timer(max(0.0, seconds - SAVING), os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    timer.start()
+    failures: list[Failure] = []
+    try:
+        failures = launcher(todo, len(chosen)) if todo else []
+    except KeyboardInterrupt:
+        print("time is up: the cells that were under way have saved their state", file=sys.stderr)
+    finally:
+        timer.cancel()
+    states = {cell.hash: f"{cell.table} {cell.describe()}: {read_state(cell.folder).state}" for cell in chosen}
+    return {"cells": states, "failures": [f"{failure.cell.describe()}: {failure.message}" for failure in failures]}

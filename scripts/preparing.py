@@ -2,11 +2,11 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from skipln.data.text.published.corpora import Recipe
 from skipln.errors import UserError
+from skipln.printing import exit_status
 
 
 def common_options(parser: argparse.ArgumentParser, merges: int) -> None:
@@ -19,23 +19,20 @@ def common_options(parser: argparse.ArgumentParser, merges: int) -> None:
 
 def prepare_and_report(recipe: Recipe, options: argparse.Namespace, suffix: str = "") -> int:
     """Prepare `<cache>/<name>`, say what is in it and how to train on it; the exit status."""
+    return exit_status(lambda: _prepare_and_report(recipe, options, suffix))
+
+
+def _prepare_and_report(recipe: Recipe, options: argparse.Namespace, suffix: str) -> None:
     if options.merges != options.default_merges:
         suffix += f"_bpe{options.merges}"
     folder = options.cache / f"{recipe.name}{suffix}"
+    if options.merges < 1 or options.workers < 1:
+        raise UserError("--merges and --workers are at least 1")
     try:
-        if options.merges < 1 or options.workers < 1:
-            raise UserError("--merges and --workers are at least 1")
-        try:
-            from skipln.data.text.published.preparation import prepare
-        except ImportError as error:
-            raise UserError(f"{error.name} is missing; run `make setup`, or install the extra skipln[wmt]") from error
-        about = prepare(recipe, folder, options.cache / "downloads" / recipe.name, options.workers)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on where it was", file=sys.stderr)
-        return 130
+        from skipln.data.text.published.preparation import prepare
+    except ImportError as error:
+        raise UserError(f"{error.name} is missing; run `make setup`, or install the extra skipln[wmt]") from error
+    about = prepare(recipe, folder, options.cache / "downloads" / recipe.name, options.workers)
     lines = sum(about["lines"][corpus.name] for corpus in recipe.train)
     print(f"{folder}: {about['pairs']:,} of {lines:,} training pairs after cleaning, {about['vocabulary']:,} subwords")
     for corpus in (recipe.valid, recipe.test):
@@ -46,4 +43,3 @@ def prepare_and_report(recipe: Recipe, options: argparse.Namespace, suffix: str 
     elif options.cache != Path("data"):
         overrides += f" paths.cache={options.cache}"
     print(f"train on it: python -m skipln.train scale=paper {overrides}")
-    return 0

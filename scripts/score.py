@@ -2,13 +2,13 @@
 
 import argparse
 import re
-import sys
 from pathlib import Path
 
 from skipln import scoring
 from skipln.bleu_tokeniser import AUTO, chosen, names
 from skipln.data.text.lines import as_given, read_lines
 from skipln.errors import UserError
+from skipln.printing import exit_status
 
 LABELS = {"bleu": "sacreBLEU", "chrf": "chrF", "bleu_tokenised": "tokenised compound-split BLEU"}
 
@@ -27,14 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
         "--data", default="", metavar="NAME", help=f"test set, to name published scores: {', '.join(scoring.FULL_TEST)}"
     )
     options = parser.parse_args(arguments)
-    try:
-        language = options.language or language_of(options.references)
-        for line in report(options.hypotheses, options.references, language, options.data, options.tokeniser):
-            print(line)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: _print(options))
+
+
+def _print(options: argparse.Namespace) -> None:
+    language = options.language or language_of(options.references)
+    for line in report(options.hypotheses, options.references, language, options.data, options.tokeniser):
+        print(line)
 
 
 def language_of(path: Path) -> str:

@@ -22,13 +22,15 @@ from pydantic import (
 # Where and how a run is executed does not change what it is.
 NOT_HASHED = ("compute", "paths", "tracker", "launcher")
 
+SEEDS = 2**63  # seeds are below it: torch's generators take no more
+
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Node(BaseModel):
     """A node of the configuration: exactly its keys, each of its type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Translation(Node):
@@ -232,32 +234,55 @@ class Paths(Node):
     cache: str
 
 
+WandbName = Annotated[str, Field(min_length=1, max_length=128)]  # W&B's own limits, known before hours are trained
+
+
 class JsonlTracker(Node):
     name: Literal["jsonl"]
 
 
 class WandbTracker(Node):
     name: Literal["wandb"]
-    project: str
-    entity: str | None
+    project: WandbName
+    entity: WandbName | None
     mode: Literal["auto", "online", "offline"]
-    group: str | None
-    job_type: str
-    tags: list[str]
+    group: WandbName | None
+    job_type: Annotated[str, Field(min_length=1, max_length=64)]
+    tags: list[Annotated[str, Field(min_length=1, max_length=64)]]
 
 
 class LocalLauncher(Node):
     name: Literal["local"]
 
 
+def _one_word(text: str) -> str:
+    if not text or not text.isprintable() or " " in text:
+        raise ValueError("give one word: a space or a line end would be read as more of the job script")
+    return text
+
+
+def _parameters(values: dict[str, Any]) -> dict[str, Any]:
+    for key, value in values.items():
+        _one_word(key)
+        if not isinstance(value, str | int | float | None) or not str(value).isprintable():
+            raise ValueError(f"{key}: give one value on one line")
+    return values
+
+
+Word = Annotated[str, AfterValidator(_one_word)]  # of sbatch: it becomes a part of a line of the job script
+
+
 class SlurmLauncher(Node):
-    """What a job asks of SLURM; None leaves it to the cluster's defaults. A job is one run, its tasks are the ranks."""
+    """What a job asks of SLURM; None leaves it to the cluster's defaults. A job is one run, its tasks are the ranks.
+
+    `setup` holds commands: lines of the job script before the run, which the user writes.
+    """
 
     name: Literal["slurm"]
-    partition: str | None
-    account: str | None
-    qos: str | None
-    gres: str | None
+    partition: Word | None
+    account: Word | None
+    qos: Word | None
+    gres: Word | None
     timeout_min: PositiveInt
     cpus_per_task: PositiveInt
     mem_gb: PositiveFloat | None
@@ -267,14 +292,14 @@ class SlurmLauncher(Node):
     max_num_timeout: PositiveInt
     signal_delay_s: PositiveInt
     setup: list[str]
-    srun_args: list[str]
-    additional_parameters: dict[str, Any]
+    srun_args: list[Word]
+    additional_parameters: Annotated[dict[str, Any], AfterValidator(_parameters)]
 
 
 class RunConfig(Node):
     """One run. `skip` and `norm` hold a name and the options their YAML lists, each of its default's type."""
 
-    seed: NonNegativeInt
+    seed: Annotated[int, Field(ge=0, lt=SEEDS)]
     engine: Literal["skipln", "fairseq"] = "skipln"
     task: Annotated[Translation | Classification, Field(discriminator="name")]
     data: Annotated[

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from skipln.config import CONFIGS, check, compose
 from skipln.errors import UserError
+from skipln.printing import exit_status, print_error
 from skipln.schema import RunConfig, SlurmLauncher
 from skipln.submission import submitting
 
@@ -20,13 +21,9 @@ INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
-    try:
-        if any(argument.startswith("-") for argument in arguments):
-            return _hydra_command(arguments)
-        return run(compose(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if any(argument.startswith("-") for argument in arguments):
+        return exit_status(lambda: _hydra_command(arguments))
+    return exit_status(lambda: run(compose(arguments)))
 
 
 def run(config: RunConfig) -> int:
@@ -52,7 +49,7 @@ def _hydra_command(arguments: list[str]) -> int:
         try:
             worst = max(worst, run(check(composed)))
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print_error(error)
             worst = max(worst, 2)
             if "SUBMITIT_EXECUTOR" in os.environ:
                 raise  # to the process that submitted this one

@@ -5,7 +5,7 @@ import os
 import sys
 
 from skipln.allocator import keep_freed_memory
-from skipln.errors import UserError
+from skipln.printing import exit_status
 
 
 def main(arguments: list[str]) -> int:
@@ -24,12 +24,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads [all cores, or OMP_NUM_THREADS]")
     parser.add_argument("--precision", choices=("bf16", "fp32"), help="of ours, where a part leaves it open [the best]")
     options = parser.parse_args(arguments)
-    try:
-        measure(options.names or list(known), options.n, options.threads, options.precision, allocator)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    names = options.names or list(known)
+    return exit_status(lambda: measure(names, options.n, options.threads, options.precision, allocator))
 
 
 if __name__ == "__main__":

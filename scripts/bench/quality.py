@@ -22,6 +22,7 @@ from scripts.bench.page import write_page
 from skipln.config import compose
 from skipln.engine.environment import ROOT, describe, fast_bf16
 from skipln.errors import UserError
+from skipln.printing import print_error
 
 # With the dropout that the demo leaves out: a site without it and with λ = 1 never takes the kernel.
 RECIPE = ["skip=rskip_ln", "skip.lam=2", "model.dropout=0.1", "compute.threads=1", f"paths.cache={ROOT / 'data'}"]
@@ -77,7 +78,7 @@ def main() -> int:
                 pool.shutdown(cancel_futures=True)
                 raise
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 2
     write({
         "name": "quality" if given.scale == "demo" else f"quality-{given.scale}",

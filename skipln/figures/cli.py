@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from skipln.errors import UserError
 from skipln.figures.manifest import load
 from skipln.figures.render import render_all
+from skipln.printing import exit_status
 from skipln.tables.execution.launching import say
 from skipln.tables.manifest import EXPERIMENTS, SCALES
 from skipln.tables.store import RESULTS
@@ -17,15 +17,12 @@ from skipln.tables.store import RESULTS
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args(given)
-    try:
-        return options.command(options)
-    except UserError as error:
-        say(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say(f"\nstopped; to continue: python -m skipln.figures {shlex.join(given)}")
-        return 130
+    resume = f"stopped; to continue: python -m skipln.figures {shlex.join(given)}"
+    return exit_status(lambda: _command(_parser().parse_args(given)), resume)
+
+
+def _command(options: argparse.Namespace) -> int:
+    return options.command(options)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -6,15 +6,15 @@ from typing import Annotated
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from skipln.errors import UserError
-from skipln.tables.manifest import EXPERIMENTS, SCALES, Name, Node, Override, Scale, read
+from skipln.tables.manifest import EXPERIMENTS, SCALES, Line, Name, Node, Override, Scale, read
 
 
 class Model(Node):
     """A family of nets. `depths`: the overrides that make each depth, in the unit that `unit` names."""
 
     name: Name
-    label: str
-    unit: str = "layers"
+    label: Line
+    unit: Line = "layers"
     overrides: list[Override] = Field(default_factory=list)
     depths: Annotated[dict[PositiveInt, list[Override]], Field(min_length=1)]
 
@@ -36,11 +36,11 @@ class Manifest(Node):
     """One figure: every connection × λ × the models and depths of a scale × seeds."""
 
     name: Name
-    title: str
+    title: Line
     lams: Annotated[list[PositiveFloat], Field(min_length=1)]
     law: list[str]
     scales: dict[Scale, AtScale]
-    notes: list[str] = Field(default_factory=list)
+    notes: list[Line] = Field(default_factory=list)
 
     def at(self, scale: str) -> AtScale:
         """What is made at `scale`. Raises UserError, one line that lists the choices, where there is nothing."""

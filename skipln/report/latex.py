@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from skipln.printing import one_line
 from skipln.tables.presentation import text
 from skipln.tables.presentation.footnotes import footnotes, sources
 from skipln.tables.statistics.summary import Block, Summary
@@ -36,7 +37,7 @@ def latex(summary: Summary) -> str:
         if len(summary.blocks) > 1:
             lines += [rf"\multicolumn{{{width}}}{{l}}{{\textbf{{{escape(block.column.label)}}}}} \\", r"\midrule"]
         lines += _block(summary, block)
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    return "\n".join(map(one_line, [*lines, r"\bottomrule", r"\end{tabular}"])) + "\n"
 
 
 def _block(summary: Summary, block: Block) -> list[str]:
@@ -51,7 +52,8 @@ def _block(summary: Summary, block: Block) -> list[str]:
 
 
 def _line(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    line = " & ".join(cells) + r" \\"
+    return f"{{}}{line}" if line.startswith(("[", "*")) else line  # else an option of the \\ before it
 
 
 def escape(words: str) -> str:

@@ -1,21 +1,25 @@
 """table.md: read on a terminal as well as rendered."""
 
+import re
 from collections.abc import Sequence
 
+from skipln.printing import one_line
 from skipln.tables.presentation import text
 from skipln.tables.presentation.footnotes import footnotes, sources
 from skipln.tables.statistics.summary import Block, Summary
 
+_ELEMENT = re.compile(r"<(?=[A-Za-z/!?])")
+
 
 def markdown(summary: Summary) -> str:
     """The whole page, ending in a newline."""
-    parts = [f"# {summary.manifest.name}: {summary.manifest.title}"]
+    parts = [inert(f"# {summary.manifest.name}: {summary.manifest.title}")]
     if len(summary.blocks) > 1:
         parts.append(aligned([[_escape(cell) for cell in line] for line in text.overview(summary)]))
     for block in summary.blocks:
-        parts.append(f"## {block.column.label}")
+        parts.append(inert(f"## {block.column.label}"))
         parts.append(_table(summary, block))
-    parts.append("\n".join(f"- {subject}: {sentence}" for subject, sentence in footnotes(summary)))
+    parts.append("\n".join(inert(f"- {subject}: {sentence}") for subject, sentence in footnotes(summary)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -46,5 +50,10 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 def _escape(cell: str) -> str:
-    """A bar would end the cell."""
-    return cell.replace("|", "\\|")
+    """A bar would end the cell, and a backslash before it would not let it be escaped."""
+    return inert(cell.replace("\\", "\\\\").replace("|", "\\|"))
+
+
+def inert(words: str) -> str:
+    """`words` on one line, in which nothing opens an HTML element or a link; `code` stays code."""
+    return _ELEMENT.sub(r"\\<", one_line(words)).replace("](", "]\\(")

@@ -3,6 +3,7 @@
 import csv
 import io
 
+from skipln.printing import one_line
 from skipln.tables.statistics.summary import Block, Entry, Summary
 
 
@@ -17,7 +18,7 @@ def spreadsheet(summary: Summary) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(heading)
     for block in summary.blocks:
-        writer.writerows(_line(block, entry, metrics) for entry in block.entries)
+        writer.writerows(map(_inert, _line(block, entry, metrics)) for entry in block.entries)
     return file.getvalue()
 
 
@@ -34,6 +35,22 @@ def _line(block: Block, entry: Entry, metrics: list[str]) -> list[object]:
     published = entry.published
     line += [entry.parameters or "", _number(entry.speed)]
     return line + ([published.value, published.source] if published else ["", ""])
+
+
+def _inert(cell: object) -> object:
+    """A text that a spreadsheet would take for a formula gets an apostrophe, which it shows to nobody."""
+    if not isinstance(cell, str) or _is_number(cell):
+        return cell
+    line = one_line(cell)
+    return f"'{line}" if line.startswith(("=", "+", "-", "@", " ")) else line
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(value: float | None) -> str:

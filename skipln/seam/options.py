@@ -13,6 +13,7 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "momentum": ("between 0 and 1", lambda value: 0 < value <= 1),
     "axes": ("'all' or 'channel'", lambda value: value in ("all", "channel")),
 }
+LARGEST = 2.0**63  # what a number's absolute value stays below: an integer has 64 bits, and nothing is infinite
 TYPES = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
 
 
@@ -33,8 +34,8 @@ def check_options(name: str, given: Mapping[str, Any], defaults: Mapping[str, An
 def _check(name: str, key: str, value: Any, default: Any) -> Any:
     kind = type(default)
     said, holds = RANGES.get(key, ("", lambda _: True))
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < LARGEST:
         value = float(value)
-    if type(value) is not kind or value != value or not holds(value):
+    if type(value) is not kind or not (kind is str or abs(value) < LARGEST) or not holds(value):
         raise ValueError(f"{name}: {key} is {TYPES[kind]}{' ' + said if said else ''}, not {value!r}")
     return value

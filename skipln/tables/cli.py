@@ -9,6 +9,8 @@ from pathlib import Path
 
 from skipln.config import compose
 from skipln.errors import UserError
+from skipln.printing import exit_status, one_line
+from skipln.schema import SEEDS
 from skipln.tables import manifest as manifests
 from skipln.tables import store
 from skipln.tables.execution.launching import Launcher, say
@@ -22,6 +24,7 @@ from skipln.tables.runner import TRIALS, dry_run, output, plan, run
 from skipln.tables.status import status
 from skipln.tables.store import RESULTS
 
+MOST = 10_000  # seeds of a table: more are a slip of the hand
 LAUNCHERS: dict[str, Callable[[Sequence[str], int], Launcher]] = {"local": Local, "slurm": Slurm}
 
 
@@ -29,15 +32,12 @@ def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINE
     """Run one command; return its exit status. `trainer`: the command that a run's overrides follow."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    options = _parse(given)
-    try:
-        return int(options.command(options, trainer) or 0)
-    except UserError as error:
-        say(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say(f"\nstopped; to continue: python -m skipln.tables {shlex.join(given)}")
-        return 130
+    resume = f"stopped; to continue: python -m skipln.tables {shlex.join(given)}"
+    return exit_status(lambda: _command(_parse(given), trainer), resume)
+
+
+def _command(options: argparse.Namespace, trainer: Sequence[str]) -> int | None:
+    return options.command(options, trainer)
 
 
 def _run(options: argparse.Namespace, trainer: Sequence[str]) -> int:
@@ -114,7 +114,9 @@ def seeds_of(text: str | None, manifest: Manifest, scale: str) -> list[int]:
     parts = text.removesuffix(",").split(",")
     if not all(part.strip().isascii() and part.strip().isdigit() for part in parts) or text == "0":
         raise UserError(f"seeds={text}: give how many (3 means 1, 2 and 3) or which (2,5)")
-    numbers = [int(part) for part in parts]
+    numbers = [int(part) for part in parts if len(part) < 20]
+    if len(numbers) < len(parts) or max(numbers) >= (SEEDS if "," in text else MOST):
+        raise UserError(f"seeds={one_line(text)}: a seed is below 2^63, and of one table there are fewer than {MOST:,}")
     return sorted(set(numbers)) if "," in text else list(range(1, numbers[0] + 1))
 
 

@@ -11,6 +11,7 @@ from yaml import YAMLError
 
 from skipln.config import CONFIGS
 from skipln.errors import UserError
+from skipln.printing import one_line
 from skipln.tables.metrics import METRICS, Metric
 
 EXPERIMENTS = CONFIGS.parent / "experiments"
@@ -39,6 +40,7 @@ def _printed(value: float | str) -> float | str:
     return value
 
 
+Line = Annotated[str, AfterValidator(one_line)]  # shown to a reader, in many formats
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Override = Annotated[str, AfterValidator(_override)]
 MetricKeys = Annotated[list[Annotated[str, AfterValidator(_metric)]], Field(min_length=1)]
@@ -55,14 +57,14 @@ class Published(Node):
     """What somebody printed for this cell, a number or the word for none, and where."""
 
     value: Annotated[float | str, AfterValidator(_printed)]
-    source: str
+    source: Line
 
 
 class Row(Node):
     """One system. `only`: the columns that have it (default: all)."""
 
     name: Name
-    label: str
+    label: Line
     overrides: list[Override]
     published: dict[str, Published | None] = {}
     only: list[str] | None = None
@@ -74,7 +76,7 @@ class Column(Node):
     """
 
     name: Name
-    label: str
+    label: Line
     overrides: list[Override] = []
     needs: list[str] = []
     metrics: MetricKeys | None = None
@@ -84,14 +86,14 @@ class Manifest(Node):
     """One table: rows × the columns of a scale × seeds."""
 
     name: Name
-    title: str
+    title: Line
     metrics: MetricKeys
     baseline: str
     seeds: dict[Scale, PositiveInt]
     threads: dict[Scale, PositiveInt] = {}  # CPU threads of a run; as many runs at once as they fit the cores
     columns: dict[Scale, list[Column]]
     rows: Annotated[list[Row], Field(min_length=1)]
-    notes: list[str] = []
+    notes: list[Line] = []
 
     def metrics_of(self, column: Column) -> list[Metric]:
         """The metrics shown for `column`; the first is compared with the baseline."""

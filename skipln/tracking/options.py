@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from skipln.config import CONFIGS
-from skipln.errors import UserError
+from skipln.printing import exit_status
 from skipln.schema import WandbTracker
 
 
@@ -26,15 +26,7 @@ def tracker_of(options: argparse.Namespace) -> WandbTracker:
 
 def run_script(main: Callable[[], None]) -> None:
     """Call `main` and end the process: 2 and one line for a mistake. W&B's own farewell would wait for its server."""
-    status = 0
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on", file=sys.stderr)
-        status = 130
+    status = exit_status(main)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from skipln.errors import UserError
 from skipln.interop.fairseq import USER_DIR
+from skipln.printing import exit_status
 
 
 def main(arguments: list[str]) -> int:
@@ -36,11 +37,7 @@ def main(arguments: list[str]) -> int:
         metavar="FILE",
     )
     given = parser.parse_args(arguments)
-    try:
-        return _run(given)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_status(lambda: _run(given))
 
 
 def _run(given: argparse.Namespace) -> int:

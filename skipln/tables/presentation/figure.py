@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -52,7 +52,8 @@ def svg(size: tuple[float, float], draw: Callable[["Figure"], None]) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": "skipln", "svg.fonttype": "path", "font.size": 9}):
+    plain: Any = {"svg.hashsalt": "skipln", "svg.fonttype": "path", "font.size": 9, "text.parse_math": False}
+    with matplotlib.rc_context(plain):
         drawing = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(drawing)
         draw(drawing)

@@ -1,9 +1,13 @@
 """What a table says below itself: where its numbers are from, and how far they can be trusted."""
 
-from collections.abc import Iterable
+import re
+import shlex
+from collections.abc import Iterable, Sequence
 
 from skipln.tables.statistics.significance import LEVEL
 from skipln.tables.statistics.summary import Block, Summary
+
+_PLAIN = re.compile(r"[\w@%+=:,./\[\]…-]+")  # to a shell between double quotes, and to one without
 
 MEANING = {
     "test": "test (seconds; shows that the path works, not what is better)",
@@ -40,8 +44,15 @@ def command(summary: Summary) -> str:
     name, seeds = summary.manifest.name, sorted({record.seed for record in summary.records})
     count = str(len(seeds)) if seeds == list(range(1, len(seeds) + 1)) else ",".join(map(str, seeds))
     needs = [text for block in summary.blocks if block.records for text in _asked(summary, block)]
-    extra = " ".join(dict.fromkeys([*needs, *_extra(summary)]))
-    return f"make {name} SCALE={summary.scale} SEEDS={count or 1}" + (f' ARGS="{extra}"' if extra else "")
+    extra = list(dict.fromkeys([*needs, *_extra(summary)]))
+    return f"make {name} SCALE={summary.scale} SEEDS={count or 1}" + (f" {make_arguments(extra)}" if extra else "")
+
+
+def make_arguments(overrides: Sequence[str]) -> str:
+    """ARGS="KEY=VALUE …" as a shell takes it, hands it to make, and make to a shell again: no word means more there."""
+    words = [text if _PLAIN.fullmatch(text) else shlex.quote(text).replace("$", "$$") for text in overrides]
+    given = " ".join(words)
+    return f'ARGS="{given}"' if words == list(overrides) else f"ARGS={shlex.quote(given)}"
 
 
 def _asked(summary: Summary, block: Block) -> list[str]:
@@ -74,8 +85,8 @@ def data(block: Block) -> str:
 
 def lacking(summary: Summary, block: Block) -> str:
     """Which command gets a column that has no data."""
-    asked = " ".join(_asked(summary, block))
-    return f'no data; give it as `make {summary.manifest.name} SCALE={summary.scale} ARGS="{asked}"`'
+    asked = make_arguments(_asked(summary, block))
+    return f"no data; give it as `make {summary.manifest.name} SCALE={summary.scale} {asked}`"
 
 
 def _cells_note(summary: Summary) -> str:

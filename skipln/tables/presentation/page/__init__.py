@@ -2,6 +2,7 @@
 
 import html
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def _configs(summary: Summary, others: Sequence[Live]) -> list[dict[str, Any]]:
                 run_hash, overrides, config = first.hash, first.overrides, first.config
             else:
                 run_hash, overrides, config = own[0].hash, list(own[0].shared), public_config(own[0].folder)
-            command = " ".join(["python -m skipln.train", *overrides])
+            command = shlex.join(["python", "-m", "skipln.train", *overrides])
             title = f"{entry.row.label}, {block.column.label}"
             found.append({"title": title, "command": command, "hash": run_hash, "config": _flat(config)})
     return found

@@ -1,0 +1,101 @@
+"""What somebody wrote into a manifest or a folder stays text: in a paper, on a page, in a spreadsheet, in a shell."""
+
+import csv
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from skipln.config import compose
+from skipln.errors import UserError
+from skipln.tables.manifest import load
+from skipln.tables.presentation.footnotes import make_arguments
+from skipln.tables.presentation.render import render
+from skipln.tables.records import collect
+from tests.tables import fakes
+from tests.tables.conftest import MANIFEST, Workplace
+
+BREAKS = "\n\r\v\f\x1c\x85\u2028\u2029"
+HOSTILE = [f"a{end}\\input{{/etc/passwd}}" for end in BREAKS] + [
+    *("[2pt] a", "* a", "$x^", "$\\foo$", "a\\|b|c", "<script>x</script>", "[a](javascript:x)"),
+    *("=1+1", "+1", "-1", "@a", "\t=1", "\x1b[2J", "\ud800", "\u202egnp.exe"),
+]
+
+
+@pytest.mark.parametrize("words", HOSTILE, ids=repr)
+def test_labels_stay_where_they_are_put(finished: Workplace, words: str) -> None:
+    """As many lines, rows and cells as with a plain label, whatever the label, title, note and what a run says of
+    itself hold."""
+    plain, odd = (_rendered(finished, text) for text in ("plain", words))
+    for name in ("table.md", "table.tex", "table.csv"):
+        assert len(odd[name].splitlines()) == len(plain[name].splitlines()) == odd[name].count("\n"), name
+    commands = re.compile(r"\\[a-z]+\{")
+    live = [line for line in odd["table.tex"].splitlines() if not line.startswith("%")]
+    assert "input" not in " ".join(commands.findall("\n".join(live)))
+    assert not any(line.startswith(("[", "*", "\\input")) for line in live)
+    rows = [re.sub(r"\\\\|\\\|", "", line) for line in odd["table.md"].splitlines() if line.startswith("|")]
+    assert len({row.count("|") for row in rows}) == 1
+    assert not re.search(r"(?<!\\)<[a-z]|\]\(", odd["table.md"])
+    for line in csv.reader(io.StringIO(odd["table.csv"])):
+        assert not any(cell.startswith(("=", "@", "\t", "\r")) for cell in line)
+        assert not any(re.match(r"[+-]", cell) and not _is_number(cell) for cell in line)
+
+
+def _rendered(workplace: Workplace, words: str) -> dict[str, str]:
+    quoted = json.dumps(words)
+    text = MANIFEST.replace('"xSkip λ=2"', quoted).replace("En-De catalogs", quoted).replace('"Somebody 2020', '"a')
+    text = text.replace("A small table", quoted) + f"notes: [{quoted}]\n"
+    Path("experiments/table9.yaml").write_text(text)
+    workplace.manifest = load("table9", Path("experiments"))
+    if "\ud800" not in words:  # JSON's own refusal of half a pair is tested with damaged results
+        environment = fakes.ENVIRONMENT | {"cpu": words}
+        data = {"name": words, "fingerprint": words, "test_examples": 200}
+        signatures = {"bleu": words, "chrf": "c"}
+        fakes.finish(workplace.cell("post_ln").folder, 0.6, environment=environment, data=data, signatures=signatures)
+    shutil.rmtree(workplace.folder, ignore_errors=True)
+    collect(workplace.manifest, workplace.cells(), workplace.folder)
+    render(workplace.manifest, "test", workplace.folder)
+    return {name: (workplace.folder / name).read_bytes().decode() for name in ("table.md", "table.tex", "table.csv")}
+
+
+def _is_number(cell: str) -> bool:
+    return bool(re.fullmatch(r"[+-]?\d+(\.\d+)?", cell))
+
+
+@pytest.mark.parametrize(
+    "override", ["a=b", "a=…", "data.dir=/a b", "a=$(id)", "a=`id`", "a='\"", "a=;id", "a=$HOME", "a=[1,2]"]
+)
+def test_arguments_of_make_mean_themselves(tmp_path: Path, override: str) -> None:
+    """Through the shell, make, and make's shell."""
+    (tmp_path / "Makefile").write_text("say:\n\t@printf '%s\\n' $(ARGS)\n")
+    command = f"make --no-print-directory say {make_arguments([override, 'c=d'])}"
+    found = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines() == [override, "c=d"]
+
+
+def test_the_pages_command_can_be_pasted(finished: Workplace) -> None:
+    fakes.finish(finished.cell("post_ln").folder, 0.6)
+    collect(finished.manifest, finished.cells(), finished.folder)
+    path = finished.folder / "records.jsonl"
+    path.write_text(path.read_text().replace('"skip=xskip_ln"', '"skip=xskip_ln","a=$(id); b"'))
+    render(finished.manifest, "test", finished.folder)
+    page = (finished.folder / "curves.html").read_text()
+    [command] = [text for text in re.findall(r'"command":"((?:[^"\\]|\\.)*)"', page) if "id" in text]
+    assert shlex.split(json.loads(f'"{command}"'))[-2:] == ["a=$(id); b", "seed=1"]
+
+
+@pytest.mark.parametrize("key", ["partition", "account", "qos", "gres", "srun_args", "additional_parameters"])
+@pytest.mark.parametrize("value", ["a\nrm -rf x", "a\rb", "a\u2028b"])
+def test_no_word_becomes_a_line_of_the_job_script(key: str, value: str) -> None:
+    given = {
+        "srun_args": f'launcher.srun_args=["{value}"]',
+        "additional_parameters": f'+launcher.additional_parameters.constraint="{value}"',
+    }.get(key, f'launcher.{key}="{value}"')
+    with pytest.raises(UserError, match=f"launcher.{key}") as error:
+        compose(["launcher=slurm", given])
+    assert len(str(error.value).splitlines()) == 1

@@ -1,0 +1,38 @@
+"""What is said reaches its reader whatever his terminal's encoding, and whatever a file's name is made of."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from skipln.printing import one_line
+
+CODE = """
+from skipln.errors import UserError
+from skipln.printing import exit_status
+def command():
+    print("rSkip+LN λ=2: 17.4 ± 0.6, Δ −1 → „\U0001f600“")
+    raise UserError("caf\\udce9.jpg\\nis no image")
+raise SystemExit(exit_status(command))
+"""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [
+        ("ascii", "rSkip+LN lambda=2: 17.4 +- 0.6, Delta -1 -> ???"),
+        ("iso-8859-1", "rSkip+LN lambda=2: 17.4 ± 0.6, Delta -1 -> ???"),
+        ("utf-8", "rSkip+LN λ=2: 17.4 ± 0.6, Δ −1 → „\U0001f600“"),
+    ],
+)
+def test_every_terminal(encoding: str, said: str) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    found = subprocess.run([sys.executable, "-c", CODE], capture_output=True, env=environment, check=False)
+    assert found.returncode == 2
+    assert found.stdout.decode(encoding) == said + "\n"
+    assert found.stderr.decode(encoding) == f"error: caf{'�' if encoding == 'utf-8' else '?'}.jpg is no image\n"
+
+
+def test_one_line() -> None:
+    assert one_line("a\nb\tc\x1b[2J\u2028\u202e\ud800 λ–") == "a b c [2J  � λ–"

@@ -1,7 +1,5 @@
-"""The schema of a run's configuration: its nodes, their keys and types; and the hash that names the run. No torch."""
+"""The schema of a run's configuration: its nodes, their keys and types. No torch."""
 
-import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,8 +17,7 @@ from pydantic import (
     Tag,
 )
 
-# Where and how a run is executed does not change what it is.
-NOT_HASHED = ("compute", "paths", "tracker", "launcher")
+from skipln.runs.identity import identity
 
 SEEDS = 2**63  # seeds are below it: torch's generators take no more
 
@@ -328,7 +325,4 @@ class RunConfig(Node):
 
     @property
     def hash(self) -> str:
-        # A key that came later has its default in the schema, and left at that it does not rename the runs before it.
-        content = self.model_dump(exclude=set(NOT_HASHED) | {"data"}, exclude_defaults=True)
-        content["data"] = self.data.model_dump(exclude={"dir"}, exclude_defaults=True)  # data.name is what it is
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+        return identity(self.model_dump())

@@ -11,7 +11,7 @@ import yaml
 
 from skipln.config import CONFIGS, compose
 from skipln.errors import UserError
-from skipln.schema import NOT_HASHED
+from skipln.runs.identity import NOT_HASHED
 
 GROUPS = {folder.name: sorted(p.stem for p in folder.glob("*.yaml")) for folder in CONFIGS.iterdir() if folder.is_dir()}
 CHOICES = [f"{group}={choice}" for group, choices in GROUPS.items() for choice in choices]

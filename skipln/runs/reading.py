@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from skipln.files import is_locked
+from skipln.runs.identity import public
 from skipln.runs.queue import Queue, read_ticket
-from skipln.schema import NOT_HASHED
 
 log = logging.getLogger(__name__)
 
@@ -180,10 +180,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def public_config(folder: Path) -> dict[str, Any]:
     """A run's configuration without what is of this machine."""
-    config = {key: value for key, value in read_config(folder).items() if key not in NOT_HASHED}
-    if isinstance(data := config.get("data"), dict):
-        config["data"] = {key: value for key, value in data.items() if key != "dir"}
-    return config
+    return public(read_config(folder))
 
 
 def _reason(error: Exception) -> str:

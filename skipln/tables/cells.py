@@ -12,7 +12,8 @@ from skipln.config import CONFIGS, compose
 from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.interop import fairseq
-from skipln.schema import NOT_HASHED, RunConfig
+from skipln.runs.identity import NOT_HASHED
+from skipln.schema import RunConfig
 from skipln.tables.manifest import Column, Manifest, Row
 
 CACHE = Path("runs/.configurations.json")

@@ -12,8 +12,9 @@ import wandb
 
 from skipln.errors import UserError
 from skipln.files import atomic_write
+from skipln.runs.identity import NOT_HASHED
 from skipln.runs.reading import Result
-from skipln.schema import NOT_HASHED, WandbTracker
+from skipln.schema import WandbTracker
 
 PATIENCE = 60  # seconds that the server has for an answer
 UNITS = {

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from skipln.data.prefetch import prefetched
 from skipln.engine.checkpoint import Checkpoints
 from skipln.engine.optimizer import create_optimizer
+from skipln.engine.ranks import Ranks
 from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
 from skipln.errors import UserError
@@ -77,8 +78,8 @@ class Stream:
 class Trainer:
     """Trains one model in one run folder, from its last checkpoint on if there is one."""
 
-    def __init__(self, config: RunConfig, task: Task, fabric: Fabric, folder: RunFolder) -> None:
-        self.config, self.task, self.fabric, self.folder = config, task, fabric, folder
+    def __init__(self, config: RunConfig, task: Task, fabric: Fabric, folder: RunFolder, ranks: Ranks) -> None:
+        self.config, self.task, self.fabric, self.folder, self.ranks = config, task, fabric, folder, ranks
         self.checkpoints = Checkpoints(folder.checkpoints, keep=config.training.average)
         torch.manual_seed(config.seed)
         self.model = task.build()
@@ -148,7 +149,9 @@ class Trainer:
                     ):
                         return "diverged", f"training loss {loss:.4g} at update {self.update}"
                 if self.update % training.checkpoint_every == 0 or self._at_end():
-                    self._validate()
+                    if self.fabric.is_global_zero:
+                        self._validate()
+                    self.ranks.wait_for_first()
                     self.wall = self._seconds_since(started)
                     self._save()
                 if heard:
@@ -156,6 +159,7 @@ class Trainer:
                     message = f"by {interruptions.names} at update {self.update}"
                     if self.fabric.is_global_zero:
                         self.folder.write_status("interrupted", self.update, training.updates, message)
+                    self.ranks.wait_for_first()  # a rank that is ended may take rank 0 with it
                     interruptions.hand_on()
                     if final:
                         return "interrupted", message
@@ -240,9 +244,7 @@ class Trainer:
         return {**place, self.task.unit: self.units, "wall": round(self.wall, 2)}
 
     def _validate(self) -> None:
-        """Rank 0 validates the bare model; the others wait at their next collective."""
-        if not self.fabric.is_global_zero:
-            return
+        """Validate the bare model, on rank 0 alone."""
         self.model.eval()
         with torch.no_grad(), self.fabric.autocast():
             metrics = self.task.validate(self.model)

@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 
 from skipln.engine.environment import describe, fast_bf16
 from skipln.engine.loop import Trainer
+from skipln.engine.ranks import Ranks, lost_ranks_told
 from skipln.engine.tracker import tracked
 from skipln.errors import UserError
 from skipln.files import atomic_write
@@ -32,15 +33,16 @@ def execute(config: RunConfig) -> State:
     """
     fabric = create_fabric(config)
     folder = RunFolder(config.folder)
-    with folder.lock() if fabric.is_global_zero else nullcontext():
-        result = fabric.broadcast(folder.finished())
+    with Ranks(fabric) as ranks, folder.lock() if fabric.is_global_zero else nullcontext():
+        with lost_ranks_told():
+            result = fabric.broadcast(folder.finished())
         if result is not None:
             _say(fabric, f"{result['state']}: {folder.path} {_short(result['metrics'])}")
             return result["state"]
         try:
             tracking = tracked(config, folder, fabric.device) if fabric.is_global_zero else nullcontext()
-            with tracking, interrupting(), _denormals_flushed():
-                return _train_and_test(config, fabric, folder)
+            with tracking, interrupting(), _denormals_flushed(), lost_ranks_told():
+                return _train_and_test(config, fabric, folder, ranks)
         except KeyboardInterrupt:
             _leave(config, fabric, folder, "interrupted", "outside training; nothing is lost")
             return "interrupted"
@@ -66,9 +68,9 @@ def _denormals_flushed() -> Iterator[None]:
         torch.set_flush_denormal(False)  # torch's default, for whatever else this process does
 
 
-def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder) -> State:
+def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks: Ranks) -> State:
     task = create_task(config)
-    trainer = Trainer(config, task, fabric, folder)
+    trainer = Trainer(config, task, fabric, folder, ranks)
     updates = config.training.updates
     if fabric.is_global_zero:
         folder.write_config(config)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from skipln.engine.environment import describe
 from skipln.engine.loop import Trainer
+from skipln.engine.ranks import Ranks
 from skipln.engine.run import create_fabric
 from skipln.figures.gradients import QUANTITIES, Pass, measure
 from skipln.figures.points import Point
@@ -66,7 +67,7 @@ def make(point: Point) -> None:
     config = point.config
     task, fabric = create_task(config), create_fabric(config)
     with TemporaryDirectory() as folder:
-        trainer = Trainer(config, task, fabric, RunFolder(Path(folder)))
+        trainer = Trainer(config, task, fabric, RunFolder(Path(folder)), Ranks(fabric))
         passes = {"start": _passes(trainer.model, task, fabric, point.batches)}
         state, message = trainer.fit()
         if state == "interrupted":

@@ -1,18 +1,24 @@
 """Several processes: the ranks of an update share its micro-batches, and the curve is that of one process."""
 
+import atexit
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch.distributed as dist
 
 from skipln.config import compose
+from skipln.engine.ranks import Ranks
 from skipln.engine.run import execute
+from skipln.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 # Three micro-batches for two ranks: one has two of them, the other one.
@@ -44,6 +50,88 @@ def test_two_ranks_equal_one_that_takes_all_micro_batches(tiny, tmp_path):
     assert two.hash == one.hash
     assert losses(two.folder) == pytest.approx(losses(one.folder), rel=1e-4)
     assert json.loads((two.folder / "result.json").read_text())["state"] == "done"
+
+
+class Store:
+    """A store as torch's: keys, and counters."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.left = 0
+        self.gone = False
+
+    def set(self, key: str, _: str) -> None:
+        self.keys.add(key)
+
+    def check(self, keys: list[str]) -> bool:
+        if self.gone:
+            raise dist.DistNetworkError("Connection reset by peer")
+        return self.keys.issuperset(keys)
+
+    def add(self, _: str, number: int) -> int:
+        self.left += number
+        return self.left
+
+
+@pytest.fixture
+def ranks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Ranks]:
+    """ranks(i): rank i of two that share a store."""
+    store = Store()
+    monkeypatch.setattr(dist.distributed_c10d, "_get_default_store", lambda: store)
+    monkeypatch.setattr(dist, "PrefixStore", lambda prefix, inner: inner)
+    monkeypatch.setattr(atexit, "register", lambda _: None)
+    return lambda rank: Ranks(SimpleNamespace(is_global_zero=rank == 0, world_size=2))
+
+
+def test_the_others_leave_after_rank_0_and_rank_0_goes_last(ranks):
+    said: list[str] = []
+
+    def take_part(rank: int) -> None:
+        with ranks(rank):
+            time.sleep(0.3 * (rank == 0))  # the test, on rank 0 alone
+            said.append(f"{rank} is done")
+        said.append(f"{rank} left")
+
+    threads = [threading.Thread(target=take_part, args=(rank,)) for rank in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert said[:2] == ["1 is done", "0 is done"]
+    assert sorted(said[2:]) == ["0 left", "1 left"]
+
+
+def test_rank_0_does_not_wait_for_ever_for_a_rank_that_died(ranks, monkeypatch):
+    monkeypatch.setattr("skipln.engine.ranks.GOODBYE", 0.1)
+    with ranks(0):
+        pass
+
+
+def test_the_death_of_rank_0_is_one_line(ranks):
+    waiting = ranks(1)
+    waiting.store.gone = True
+    with pytest.raises(UserError, match="another process of this run has ended"), waiting:
+        pass
+
+
+def test_a_rank_that_fails_waits_for_nobody(ranks):
+    with pytest.raises(ZeroDivisionError), ranks(1):
+        raise ZeroDivisionError
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_dies_is_seen(rank, tiny, tmp_path):
+    """Killed in training: the other one ends, and the run goes on when it is started again."""
+    run = ["training.accumulate=2", "training.updates=400", "training.log_every=100", "training.checkpoint_every=15"]
+    overrides = [*tiny, *run, f"paths.runs={tmp_path}"]
+    folder = compose(overrides).folder
+    process = torchrun(overrides)
+    wait_for(lambda: list((folder / "checkpoints").glob("state-*.pt")))
+    os.kill(child(process.pid, rank), signal.SIGKILL)
+    process.communicate(timeout=200)
+    assert process.returncode
+    assert not (folder / "result.json").exists()
 
 
 @pytest.mark.slow

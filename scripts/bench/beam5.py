@@ -82,9 +82,10 @@ def _sides(model: Transformer, sources: list[list[int]], peer: Any, precision: s
 WORK = "the demo's 1,000 test sentences, beam 5; post-LN Transformer 2+2, d 128, vocabulary 4k, trained"
 PARTS = [
     Part("beam5", "skipln {precision}", "fairseq's SequenceGenerator as fairseq-generate calls it, fp32", WORK,
-         against_fairseq, n=3, warmup=0, precision="fp32", goal=2.0, needs=("fairseq",)),
+         against_fairseq, n=3, warmup=0, precision="fp32", goal=3.0, needs=("fairseq",)),
     Part("beam5-ctranslate2", "skipln {precision}", "CTranslate2 fp32, one-thread workers", WORK,
-         partial(against_ctranslate2, "float32"), n=3, warmup=0, precision="fp32", needs=("fairseq", "ctranslate2")),
+         partial(against_ctranslate2, "float32"), n=3, warmup=0, precision="fp32", goal=1.0,
+         needs=("fairseq", "ctranslate2")),
     Part("beam5-ctranslate2-int8", "skipln {precision}", "CTranslate2 int8, one-thread workers", WORK,
          partial(against_ctranslate2, "int8"), n=3, warmup=0, precision="fp32", needs=("fairseq", "ctranslate2")),
 ]  # fmt: skip

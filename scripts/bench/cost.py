@@ -1,6 +1,6 @@
 """What an update costs against λ, depth, length and vocabulary: a picture, and its numbers as CSV.
 
-`python -m scripts.bench.cost` writes results/bench/cost.csv and cost.svg.
+`python -m scripts.bench.cost` writes cost.csv and cost.svg of this machine in results/bench.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import matplotlib
 import torch
 from tqdm import tqdm
 
-from scripts.bench.harness import RESULTS
+from scripts.bench.hardware import folder
 from scripts.bench.mt_step import SMALL, our_step
 from scripts.bench.page import write_page
 from scripts.bench.parts import best_precision
@@ -62,7 +62,7 @@ def measure(steps: Sequence[Step], n: int, label: str) -> list[list[float]]:
     return seconds
 
 
-def draw(rows: Sequence[dict[str, str]], folder: Path) -> None:
+def draw(rows: Sequence[dict[str, str]], into: Path) -> None:
     """cost.svg: one panel an axis, milliseconds an update (median) over its values."""
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "skipln"
@@ -74,7 +74,7 @@ def draw(rows: Sequence[dict[str, str]], folder: Path) -> None:
         panel.plot(*zip(*points, strict=True), marker="o", markersize=3)
         panel.set(xlabel=axis, ylim=(0, None))
     panels[0].set_ylabel("ms an update")
-    with atomic_write(folder / "cost.svg") as file:
+    with atomic_write(into / "cost.svg") as file:
         figure.savefig(file, format="svg", metadata={"Date": None})
     plt.close(figure)
 
@@ -83,8 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.bench.cost", description=__doc__)
     parser.add_argument("--n", type=int, default=5, help="updates of each kind [5]")
     parser.add_argument("--tokens", type=int, default=TOKENS, help=f"a batch's tokens [{TOKENS}]")
-    parser.add_argument("--folder", type=Path, default=RESULTS, help="where to write [results/bench]")
+    parser.add_argument("--folder", type=Path, help="where to write [this machine's in results/bench]")
     options = parser.parse_args(arguments)
+    into = options.folder or folder()
     keep_freed_memory()
     torch.set_flush_denormal(True)
     precision, here = best_precision(), describe(torch.device("cpu"))
@@ -99,12 +100,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "slowest": high, "n": str(options.n), "precision": precision, "threads": str(here["threads"]),
                 "cpu": here["cpu"], "commit": commit,
             })  # fmt: skip
-    with atomic_write(options.folder / "cost.csv", "w") as file:
+    with atomic_write(into / "cost.csv", "w") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    draw(rows, options.folder)
-    if options.folder == RESULTS:
+    draw(rows, into)
+    if not options.folder:
         write_page()
 
 

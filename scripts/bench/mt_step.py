@@ -24,6 +24,7 @@ ADAM = Adam(name="adam", lr=7e-4, betas=[0.9, 0.98], eps=1e-9, weight_decay=0.0,
 BASE = TransformerShape(6, 6, 512, 2048, 8)
 SMALL = TransformerShape(3, 3, 256, 1024, 4)
 SMALL_VOCABULARY, SMALL_LENGTH = 6_000, 14
+BASE_VOCABULARY, BASE_LENGTH = 32_000, 27
 
 
 def our_step(
@@ -58,6 +59,11 @@ def against_fairseq(vocabulary: int, shape: TransformerShape, mean_length: float
 def small_batches() -> list[Batch]:
     """The batches of `mt-step-small`."""
     return random_batches(SMALL_VOCABULARY, MAX_TOKENS, 32, SMALL_LENGTH)
+
+
+def base_batches() -> list[Batch]:
+    """The batches of `mt-step-base`."""
+    return random_batches(BASE_VOCABULARY, MAX_TOKENS, 32, BASE_LENGTH)
 
 
 def against_untuned_fairseq(precision: str) -> Sides:
@@ -110,18 +116,23 @@ def against_marian(vocabulary: int, shape: TransformerShape, mean_length: float,
 
 
 WORK = "one update, batches of 2,048 tokens; {}, vocabulary {}, lengths about {}"
-BASE_WORK = WORK.format("6+6 layers, d 512", "32k", 27)
+BASE_WORK = WORK.format("6+6 layers, d 512", "32k", BASE_LENGTH)
 SMALL_WORK = WORK.format("3+3 layers, d 256", "6k", SMALL_LENGTH)
 FAIRSEQ = {"peer": "fairseq's Trainer, fp32 (all its CPU path has)", "needs": ("fairseq",)}
+SHARES = {"base": {"bf16": 0.88, "fp32": 0.88}, "small": {"bf16": 0.78, "fp32": 0.88}}
+SIZES = {
+    "base": (BASE_WORK, partial(against_fairseq, BASE_VOCABULARY, BASE, BASE_LENGTH), 10),
+    "small": (SMALL_WORK, partial(against_fairseq, SMALL_VOCABULARY, SMALL, SMALL_LENGTH), 20),
+}
 PARTS = [
-    Part("mt-step-base", "skipln {precision}", work=BASE_WORK, goal=3.2, **FAIRSEQ,  # type: ignore[arg-type]
-         prepare=partial(against_fairseq, 32_000, BASE, 27)),
-    Part("mt-step-base-fp32", "skipln {precision}", work=BASE_WORK, goal=1.2, **FAIRSEQ,  # type: ignore[arg-type]
-         prepare=partial(against_fairseq, 32_000, BASE, 27), precision="fp32"),
-    Part("mt-step-small", "skipln {precision}", work=SMALL_WORK, goal=3.2, n=20, **FAIRSEQ,  # type: ignore[arg-type]
-         prepare=partial(against_fairseq, SMALL_VOCABULARY, SMALL, SMALL_LENGTH)),
+    *(
+        Part(f"mt-step-{size}{suffix}", "skipln {precision}", work=work, prepare=prepare, n=n, precision=precision,
+             share=SHARES[size], **FAIRSEQ)  # type: ignore[arg-type]
+        for size, (work, prepare, n) in SIZES.items()
+        for suffix, precision in (("", None), ("-fp32", "fp32"))
+    ),
     Part("mt-step-small-untuned", "skipln {precision}", "fairseq's Trainer, fp32, under glibc's malloc as it comes",
-         SMALL_WORK, against_untuned_fairseq, n=20, goal=4.5, needs=("fairseq",)),
+         SMALL_WORK, against_untuned_fairseq, n=20, needs=("fairseq",)),
     Part("mt-step-base-marian", "skipln {precision}", "Hugging Face Marian, the same precision, fused AdamW", BASE_WORK,
-         partial(against_marian, 32_000, BASE, 27), goal=1.3, needs=("transformers",)),
+         partial(against_marian, BASE_VOCABULARY, BASE, BASE_LENGTH), goal=1.3, needs=("transformers",)),
 ]  # fmt: skip

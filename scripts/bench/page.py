@@ -1,4 +1,4 @@
-"""The table of all records under results/bench/: `python -m scripts.bench.page` writes README.md there anew."""
+"""The page of all records under results/bench/: `python -m scripts.bench.page` writes README.md there anew."""
 
 import argparse
 import json
@@ -6,33 +6,76 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from scripts.bench.harness import RESULTS
+from scripts.bench.hardware import RESULTS
 from scripts.bench.tried import TRIED
 from skipln.files import atomic_write
 
 HEAD = """# Speed against named peers
 
-Every row is a file beside this page, made by `make bench BENCH=NAME`: both sides really run, interleaved in one process
-under one allocator. The ratio is the median over n pairs [quartiles]; above 1 ours is faster. CPU is the same ratio in
-the process's own CPU time, which other work on the machine changes less (–: worker processes do the work). The goals
-were set for a processor that multiplies bf16 itself.
+Every row is a file in a folder beside this page, one folder for each hardware, made by `make bench BENCH=NAME`: both
+sides really run, interleaved in one process under one allocator.
 
-| | ratio | CPU | n | ours, s | peer, s | goal | ours | peer | work | found |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- | --- | --- |
+- share: the part of our time that the machine needs for the products alone (of matrices; of images, convolutions),
+  done again with the same shapes between the pairs: FLOPs / the rate at which it multiplies them / our time. 1 would be
+  a step that does nothing else.
+- ratio: the peer's time / ours; above 1 ours is faster. CPU is the same ratio in the process's own CPU time, which
+  other work on the machine changes less (–: worker processes do the work).
+
+All are medians over n pairs [quartiles], with the goal after ≥.
+"""
+TABLE = """
+| | share | ratio | peer | ours | work | n | ours, s | peer, s | CPU | found |
+| --- | ---: | ---: | --- | --- | --- | ---: | ---: | ---: | ---: | --- |
 """
 PICTURE = """
-What an update costs (`python -m scripts.bench.cost`; numbers, machine and commit in [cost.csv](cost.csv)):
+What an update costs (`python -m scripts.bench.cost`; numbers, machine and commit in [cost.csv]({0}/cost.csv)):
 
-![milliseconds an update against λ, layers, length and vocabulary](cost.svg)
+![milliseconds an update against λ, layers, length and vocabulary]({0}/cost.svg)
 """
 
 
-def page(folder: Path = RESULTS) -> str:
-    """The page as Markdown, from the records in `folder`."""
+def page(results: Path = RESULTS) -> str:
+    """The page as Markdown, from the records in the folders of `results`."""
+    folders = sorted(path for path in results.iterdir() if path.is_dir())
+    return HEAD + "".join(map(_section, folders))
+
+
+def _section(folder: Path) -> str:
+    """All about one hardware."""
     records = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
-    rows = "".join(map(row, (record for record in records if "ratio" in record)))
-    picture = PICTURE if (folder / "cost.svg").exists() else ""
-    return HEAD + rows + _costs(records) + _scores(records) + picture + _machines(records) + _profiles(records)
+    named = [record["hardware"] for record in records if "hardware" in record]
+    compared = sorted((record for record in records if "ratio" in record), key=_place)
+    picture = PICTURE.format(folder.name) if (folder / "cost.svg").exists() else ""
+    return (
+        f"\n## {named[0] if named else folder.name}\n"
+        + "".join(map(_rates, records))
+        + TABLE
+        + "".join(map(row, compared))
+        + _costs(records)
+        + _scores(records)
+        + picture
+        + _machines(records)
+        + _profiles(records)
+    )
+
+
+def _place(record: dict[str, Any]) -> tuple[bool, str]:
+    """What has a share comes first: whole steps."""
+    return "share" not in record, record["name"]
+
+
+def _rates(record: dict[str, Any]) -> str:
+    """What the machine itself does."""
+    if "gflops" not in record:
+        return ""
+    rates = (
+        f"{precision} {' and '.join(f'{rate:,.0f} ({size})' for size, rate in of.items())}"
+        for precision, of in record["gflops"].items()
+    )
+    return (
+        f"\nIt does {', '.join(rates)} GFLOP/s in the products of a step's own shapes, forward and both gradients, and "
+        f"copies memory at {record['copy_gb']:.0f} GB/s, read and written (n = {record['n']}).\n"
+    )
 
 
 def row(record: dict[str, Any]) -> str:
@@ -40,18 +83,24 @@ def row(record: dict[str, Any]) -> str:
     ours, peer = (_median(record["seconds"][side]) for side in ("ours", "peer"))
     cells = [
         f"`{record['name']}`",
-        f"**{record['ratio']:.2f}** [{record['p25']:.2f}–{record['p75']:.2f}]",
-        _cpu(record),
+        _figure(record, "share", "share_", record.get("share_goal")) if "share" in record else "–",
+        _figure(record, "ratio", "", record["goal"]),
+        record["peer"],
+        record["ours"],
+        record["work"],
         record["n"],
         f"{ours:.3g}",
         f"{peer:.3g}",
-        record["goal"] or "–",
-        record["ours"],
-        record["peer"],
-        record["work"],
+        _cpu(record),
         record.get("found", "–"),
     ]
     return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def _figure(record: dict[str, Any], name: str, prefix: str, goal: float | None) -> str:
+    """Median, quartiles and goal."""
+    low, high = record[f"{prefix}p25"], record[f"{prefix}p75"]
+    return f"**{record[name]:.2f}** [{low:.2f}–{high:.2f}]" + (f" ≥ {goal:g}" if goal else "")
 
 
 def _cpu(record: dict[str, Any]) -> str:
@@ -109,15 +158,15 @@ def _profiles(records: list[dict[str, Any]]) -> str:
             if shares:
                 said = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
                 lines.append(f"- `{record['name']}`, {side}: {said}\n")
-        if "profile" in record and record["name"] in TRIED:
-            lines.append(f"- `{record['name']}`, tried: {TRIED[record['name']]}.\n")
+        if "profile" in record and (tried := TRIED.get((record["name"], record["precision"]))):
+            lines.append(f"- `{record['name']}`, tried: {tried}.\n")
     head = "\nWhat missed its goal, under torch's profiler on one thread: operators' own shares of the time.\n\n"
     return head + "".join(lines) if lines else ""
 
 
-def write_page(folder: Path = RESULTS) -> None:
-    with atomic_write(folder / "README.md", "w") as file:
-        file.write(page(folder))
+def write_page(results: Path = RESULTS) -> None:
+    with atomic_write(results / "README.md", "w") as file:
+        file.write(page(results))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import torch
 
 import scripts.bench as package
 from scripts.bench.harness import Part, compare, write
+from scripts.bench.machine import machine
 from scripts.bench.page import row, write_page
 from skipln.engine.environment import fast_bf16
 from skipln.errors import UserError
@@ -22,6 +23,8 @@ def parts() -> dict[str, Part]:
 def measure(names: list[str], n: int, threads: int, precision: str | None, allocator: str) -> None:
     """Run the parts `names`, each with `n` pairs (0: its own number); write and print each as it is done.
 
+    The machine itself is measured first where a part says which share of it is used.
+
     precision: of ours; None: bf16 where the processor multiplies it itself, else fp32.
     Raises UserError for an unknown name or a missing peer.
     """
@@ -31,6 +34,8 @@ def measure(names: list[str], n: int, threads: int, precision: str | None, alloc
     if threads:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # as every run of ours does; the peers have it too
+    if any(known[name].share for name in names):
+        write(machine() | {"allocator": allocator})
     for name in names:
         record = compare(known[name], n or known[name].n, precision or best_precision(), allocator)
         write(record)

@@ -24,7 +24,7 @@ def describe(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "sacrebleu": version("sacrebleu"),
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -33,11 +33,17 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 def fast_bf16() -> bool:
     """Whether the processor multiplies bfloat16 itself (x86: AVX512-BF16 or AMX; unknown elsewhere: yes)."""
+    flags = cpu_flags()
+    return not flags or bool({"avx512_bf16", "amx_bf16"} & flags)
+
+
+def cpu_flags() -> set[str]:
+    """The processor's flags as Linux lists them on x86; empty elsewhere."""
     try:
-        flags = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        flags = ""
-    return not flags or bool({"avx512_bf16", "amx_bf16"} & set(flags.split()))
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").partition(":")[2].split())
 
 
 def _git(*arguments: str) -> str:
@@ -48,7 +54,8 @@ def _git(*arguments: str) -> str:
     return found.stdout.strip() if found.returncode == 0 else ""
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """The processor's model and how many logical cores there are."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

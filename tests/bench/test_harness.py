@@ -7,7 +7,8 @@ import time
 import pytest
 import torch
 
-from scripts.bench.harness import RESULTS, Part, Sides, compare, ratios, write
+from scripts.bench.hardware import RESULTS, folder, hardware
+from scripts.bench.harness import Part, Sides, compare, ratios, share, write
 from scripts.bench.page import page
 from scripts.bench.parts import measure, parts
 from scripts.bench.tried import TRIED
@@ -34,7 +35,7 @@ def test_pairs_are_interleaved_and_each_side_gets_the_same_work(tmp_path):
     assert record["n"] == 4 and len(record["seconds"]["ours"]) == 4
     assert record["ratio"] > 1 and record["p25"] <= record["ratio"] <= record["p75"]
     assert (record["ours"], record["found"]) == ("skipln fp32", "all there is")
-    write(record, tmp_path)
+    write(record, tmp_path / "here")
     assert "| `sleep` |" in page(tmp_path) and "all there is" in page(tmp_path)
 
 
@@ -47,15 +48,48 @@ def test_what_misses_its_goal_is_profiled(tmp_path):
     assert "profile" not in record
     matrix = torch.ones(64, 64)
     slow = Part("slow", "a product", "nothing", "", lambda _: Sides(lambda k: matrix @ matrix, lambda k: 0), goal=1e9)
-    write(compare(slow, 1, "fp32", "default"), tmp_path)
+    write(compare(slow, 1, "fp32", "default"), tmp_path / "here")
     assert re.search(r"- `slow`, ours: .*mm \d+ %", page(tmp_path))
+
+
+def test_the_share_is_the_products_time_in_ours(tmp_path):
+    """A step that also waits uses less of the machine than its products alone."""
+    matrix = torch.ones(512, 512)
+
+    def step(_):
+        time.sleep(0.02)
+        return matrix @ matrix
+
+    both = Part("wait", "a product", "nothing", "", lambda _: Sides(step, step), share={"fp32": 0.99}, warmup=0)
+    record = compare(both, 3, "fp32", "default")
+    assert record["gflop"] == [round(2 * 512**3 / 1e9, 2)] * 3
+    assert 0 < record["share"] < 0.9
+    assert record["profile"]["ours"]  # it misses the share
+    write(record, tmp_path / "here")
+    assert f"| **{record['share']:.2f}** [" in page(tmp_path)
+
+
+def test_whole_steps_come_first(tmp_path):
+    plain = compare(part([]), 1, "fp32", "default")
+    write(plain | {"name": "a"}, tmp_path / "here")
+    write(plain | {"name": "z", "share": 0.5, "share_p25": 0.5, "share_p75": 0.5}, tmp_path / "here")
+    assert page(tmp_path).index("`z`") < page(tmp_path).index("`a`")
+
+
+def test_each_hardware_has_its_folder_and_section(tmp_path):
+    machine = {"name": "machine", "gflops": {"bf16": {"small": 400.0}}, "copy_gb": 20.0, "n": 5, "allocator": "glibc"}
+    write(machine | {"environment": describe(torch.device("cpu"))}, folder("Abacus, 2 beads", tmp_path))
+    (tmp_path / "another").mkdir()
+    assert folder("Abacus, 2 beads", tmp_path).name == "abacus-2-beads"
+    assert f"## {hardware()}\n" in page(tmp_path) and "## another\n" in page(tmp_path)
+    assert "bf16 400 (small) GFLOP/s" in page(tmp_path)
 
 
 def test_what_has_a_limit_is_shown_under_the_comparisons(tmp_path):
     cost = {"what": "waiting", "seconds": [1.0, 3.0], "processor": [0.25], "limit": 2.5}
     write(
         {"name": "patience", "costs": [cost], "allocator": "glibc", "environment": describe(torch.device("cpu"))},
-        tmp_path,
+        tmp_path / "here",
     )
     said = "- `patience`: waiting: 2.0 ± 1.4 s by the clock (limit 2.5 s), 0.2 s of a processor, n = 2"
     assert said in page(tmp_path)
@@ -68,17 +102,22 @@ def test_a_missing_peer_and_an_unknown_name_are_one_line():
         measure(["mt-step-huge"], 1, 0, None, "default")
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*/*.json")), ids=lambda path: path.stem)
 def test_a_committed_record_is_of_a_part_and_its_ratio_of_its_times(path):
     record = json.loads(path.read_text("utf-8"))
     assert record["name"] == path.stem
     if "seconds" in record:
         assert record["name"] in parts()
         assert {key: record[key] for key in ("ratio", "p25", "p75", "n")} == ratios(record["seconds"])
+    if "share" in record:
+        found = share(record["multiplying"], record["seconds"]["ours"])
+        assert {key: record[key] for key in found} == found
+    if "hardware" in record:
+        assert path.parent.name == folder(record["hardware"]).name
 
 
 def test_what_was_tried_is_said_of_parts_that_there_are():
-    assert set(TRIED) <= set(parts())
+    assert {name for name, _ in TRIED} <= set(parts())
 
 
 def test_the_committed_page_is_that_of_the_records():
@@ -91,6 +130,6 @@ def test_scores_are_shown_with_their_spread(tmp_path):
     scores = {"what": "BLEU", "of": {"kernel": [17.0, 19.0], "plain steps": [18.0]}}
     write(
         {"name": "quality", "scores": scores, "allocator": "glibc", "environment": describe(torch.device("cpu"))},
-        tmp_path,
+        tmp_path / "here",
     )
     assert "- `quality`: BLEU: kernel 18.0 ± 1.4, n = 2; plain steps 18.0, n = 1" in page(tmp_path)

@@ -1,0 +1,26 @@
+"""Which hardware the records are of: each has a folder of its own under results/bench."""
+
+import re
+from pathlib import Path
+
+from skipln.engine.environment import ROOT, cpu, cpu_flags
+
+RESULTS = ROOT / "results" / "bench"
+INSTRUCTIONS = {  # the flags that decide how fast a processor multiplies, the widest first
+    "amx_bf16": "AMX with BF16",
+    "avx512_bf16": "AVX-512 with BF16",
+    "avx512f": "AVX-512",
+    "avx2": "AVX2",
+}
+
+
+def hardware() -> str:
+    """This machine's processor, its cores, and the widest instructions that multiply matrices, in words."""
+    flags = cpu_flags()
+    widest = [name for flag, name in INSTRUCTIONS.items() if flag in flags]
+    return ", ".join([cpu(), *widest[:1]])
+
+
+def folder(name: str | None = None, results: Path = RESULTS) -> Path:
+    """Where the records of the hardware `name` lie; None: this machine's."""
+    return results / re.sub(r"[^a-z0-9]+", "-", (name or hardware()).lower()).strip("-")

@@ -1,0 +1,62 @@
+"""The products of a piece of work, to be done again alone: what the machine itself takes for them."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import flop_registry
+
+aten = torch.ops.aten
+MULTIPLY = {aten.mm.default, aten.addmm.default, aten.convolution.default, aten.convolution_backward.default}
+
+
+class Products(TorchDispatchMode):
+    """Notes every product of whole matrices and every convolution that is done inside `with`; `run` does them again.
+
+    `run` takes random numbers of the same shapes, strides and types, so its time is what the work would take if it did
+    nothing else. The small products inside attention are not counted. flops: one multiplication and one sum are two.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Callable[[], object]] = []
+        self.flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if func in MULTIPLY:
+            self.flops += flop_registry[func._overloadpacket](*args, **kwargs, out_val=out)
+            alike = [tree_map_only(Tensor, _alike, argument) for argument in args]
+            self.calls.append(lambda: func(*alike, **kwargs))
+        return out
+
+    @torch.no_grad()
+    def run(self) -> None:
+        for call in self.calls:
+            call()
+
+
+def products(work: Callable[[], object]) -> Products:
+    """Those of `work`, which is done once for it."""
+    with Products() as found:
+        work()
+    return found
+
+
+def _alike(tensor: Tensor) -> Tensor:
+    return _random(tuple(tensor.shape), tensor.stride(), tensor.dtype)
+
+
+@cache
+def _random(shape: tuple[int, ...], stride: tuple[int, ...], kind: torch.dtype) -> Tensor:
+    """Random numbers, the same memory for every tensor of one form: a step's products do not fit into it otherwise."""
+    with torch.utils._python_dispatch._disable_current_modes():
+        size = 1 + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
+        return torch.randn(size).to(kind).as_strided(shape, stride)

@@ -131,6 +131,8 @@ class ResNetModel(Node):
     block: Literal["basic", "bottleneck"]
     activation: Literal["pre", "post"]
     stem: Literal["small", "large"]
+    norm: Literal["batch", "none"] = "batch"
+    head_norm: Literal["none", "batch"] = "none"
 
 
 class Attention(Node):

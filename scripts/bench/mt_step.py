@@ -32,7 +32,7 @@ def our_step(
 ) -> Callable[[Batch], None]:
     """An update as `skipln.engine.loop` makes it, without its log. skip: name and options of the connection."""
     torch.manual_seed(1)
-    model = Transformer(vocabulary, shape, lambda place: skips.create(dim=shape.dim, place=place, **skip)).train()
+    model = Transformer(vocabulary, shape, lambda dim, place: skips.create(dim=dim, place=place, **skip)).train()
     if compiled:
         model.compile(dynamic=True)
     optimizer = create_optimizer(ADAM, model.parameters())

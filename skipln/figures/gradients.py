@@ -3,7 +3,7 @@
 import copy
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,12 +114,16 @@ def _stack(name: str) -> str:
 
 
 def _tensors(stream: Any) -> Iterator[Tensor]:
-    """The tensors of a stream: x itself, or all that a connection carries from site to site."""
+    """The tensors of a stream: x itself, or all that a connection carries from site to site, however it holds them."""
     if isinstance(stream, Tensor):
         yield stream
-    elif isinstance(stream, list | tuple):
+    elif isinstance(stream, list | tuple | set):
         for part in stream:
             yield from _tensors(part)
+    elif isinstance(stream, Mapping):
+        yield from _tensors(list(stream.values()))
+    elif hasattr(stream, "__dict__"):
+        yield from _tensors(vars(stream))
 
 
 def _norm(tensors: list[Tensor]) -> float:

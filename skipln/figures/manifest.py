@@ -33,10 +33,11 @@ class AtScale(Node):
 
 
 class Manifest(Node):
-    """One figure: every connection × λ × the models and depths of a scale × seeds."""
+    """One figure: the `forms` (connections) × λ × the models and depths of a scale × seeds."""
 
     name: Name
     title: Line
+    forms: Annotated[list[str], Field(min_length=1)]
     lams: Annotated[list[PositiveFloat], Field(min_length=1)]
     law: list[str]
     scales: dict[Scale, AtScale]

@@ -1,4 +1,4 @@
-"""Which nets a figure needs: every connection × λ × model × depth × seed, each with its configuration."""
+"""Which nets a figure needs: connection × λ × model × depth × seed, each with its configuration."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from skipln import skips
 from skipln.config import compose
+from skipln.errors import UserError
 from skipln.figures.manifest import Manifest
 from skipln.schema import RunConfig
 
@@ -51,19 +52,22 @@ def points(manifest: Manifest, scale: str) -> list[Point]:
     return [
         Point(model, depth, form, lam, seed, at.batches, config.model_copy(update={"seed": seed, "skip": skip}))
         for seed in range(1, at.seeds + 1)
-        for form, lam, skip in _settings(manifest.lams)
+        for form, lam, skip in _settings(manifest)
         for (model, depth), config in sizes.items()
     ]
 
 
-def _settings(lams: list[float]) -> Iterator[tuple[str, float | None, dict]]:
-    """(form, λ, its node of the configuration) of every connection in the registry, with each λ of its type."""
-    for form in skips.names():
-        options = {"name": form, **skips.options(form)}
+def _settings(manifest: Manifest) -> Iterator[tuple[str, float | None, dict]]:
+    """(form, λ, its node of the configuration) of every form of the figure, with each λ of its type."""
+    for form in manifest.forms:
+        try:
+            options = {"name": form, **skips.options(form)}
+        except ValueError as error:
+            raise UserError(f"{manifest.name}: {error}") from error
         if "lam" not in options:
             yield form, None, options
             continue
         kind = type(options["lam"])
-        for lam in lams:
+        for lam in manifest.lams:
             if kind(lam) == lam:
                 yield form, lam, options | {"lam": kind(lam)}

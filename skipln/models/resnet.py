@@ -6,14 +6,16 @@ Post-activation nets have torchvision's layout (`skipln.models.torchvision_weigh
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
+from skipln.errors import UserError
 from skipln.norms import batch_norm
-from skipln.seam.connection import Connection, Place
+from skipln.seam.connection import Branch, Connection, MakeConnection, own_modules
+from skipln.seam.place import stack_of
 
-MakeConnection = Callable[[int, Place], Connection]
 EXPANSION = {"basic": 1, "bottleneck": 4}  # a block's output channels for each of its inner ones
 
 
@@ -24,6 +26,8 @@ class ResNetShape:
     block: "basic" (two 3×3) or "bottleneck" (1×1, 3×3, 1×1 to four times the inner channels). activation: BN and relu
     before each convolution ("pre", He et al. 2016b) or after it ("post", He et al. 2016a). stem: "small" (one 3×3, for
     images of about 32 pixels) or "large" (7×7 of stride 2 and a max-pooling, for 224).
+    norm: "batch", or "none" where the connection does without (SkipInit, Fixup): convolutions have a bias instead.
+    head_norm: "batch" normalises the logits over the batch, without gain and bias (MimicNorm), "none" leaves them.
     """
 
     blocks: Sequence[int]
@@ -31,6 +35,20 @@ class ResNetShape:
     block: Literal["basic", "bottleneck"] = "basic"
     activation: Literal["pre", "post"] = "pre"
     stem: Literal["small", "large"] = "small"
+    norm: Literal["batch", "none"] = "batch"
+    head_norm: Literal["none", "batch"] = "none"
+
+
+class Convolutions(nn.Sequential):
+    """F of a block: convolutions with a norm and a relu between them."""
+
+    def weights(self) -> dict[str, Tensor]:
+        found = [module.weight.detach() for module in self.modules() if isinstance(module, nn.Conv2d)]
+        return {f"convolution{i}": weight for i, weight in enumerate(found, 1)}
+
+    def before_output(self, make: Callable[[int], nn.Module]) -> None:
+        last = max(i for i, module in enumerate(self) if isinstance(module, nn.Conv2d))
+        self[last - 1] = nn.Sequential(self[last - 1], make(cast(nn.Conv2d, self[last]).in_channels))
 
 
 class PreActBlock(nn.Module):
@@ -44,11 +62,11 @@ class PreActBlock(nn.Module):
     def __init__(self, inputs: int, inner: int, stride: int, shape: ResNetShape, site: Connection, first: bool) -> None:
         super().__init__()
         self.site = site
-        self.activate = nn.Identity() if first else nn.Sequential(batch_norm(inputs, "nchw"), _relu())
+        self.activate = nn.Identity() if first else _activation(inputs, shape)
         # Their code has a bottleneck's stride in its first convolution, torchvision's post-activation net in the 3×3.
         strides = [stride, *[1] * (2 if shape.block == "bottleneck" else 1)]
-        self.branch = nn.Sequential(*_convolutions(inputs, inner, strides, shape.block)[:-2])
-        self.project = None if (inputs, stride) == (site.dim, 1) else _conv(inputs, site.dim, 1, stride)
+        self.branch = Convolutions(*_convolutions(inputs, inner, strides, shape)[:-2])
+        self.project = None if (inputs, stride) == (site.dim, 1) else _conv(inputs, site.dim, 1, stride, shape)
 
     def open(self, x: Tensor) -> Any:
         """The stream after this block of the feature map x: the first block of a stage."""
@@ -67,30 +85,34 @@ class PreActBlock(nn.Module):
 class PostActBlock(nn.Module):
     """relu(site(x, F)) with F = BN(conv(relu(BN(conv x)))…; where it changes shape, x is BN(conv x) of stride and 1×1.
 
-    The relu is on the path from block to block, so a connection's stream cannot cross it: each block is a stack of
-    its own, entered and left. He et al. 2016a have a parameter-free shortcut for CIFAR (their option A); ours is the
-    projection (option B), as theirs for ImageNet.
+    The relu is on the path from block to block, so a connection that carries more than x is refused. He et al. 2016a
+    have a parameter-free shortcut for CIFAR (their option A); ours is the projection (option B), as theirs for
+    ImageNet.
     """
 
     def __init__(self, inputs: int, inner: int, stride: int, shape: ResNetShape, site: Connection, first: bool) -> None:
         super().__init__()
+        if reason := refusal(site, shape):
+            raise UserError(reason)
         self.site, self.relu = site, nn.ReLU()
         strides = [1, stride, 1] if shape.block == "bottleneck" else [stride, 1]
-        self.branch = nn.Sequential(*_convolutions(inputs, inner, strides, shape.block)[:-1])
+        self.branch = Convolutions(*_convolutions(inputs, inner, strides, shape)[:-1])
         self.project: nn.Module = nn.Identity()
         if (inputs, stride) != (site.dim, 1):
-            self.project = nn.Sequential(_conv(inputs, site.dim, 1, stride), batch_norm(site.dim, "nchw"))
+            self.project = nn.Sequential(_conv(inputs, site.dim, 1, stride, shape), _norm(site.dim, shape))
 
     def open(self, x: Tensor) -> Tensor:
-        stream = self.site(self.site.enter(self.project(x)), lambda _: self.branch(x))
-        return self.relu(self.site.leave(stream))
+        return self._joined(self.project(x), lambda _: self.branch(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        stream = self.site(self.site.enter(x), self.branch)
-        return self.relu(self.site.leave(stream))
+        return self._joined(x, self.branch)
 
     def close(self, x: Tensor) -> Tensor:
         return x
+
+    def _joined(self, x: Tensor, branch: Branch) -> Tensor:
+        y = self.site(x, branch)
+        return self.relu(self.site.leave(y) if self.site.place.last else y)
 
 
 class Stage(nn.ModuleList):
@@ -113,49 +135,75 @@ class ResNet(nn.Module):
 
     def __init__(self, shape: ResNetShape, channels: int, classes: int, connection: MakeConnection) -> None:
         super().__init__()
-        pre = shape.activation == "pre"
         kernel, stride = (3, 1) if shape.stem == "small" else (7, 2)
-        stem = [_conv(channels, shape.width, kernel, stride), batch_norm(shape.width, "nchw"), _relu()]
+        stem = [_conv(channels, shape.width, kernel, stride, shape), _norm(shape.width, shape), _relu()]
         if shape.stem == "large":
             stem.append(nn.MaxPool2d(3, stride=2, padding=1))
         self.stem = nn.Sequential(*stem)
-        block = PreActBlock if pre else PostActBlock
+        block = PreActBlock if shape.activation == "pre" else PostActBlock
+        depths = {f"stage{number}": count for number, count in enumerate(shape.blocks, 1)}
         self.stages = nn.ModuleList()
-        inputs, index, total = shape.width, 0, sum(shape.blocks)
-        for number, count in enumerate(shape.blocks):
+        inputs = shape.width
+        for number, name in enumerate(depths):
             inner = shape.width * 2**number
             outputs, stage = inner * EXPANSION[shape.block], Stage()
-            for k in range(count):
-                site = connection(outputs, Place(index, total))
-                stride = 2 if number > 0 and k == 0 else 1
-                stage.append(block(inputs, inner, stride, shape, site, first=index == 0))
-                inputs, index = outputs, index + 1
+            for (site,) in stack_of(partial(connection, outputs), name, ["convolutions"], depths):
+                begins = site.place.first
+                stride = 2 if number > 0 and begins else 1
+                stage.append(block(inputs, inner, stride, shape, site, first=number == 0 and begins))
+                inputs = outputs
             self.stages.append(stage)
-        self.last = nn.Sequential(batch_norm(inputs, "nchw"), _relu()) if pre else nn.Identity()
+        self.last = _activation(inputs, shape) if shape.activation == "pre" else nn.Identity()
         self.classifier = nn.Linear(inputs, classes)
+        self.head_norm = nn.BatchNorm1d(classes, affine=False) if shape.head_norm == "batch" else nn.Identity()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        for module in self.modules():
+        for module in own_modules(self):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.zeros_(self.classifier.bias)
+        for block in (block for stage in cast(Iterable[Stage], self.stages) for block in cast(Iterable[Any], stage)):
+            block.site.init_branch(block.branch)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.stem(images)
         for stage in cast(Iterable[Stage], self.stages):
             x = stage(x)
-        return self.classifier(self.last(x).mean((2, 3)))
+        return self.head_norm(self.classifier(self.last(x).mean((2, 3))))
 
 
-def _convolutions(inputs: int, inner: int, strides: Sequence[int], block: str) -> list[nn.Module]:
-    """conv, BN, relu for each convolution of a branch; a caller cuts off what it does not want at the end."""
-    kernels, widths = ([3, 3], [inner, inner]) if block == "basic" else ([1, 3, 1], [inner, inner, 4 * inner])
+def _convolutions(inputs: int, inner: int, strides: Sequence[int], shape: ResNetShape) -> list[nn.Module]:
+    """conv, norm, relu for each convolution of a branch; a caller cuts off what it does not want at the end."""
+    basic = shape.block == "basic"
+    kernels, widths = ([3, 3], [inner, inner]) if basic else ([1, 3, 1], [inner, inner, 4 * inner])
     modules: list[nn.Module] = []
     for kernel, width, stride in zip(kernels, widths, strides, strict=True):
-        modules += [_conv(inputs, width, kernel, stride), batch_norm(width, "nchw"), _relu()]
+        modules += [_conv(inputs, width, kernel, stride, shape), _norm(width, shape), _relu()]
         inputs = width
     return modules
+
+
+def refusal(site: Connection, shape: ResNetShape) -> str:
+    """Why a connection cannot stand in a ResNet of `shape`, in one line; "" where it can."""
+    if shape.activation == "pre" or not site.carries_stream:
+        return ""
+    name = site.name or type(site).__name__
+    return (
+        f"{name} carries more than x from block to block, and a post-activation ResNet has a relu between them: "
+        "model.activation=pre"
+    )
+
+
+def _norm(dim: int, shape: ResNetShape) -> nn.Module:
+    return batch_norm(dim, "nchw") if shape.norm == "batch" else nn.Identity()
+
+
+def _activation(dim: int, shape: ResNetShape) -> nn.Sequential:
+    """relu(BN x) of a stream x, which others read too."""
+    return nn.Sequential(_norm(dim, shape), _relu() if shape.norm == "batch" else nn.ReLU())
 
 
 class StridedPointwise(nn.Conv2d):
@@ -167,14 +215,15 @@ class StridedPointwise(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         rows, columns = self.stride
-        return nn.functional.conv2d(x[:, :, ::rows, ::columns], self.weight)
+        return nn.functional.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias)
 
 
-def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
+def _conv(inputs: int, outputs: int, kernel: int, stride: int, shape: ResNetShape) -> nn.Conv2d:
+    bias = shape.norm == "none"
     if kernel == 1 and stride > 1:
-        return StridedPointwise(inputs, outputs, 1, stride, bias=False)
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+        return StridedPointwise(inputs, outputs, 1, stride, bias=bias)
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=bias)
 
 
 def _relu() -> nn.ReLU:
-    return nn.ReLU(inplace=True)  # always on the output of a BN, which nobody else reads
+    return nn.ReLU(inplace=True)  # on what a convolution or its norm gives, which nobody else reads

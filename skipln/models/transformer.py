@@ -6,6 +6,7 @@ Every site is built by the `connection` it is given and called as site(x, branch
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -13,9 +14,8 @@ from torch import Tensor, nn
 
 from skipln.models.attention import MultiheadAttention
 from skipln.ops import Dropout
-from skipln.seam.connection import Connection, DroppedBranch, Place
-
-MakeConnection = Callable[[Place], Connection]
+from skipln.seam.connection import Connection, DroppedBranch, MakeConnection, own_modules
+from skipln.seam.place import stack_of
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class TransformerShape:
     positions: str = "paper"
 
 
+ENCODER = ("self_attention", "feed_forward")  # the branches of a layer, in order
+DECODER = ("self_attention", "source_attention", "feed_forward")
+
+
 class FeedForward(nn.Sequential):
     """W₂ relu(W₁ x + b₁) + b₂ at every position."""
 
@@ -46,6 +50,13 @@ class FeedForward(nn.Sequential):
             Dropout(shape.activation_dropout),
             nn.Linear(shape.feed_forward_dim, shape.dim),
         )
+
+    def weights(self) -> dict[str, Tensor]:
+        hidden, out = cast(nn.Linear, self[0]), cast(nn.Linear, self[-1])
+        return {"hidden": hidden.weight.detach(), "out": out.weight.detach()}
+
+    def before_output(self, make: Callable[[int], nn.Module]) -> None:
+        self[-2] = nn.Sequential(self[-2], make(cast(nn.Linear, self[-1]).in_features))
 
 
 class EncoderLayer(nn.Module):
@@ -181,26 +192,27 @@ class Transformer(nn.Module):
         self.pad, self.dim = pad, shape.dim
         self.embedding = nn.Embedding(vocabulary, shape.dim)
         self.dropout = Dropout(shape.dropout)
-        self.encoder = nn.ModuleList(
-            EncoderLayer(shape, sites) for sites in stack_sites(connection, shape.encoder_layers, each=2)
-        )
-        self.decoder = nn.ModuleList(
-            DecoderLayer(shape, sites) for sites in stack_sites(connection, shape.decoder_layers, each=3)
-        )
+        depths = {"encoder": shape.encoder_layers, "decoder": shape.decoder_layers}
+        site = partial(connection, shape.dim)
+        self.encoder = nn.ModuleList(EncoderLayer(shape, s) for s in stack_of(site, "encoder", ENCODER, depths))
+        self.decoder = nn.ModuleList(DecoderLayer(shape, s) for s in stack_of(site, "decoder", DECODER, depths))
         self.sinusoids = POSITIONS[shape.positions]
         self.register_buffer("positions", self.sinusoids(1024, shape.dim), persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.embedding.weight, std=self.dim**-0.5)
-        for module in self.modules():
+        for module in own_modules(self):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        for module in self.modules():
+        for module in own_modules(self):
             if isinstance(module, MultiheadAttention):  # two projections in one matrix, each with its own fan
                 for projection in module.key_value.weight.chunk(2):
                     nn.init.xavier_uniform_(projection)
+        for layer in (*self.encoder, *self.decoder):
+            for site in layer.sites:
+                site.init_branch(getattr(layer, site.place.branch))
 
     def forward(self, source: Tensor, target_in: Tensor) -> Tensor:
         """Logits [positions, vocabulary] at the non-padding positions of target_in, in reading order."""
@@ -269,12 +281,6 @@ def tensor2tensor_sinusoids(length: int, dim: int, start: int = 2) -> Tensor:
 
 
 POSITIONS = {"paper": sinusoids, "fairseq": tensor2tensor_sinusoids}
-
-
-def stack_sites(connection: MakeConnection, layers: int, each: int) -> list[list[Connection]]:
-    """The sites of a stack, `each` to a layer, every one told its place."""
-    total = layers * each
-    return [[connection(Place(layer * each + i, total)) for i in range(each)] for layer in range(layers)]
 
 
 def _first(stack: nn.ModuleList) -> Connection:

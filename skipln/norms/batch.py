@@ -4,7 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skipln.norms.registry import register
 
+
+@register("batch")
 class BatchNorm(nn.Module):
     """y = g ⊙ (x − mean_batch) / sqrt(var_batch + eps) + b per channel; running statistics in evaluation.
 

@@ -4,7 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skipln.norms.registry import register
 
+
+@register("layer")
 class LayerNorm(nn.Module):
     """y = g ⊙ (x − mean) / sqrt(var + eps) + b, with g = 1 and b = 0 at the start.
 
@@ -18,6 +21,11 @@ class LayerNorm(nn.Module):
         self.dim, self.layout, self.eps, self.axes = dim, layout, eps, axes
         self.weight = nn.Parameter(torch.ones(dim))
         self.bias = nn.Parameter(torch.zeros(dim))
+
+    @property
+    def in_one_pass(self) -> bool:
+        """Whether it is what the kernel of `skipln.seam.fused` computes."""
+        return type(self) is LayerNorm and (self.layout == "btc" or self.axes == "all")
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         if self.layout == "btc":

@@ -4,7 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skipln.norms.registry import register
 
+
+@register("rms")
 class RMSNorm(nn.Module):
     """y = g ⊙ x / sqrt(mean(x²) + eps), g = 1 at the start, over the channels of each position or pixel."""
 

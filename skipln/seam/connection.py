@@ -1,12 +1,13 @@
 """The seam between models and connections: every residual site is a `Connection`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from skipln.ops import Dropout
+from skipln.seam.place import ONLY, Place
 
 Branch = Callable[[Tensor], Tensor]
 LAYOUTS = ("btc", "nchw")
@@ -23,39 +24,78 @@ class DroppedBranch:
         return self.dropout(self.function(x))
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a residual site stands: number `index` (from 0) of the `sites` in its stack."""
+class BranchModule(Protocol):
+    """What a connection may know of the module that computes F, when it initialises it."""
 
-    index: int = 0
-    sites: int = 1
+    def weights(self) -> dict[str, Tensor]:
+        """Its matrices by their role, without gradient; what is written into one is written into the parameter.
 
-    @property
-    def last(self) -> bool:
-        return self.index == self.sites - 1
+        Attention: "query", "key", "value", "out", each [out, in]. Feed-forward: "hidden", "out". Convolutions:
+        "convolution1", "convolution2", …, each [out, in, k, k].
+        """
+
+    def before_output(self, make: Callable[[int], nn.Module]) -> None:
+        """Put make(channels) in front of the last matrix: a norm of what the heads or the activation give it.
+
+        Raises ValueError where there is no place for it.
+        """
 
 
 class Connection(nn.Module):
     """One residual site, called as `y = site(x, branch)`; a model never writes x + f(x) itself.
 
-    A stack calls `enter` of its first site before it and `leave` of its last site after it. Connections that carry
-    more than one tensor from site to site (a stream) make the stream in `enter` and close it in `leave`; for plain
-    connections both are the identity. `forward` maps stream to stream:
+    Most connections write `join` alone, the formula. One that decides what F reads, or that carries more than x from
+    site to site (a stream, any structure of tensors), writes `forward`, and makes the stream in `enter` and closes it
+    in `leave`. A stack calls `enter` of its first site before it and `leave` of its last site after it, so parameters
+    of `leave` belong to the site whose `place.last` is true.
 
     x: [batch, time, dim] for layout "btc", [batch, dim, height, width] for "nchw".
     branch: F, dropout included; called exactly once with a tensor like x, returns one of the same shape.
     mask: bool [batch, time], True at the positions that are not padding; needed only by norms over the batch.
     """
 
-    def __init__(self, dim: int, *, layout: str = "btc", place: Place = Place()) -> None:
+    name = ""  # under which it was created
+
+    def __init__(self, dim: int, *, layout: str = "btc", place: Place = ONLY) -> None:
         super().__init__()
         self.dim, self.layout, self.place = dim, layout, place
 
+    @property
+    def carries_stream(self) -> bool:
+        """Whether more than x goes from site to site: no function of x alone may stand between two of its sites."""
+        return type(self).enter is not Connection.enter
+
     def enter(self, x: Tensor) -> Any:
+        """x → stream, in front of the first site of a stack."""
         return x
 
     def leave(self, stream: Any) -> Tensor:
+        """stream → x, behind the last site of a stack."""
         return stream
 
-    def forward(self, x: Any, branch: Branch, mask: Tensor | None = None) -> Any:
+    def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
+        """y of x and f = F(x)."""
         raise TypeError(f"{type(self).__name__} does not say how it joins x and F(x)")
+
+    def forward(self, stream: Any, branch: Branch, mask: Tensor | None = None) -> Any:
+        """stream → stream, with one call of the branch."""
+        return self.join(stream, branch(stream), mask)
+
+    def init_branch(self, branch: BranchModule) -> None:
+        """Change the branch's weights, after the model's own initialisation and before anything is trained.
+
+        The branch is a module of the model's. A connection that needs it later, in `after_step()`, keeps it in a tuple,
+        so that it does not become a module of the connection too.
+        """
+
+
+# How a net gets its sites: (channels, place) -> connection.
+MakeConnection = Callable[[int, Place], Connection]
+
+
+def own_modules(net: nn.Module) -> Iterator[nn.Module]:
+    """The modules of `net` outside its connections: what a net's initialisation is about."""
+    if not isinstance(net, Connection):
+        yield net
+        for child in net.children():
+            yield from own_modules(child)

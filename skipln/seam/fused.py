@@ -1,13 +1,12 @@
-"""The one place where the `_ln` and `_bn` forms compute: step by step, or in one pass where there is a kernel."""
+"""What a fast kernel may do in the place of a connection's `join`: the `_ln` forms in one pass over x and F(x)."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 
-from skipln.norms import LayerNorm
 from skipln.ops.residual_norm import fused, scaled_residual_norm
 from skipln.seam.connection import Branch, DroppedBranch
 
@@ -30,12 +29,20 @@ def one_pass(enabled: bool) -> Iterator[None]:
         _enabled = before
 
 
-def residual_norm(
-    x: Tensor, branch: Branch, norms: Sequence[Any], *, steps: int = 1, scale: float = 1.0, mask: Tensor | None
+def join_in_one_pass(
+    join: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+    x: Tensor,
+    branch: Branch,
+    mask: Tensor | None,
+    *,
+    norms: Sequence[Any],
+    steps: int = 1,
+    scale: float = 1.0,
 ) -> Tensor:
-    """y_0 = F(x), y_k = norm_k(scale·x + y_{k−1}) for k = 1 … steps; returns y_steps.
+    """join(x, F(x), mask), or a kernel's form of it where that pays.
 
-    norms: one for each step, or one for all of them.
+    For a `join` that is y_0 = F(x), y_k = norm_k(scale·x + y_{k−1}), output y_steps; norms: one for each step, or one
+    for all of them. The kernel draws the branch's dropout as it reads F.
     """
     p = 0.0
     if isinstance(branch, DroppedBranch):
@@ -48,11 +55,7 @@ def residual_norm(
             x, f, [norm.weight for norm in norms], [norm.bias for norm in norms],
             steps=steps, scale=scale, eps=first.eps, dropout=p, layout=first.layout,
         )  # fmt: skip
-    y = branch.dropout(f) if isinstance(branch, DroppedBranch) else f
-    scaled = x if scale == 1 else scale * x
-    for k in range(steps):
-        y = norms[k % len(norms)](scaled + y, mask)
-    return y
+    return join(x, branch.dropout(f) if isinstance(branch, DroppedBranch) else f, mask)
 
 
 def _fits(x: Tensor, f: Tensor, norms: Sequence[Any], more: bool) -> bool:
@@ -64,7 +67,7 @@ def _fits(x: Tensor, f: Tensor, norms: Sequence[Any], more: bool) -> bool:
         _enabled
         and x.numel() >= SMALLEST
         and (more or x.device.type != "cpu")
-        and all(type(norm) is LayerNorm and (norm.layout == "btc" or norm.axes == "all") for norm in norms)
+        and all(getattr(norm, "in_one_pass", False) for norm in norms)
         and not any(norm._forward_hooks or norm._forward_pre_hooks or norm._backward_hooks for norm in norms)
         and fused(x, f, norms[0].layout)
     )

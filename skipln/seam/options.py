@@ -1,6 +1,7 @@
 """What a connection's options may be, said once for the configuration (before torch is loaded) and for `create`.
 
-The type of an option is the type of its default: an integer λ in `rskip_ln`, a real one in `xskip_ln`.
+The type of an option is the type of its default: an integer λ in `rskip_ln`, a real one in `xskip_ln`. A default of
+None is a number that the connection derives from its place unless it is given.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,6 +33,8 @@ def check_options(name: str, given: Mapping[str, Any], defaults: Mapping[str, An
 
 
 def _check(name: str, key: str, value: Any, default: Any) -> Any:
+    if default is None:
+        return None if value is None else _check(name, key, value, 0.0)
     kind = type(default)
     said, holds = RANGES.get(key, ("", lambda _: True))
     if kind is float and type(value) is int and abs(value) < LARGEST:

@@ -1,82 +1,131 @@
-"""The registry of connections: strict about names and options, filled by the files of this package."""
+"""Registries of methods, one file each: strict about names and options, filled by the files of a package."""
 
 import importlib
 import inspect
 import pkgutil
+import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from skipln.seam.options import check_options
 
-if TYPE_CHECKING:  # torch loads when the first connection is asked for, not with the configuration
-    from skipln.seam.connection import Connection
-
-_registry: dict[str, tuple[type["Connection"], dict[str, Any]]] = {}
-_STRUCTURAL = ("self", "dim", "layout", "place")
+Kind = TypeVar("Kind", bound=type)
 
 
-def register(name: str, **fixed: Any) -> Callable[[type["Connection"]], type["Connection"]]:
-    """Class decorator: enter a connection under `name`, with the constructor arguments `fixed` settled.
+class NameTaken(ValueError):
+    """Two classes want one name."""
 
-    Raises ValueError when the name is taken.
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered class, and the arguments of its constructor that its name settles."""
+
+    kind: Any
+    fixed: dict[str, Any]
+
+
+@dataclass
+class Registry:
+    """The methods in the files of `package`, by name. `what` they are, for messages: "connection".
+
+    structural: the arguments of a constructor that are no options: a net gives them, not a user.
+    A file that cannot be imported is left out and stops only who asks for what is not there.
     """
 
-    def enter(connection: type["Connection"]) -> type["Connection"]:
-        if name in _registry:
-            raise ValueError(f"the connection '{name}' is registered twice")
-        _registry[name] = (connection, fixed)
-        return connection
+    what: str
+    package: str
+    structural: tuple[str, ...]
+    entries: dict[str, Entry] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)  # a line for each file that cannot be imported
+    contested: dict[str, str] = field(default_factory=dict)  # a name that two files register -> the line that says so
+    loaded: bool = False
 
-    return enter
+    def register(self, name: str, **fixed: Any) -> Callable[[Kind], Kind]:
+        """Class decorator: enter a class under `name`, with the constructor arguments `fixed` settled.
+
+        Raises ValueError when the name is taken.
+        """
+
+        def enter(kind: Kind) -> Kind:
+            if name in self.entries:
+                first = self.entries[name].kind
+                raise NameTaken(name, f"the {self.what} '{name}' is registered twice, by {_of(first)} and {_of(kind)}")
+            self.entries[name] = Entry(kind, fixed)
+            return kind
+
+        return enter
+
+    def names(self) -> list[str]:
+        """Every registered name, in alphabetical order."""
+        if not self.loaded:
+            self.loaded = True
+            package = importlib.import_module(self.package)
+            for module in sorted(found.name for found in pkgutil.iter_modules(package.__path__)):
+                self._load(f"{self.package}.{module}")
+        return sorted(self.entries.keys() - self.contested.keys())
+
+    def options(self, name: str) -> dict[str, Any]:
+        """The options that `name` takes, each with its default. Raises ValueError for an unknown name."""
+        return {p.name: p.default for p in self._parameters(name)}
+
+    def choices(self, name: str) -> dict[str, tuple[Any, ...]]:
+        """The values of those options whose annotation is a `Literal`."""
+        return {p.name: get_args(p.annotation) for p in self._parameters(name) if get_origin(p.annotation) is Literal}
+
+    def check(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
+        """All options of `name`, those not `given` at their defaults. Raises ValueError, one line with the choices."""
+        checked = check_options(name, given, self.options(name))
+        for option, values in self.choices(name).items():
+            if checked[option] not in values:
+                said = ", ".join(map(str, values))
+                raise ValueError(f"{name}: {option} is one of {said}, not {checked[option]!r}")
+        return checked
+
+    def find(self, name: str) -> Entry:
+        """Raises ValueError for an unknown name, with the choices and the files that could not be imported."""
+        choices = self.names()
+        if name in self.contested:
+            raise ValueError(self.contested[name])
+        if name not in self.entries:
+            unknown = f"unknown {self.what} '{name}': choose one of {', '.join(choices)}"
+            raise ValueError("; ".join([unknown, *self.broken]))
+        return self.entries[name]
+
+    def takes(self, name: str, argument: str) -> bool:
+        """Whether the constructor of `name` leaves `argument` open."""
+        entry = self.find(name)
+        return argument in inspect.signature(entry.kind).parameters and argument not in entry.fixed
+
+    def _parameters(self, name: str) -> list[inspect.Parameter]:
+        entry = self.find(name)
+        found = inspect.signature(entry.kind).parameters.values()
+        return [p for p in found if p.name not in (*self.structural, *entry.fixed)]
+
+    def _load(self, module: str) -> None:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            if isinstance(error, NameTaken):
+                self.contested[error.name] = str(error)
+            for name in [name for name, entry in self.entries.items() if entry.kind.__module__ == module]:
+                del self.entries[name]  # what it had registered before it broke
+            self.broken.append(_broken(f"{module.replace('.', '/')}.py", error))
 
 
-def names() -> list[str]:
-    """Every registered connection, in alphabetical order."""
-    package = importlib.import_module("skipln.skips")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"skipln.skips.{module.name}")
-    return sorted(_registry)
+def _of(kind: Any) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def options(name: str) -> dict[str, Any]:
-    """The options that `name` takes, each with its default. Raises ValueError for an unknown name."""
-    connection, fixed = _find(name)
-    parameters = inspect.signature(connection).parameters.values()
-    return {p.name: p.default for p in parameters if p.name not in (*_STRUCTURAL, *fixed, "norm")}
-
-
-def takes_norm(name: str) -> bool:
-    """Whether the norm inside `name` is a choice (it is not where the form has none or fixes it)."""
-    connection, fixed = _find(name)
-    return "norm" in inspect.signature(connection).parameters and "norm" not in fixed
-
-
-def create(
-    name: str, dim: int, *, layout: str = "btc", place: Any = None, norm: Any = None, **given: Any
-) -> "Connection":
-    """Build one residual site.
-
-    name: one of `names()`. dim: channels. layout: "btc" for [batch, time, channel] or "nchw" for feature maps.
-    place: where the site stands in its stack (`Place`, default the only site of a stack of one).
-    norm: a factory (dim, layout) -> module that takes the place of LN in the forms that have a choice.
-    given: the connection's own options, see `options(name)`.
-    Raises ValueError for an unknown name or option, a value out of range, or a norm where there is no choice.
-    """
-    from skipln.seam.connection import LAYOUTS, Place
-
-    connection, fixed = _find(name)
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout is one of {', '.join(LAYOUTS)}, not {layout!r}")
-    chosen = check_options(name, given, options(name))
-    if norm is not None:
-        if not takes_norm(name):
-            raise ValueError(f"{name} has no norm to choose: leave norm at its default")
-        chosen["norm"] = norm
-    return connection(dim, layout=layout, place=place or Place(), **fixed, **chosen)
-
-
-def _find(name: str) -> tuple[type["Connection"], dict[str, Any]]:
-    choices = names()
-    if name not in _registry:
-        raise ValueError(f"unknown connection '{name}': choose one of {', '.join(choices)}")
-    return _registry[name]
+def _broken(file: str, error: Exception) -> str:
+    """One line: which file, which line of it, what."""
+    if isinstance(error, SyntaxError):
+        line, said = error.lineno, error.msg
+    else:
+        frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(file)]
+        line, said = frames[-1] if frames else None, " ".join(str(error).split())
+    return f"{file}{f', line {line}' if line else ''} cannot be imported: {type(error).__name__}: {said}"

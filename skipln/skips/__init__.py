@@ -7,6 +7,45 @@ Each file beside this one holds one connection; importing this package imports n
 configuration can be checked before torch is loaded.
 """
 
-from skipln.seam.registry import create, names, options, register
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["create", "names", "options", "register"]
+from skipln.seam.registry import Registry
+
+if TYPE_CHECKING:
+    from skipln.seam.connection import Connection
+
+registry = Registry("connection", "skipln.skips", structural=("dim", "layout", "place", "norm"))
+register, names, options = registry.register, registry.names, registry.options
+
+__all__ = ["create", "names", "options", "register", "registry", "takes_norm"]
+
+
+def takes_norm(name: str) -> bool:
+    """Whether the norm inside `name` is a choice (it is not where the form has none or fixes it)."""
+    return registry.takes(name, "norm")
+
+
+def create(
+    name: str, dim: int, *, layout: str = "btc", place: Any = None, norm: Any = None, **given: Any
+) -> "Connection":
+    """Build one residual site.
+
+    name: one of `names()`. dim: channels. layout: "btc" for [batch, time, channel] or "nchw" for feature maps.
+    place: where the site stands in its net (`Place`, default the only site of a net).
+    norm: a factory (dim, layout) -> module that takes the place of LN in the forms that have a choice.
+    given: the connection's own options, see `options(name)`.
+    Raises ValueError for an unknown name or option, a value out of range, or a norm where there is no choice.
+    """
+    from skipln.seam.connection import LAYOUTS, Place
+
+    entry = registry.find(name)
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout is one of {', '.join(LAYOUTS)}, not {layout!r}")
+    chosen = registry.check(name, given)
+    if norm is not None:
+        if not takes_norm(name):
+            raise ValueError(f"{name} has no norm to choose: leave norm at its default")
+        chosen["norm"] = norm
+    made = entry.kind(dim, layout=layout, place=place or Place(), **entry.fixed, **chosen)
+    made.name = name
+    return made

@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 from skipln.norms import Norm, batch_norm, layer_norm
 from skipln.seam.connection import Branch, Connection, Place
-from skipln.seam.fused import residual_norm
-from skipln.seam.registry import register
+from skipln.seam.fused import join_in_one_pass
+from skipln.skips import register
 
 
 @register("rskip_ln")
@@ -33,5 +33,11 @@ class RSkipNorm(Connection):
         self.lam = lam
         self.norms = nn.ModuleList(norm(dim, layout) for _ in range(1 if share_norm else lam))
 
+    def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
+        y = f
+        for k in range(self.lam):
+            y = self.norms[k % len(self.norms)](x + y, mask)
+        return y
+
     def forward(self, x: Tensor, branch: Branch, mask: Tensor | None = None) -> Tensor:
-        return residual_norm(x, branch, list(self.norms), steps=self.lam, mask=mask)
+        return join_in_one_pass(self.join, x, branch, mask, norms=list(self.norms), steps=self.lam)

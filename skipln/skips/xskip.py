@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from skipln.norms import layer_norm
 from skipln.seam.connection import Branch, Connection, Place
-from skipln.seam.registry import register
+from skipln.skips import register
 
 
 @register("skip", lam=1.0)
@@ -24,9 +24,11 @@ class XSkip(Connection):
         self.norm = layer_norm(dim, layout) if pre_norm else nn.Identity()
         self.last_norm = layer_norm(dim, layout) if pre_norm and place.last else nn.Identity()
 
+    def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
+        return (x if self.lam == 1 else self.lam * x) + f
+
     def forward(self, x: Tensor, branch: Branch, mask: Tensor | None = None) -> Tensor:
-        scaled = x if self.lam == 1 else self.lam * x
-        return scaled + branch(self.norm(x))
+        return self.join(x, branch(self.norm(x)))
 
     def leave(self, stream: Tensor) -> Tensor:
         return self.last_norm(stream)

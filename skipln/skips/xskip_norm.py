@@ -4,8 +4,8 @@ from torch import Tensor
 
 from skipln.norms import Norm, batch_norm, layer_norm
 from skipln.seam.connection import Branch, Connection, Place
-from skipln.seam.fused import residual_norm
-from skipln.seam.registry import register
+from skipln.seam.fused import join_in_one_pass
+from skipln.skips import register
 
 
 @register("xskip_ln")
@@ -23,5 +23,8 @@ class XSkipNorm(Connection):
         self.lam = lam
         self.norm = norm(dim, layout)
 
+    def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.norm((x if self.lam == 1 else self.lam * x) + f, mask)
+
     def forward(self, x: Tensor, branch: Branch, mask: Tensor | None = None) -> Tensor:
-        return residual_norm(x, branch, [self.norm], scale=self.lam, mask=mask)
+        return join_in_one_pass(self.join, x, branch, mask, norms=[self.norm], scale=self.lam)

@@ -1,22 +1,21 @@
 """Connections as a configuration describes them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from skipln import norms, skips
 from skipln.errors import UserError
 from skipln.schema import RunConfig
-from skipln.seam.connection import Connection, Place
+from skipln.seam.connection import Connection, MakeConnection
+from skipln.seam.place import Place
 
 
-def make_connections(config: RunConfig, layout: str) -> Callable[[int, Place], Connection]:
+def make_connections(config: RunConfig, layout: str) -> MakeConnection:
     """(dim, place) -> connection, as `config.skip` and `config.norm` say. Raises UserError as `connections_of`."""
     return connections_of(config.skip, config.norm, layout)
 
 
-def connections_of(
-    skip: Mapping[str, Any], norm: Mapping[str, Any], layout: str = "btc"
-) -> Callable[[int, Place], Connection]:
+def connections_of(skip: Mapping[str, Any], norm: Mapping[str, Any], layout: str = "btc") -> MakeConnection:
     """(dim, place) -> connection. skip, norm: a name and options, those left out at their defaults.
 
     Raises UserError for an unknown name or option, and for a norm that nothing uses.
@@ -32,7 +31,7 @@ def connections_of(
     try:
         if {**norms.options("layer"), **chosen} != {"name": "layer", **norms.options("layer")}:
             factory = norms.create(chosen.pop("name"), **chosen)
-        create(1, Place())
+        create(8, Place())
     except ValueError as error:
         raise UserError(str(error)) from error
     return create

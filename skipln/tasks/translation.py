@@ -1,8 +1,7 @@
 """Translation: parallel text, the encoder-decoder Transformer, label-smoothed cross-entropy, BLEU and chrF."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from skipln.models.transformer import Transformer, TransformerShape
 from skipln.ops import smoothed_cross_entropy
 from skipln.schema import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
 from skipln.scoring import score
-from skipln.seam.connection import Connection, Place
 from skipln.tasks.connections import make_connections
 from skipln.tasks.task import Loss, TestResult
 
@@ -46,7 +44,7 @@ class TranslationTask:
 
     def build(self) -> Transformer:
         shape = TransformerShape(**self.shape.model_dump(exclude={"kind"}))
-        return Transformer(len(self.data.vocabulary), shape, connection_factory(self.config, shape.dim))
+        return Transformer(len(self.data.vocabulary), shape, make_connections(self.config, "btc"))
 
     def epoch(self, number: int) -> "CorpusBatches":
         return CorpusBatches(self.data.train, self.max_tokens, self.config.seed, number, self.start)
@@ -135,11 +133,6 @@ def prepare_text(config: RunConfig) -> TextData:
     sizes = {"vocab_size": data.vocabulary, "max_length": data.max_length}
     encoding = "sentencepiece" if data.kind == "catalogs" else data.encoding
     return TextData.prepare(folder, encoding=encoding, **languages, **prefixes, **sizes, cache=cache)  # type: ignore[arg-type]
-
-
-def connection_factory(config: RunConfig, dim: int) -> Callable[[Place], Connection]:
-    """Place -> connection of width `dim`, as `skipln.tasks.connections` makes them."""
-    return partial(make_connections(config, "btc"), dim)
 
 
 def sentence_statistics(outputs: Sequence[str], references: Sequence[str], tokeniser: str = DEFAULT) -> np.ndarray:

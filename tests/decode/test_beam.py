@@ -19,7 +19,7 @@ SHAPE = TransformerShape(1, 1, 16, 32, 2)
 @pytest.fixture(scope="module")
 def model() -> Transformer:
     torch.manual_seed(4)
-    built = Transformer(7, SHAPE, lambda place: skips.create("xskip_ln", SHAPE.dim, place=place)).eval()
+    built = Transformer(7, SHAPE, lambda dim, place: skips.create("xskip_ln", dim, place=place)).eval()
     built.embedding.weight.data *= 3  # peaked distributions: sentences of different lengths win
     return built
 
@@ -87,7 +87,7 @@ def test_the_batch_changes_no_translation(model, sources, beam):
 def test_kernels_give_the_plain_forms_translations(kind, monkeypatch):
     torch.manual_seed(0)
     shape = TransformerShape(2, 2, 32, 64, 4)
-    built = Transformer(60, shape, lambda place: skips.create("rskip_ln", shape.dim, place=place)).eval()
+    built = Transformer(60, shape, lambda dim, place: skips.create("rskip_ln", dim, place=place)).eval()
     for module in built.modules():
         if isinstance(module, torch.nn.Linear):
             module.weight.data *= 4  # what is said depends on what was read

@@ -43,7 +43,7 @@ def test_a_worker_that_dies_is_an_error_and_not_a_wait():
 def test_translations_do_not_depend_on_the_workers(two_threads):
     torch.manual_seed(1)
     shape = TransformerShape(1, 1, 16, 32, 2)
-    model = Transformer(30, shape, lambda place: skips.create("skip", 16, place=place))
+    model = Transformer(30, shape, lambda dim, place: skips.create("skip", dim, place=place))
     model.embedding.weight.data *= 3
     sources = [torch.randint(4, 30, (3 + n % 7,)).tolist() for n in range(40)]
     search = Search(beam=3, max_tokens=96, extra_length=4)

@@ -22,13 +22,12 @@ from skipln.figures.numbers import load as load_numbers
 from skipln.figures.page import growth, page
 from skipln.figures.points import points
 from skipln.figures.render import render
-from skipln.seam import registry
-from skipln.seam.connection import Connection
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/sites.csv"))
 MANIFEST = """
 title: tiny
+forms: [skip, xskip]
 lams: [0.5, 2]
 law: [xskip]
 scales:
@@ -42,11 +41,10 @@ scales:
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def tiny(tmp_path: Path) -> list[str]:
     """Arguments of a figure of three nets: skip, xskip λ=0.5 and λ=2."""
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments/figure9.yaml").write_text(MANIFEST.format(runs=tmp_path / "runs"))
-    monkeypatch.setattr(skips, "names", lambda: ["skip", "xskip"])
     return [f"--experiments={tmp_path}/experiments", f"--results={tmp_path}/results"]
 
 
@@ -153,23 +151,24 @@ def test_a_manifest_is_checked(tiny, tmp_path, old, new, said):
     assert said in str(error.value)
 
 
-def test_every_connection_of_the_registry_is_there_with_each_lam_of_its_type(monkeypatch):
-    @skips.register("a_strangers")
-    class Mine(Connection):
-        def __init__(self, dim, *, layout="btc", place, lam=1.0, gain=0.5):
-            super().__init__(dim, layout=layout, place=place)
-
-    try:
-        found = points(load("figure1"), "demo")
-    finally:
-        del registry._registry["a_strangers"]
-    lams = {form: [p.lam for p in found if (p.form, p.depth, p.seed) == (form, 110, 1)] for form in ["a_strangers"]}
-    for form in skips.names():
-        lams[form] = [p.lam for p in found if (p.form, p.depth, p.seed) == (form, 110, 1)]
+def test_a_form_comes_with_each_lam_of_its_type():
+    found = points(load("figure1"), "demo")
+    lams: dict[str, list] = {}
+    for p in found:
+        if (p.depth, p.seed) == (110, 1):
+            lams.setdefault(p.form, []).append(p.lam)
     assert lams["skip"] == [None]
     assert lams["rskip_ln"] == lams["rskip_bn"] == [1, 2, 3]
-    assert lams["xskip"] == lams["xskip_ln"] == lams["xskip_bn"] == lams["a_strangers"] == [0.5, 1, 2, 3]
+    assert lams["xskip"] == lams["xskip_ln"] == lams["xskip_bn"] == [0.5, 1, 2, 3]
     assert len({point.path for point in found}) == len(found)
+
+
+def test_a_figure_shows_the_forms_of_its_manifest_alone(tiny, tmp_path):
+    """A connection that is added later is in no committed figure."""
+    manifest = load("figure9", tmp_path / "experiments")
+    assert {point.form for point in points(manifest, "test")} == {"skip", "xskip"} < set(skips.names())
+    with pytest.raises(UserError, match="figure9: unknown connection 'no_such': choose one of "):
+        points(manifest.model_copy(update={"forms": ["no_such"]}), "test")
 
 
 def test_a_nets_configuration_is_the_one_that_its_command_composes():

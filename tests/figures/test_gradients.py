@@ -6,6 +6,7 @@ F′ₗ = O(1 / rms xₗ) = O(λ^−l) for λ > 1). Behind a norm the product is
 """
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ def resnet(name: str, activation: str = "pre", **options: object) -> ResNet:
 def transformer(name: str, **options: object) -> Transformer:
     torch.manual_seed(0)
     shape = TransformerShape(2, DEPTH, 32, 64, 4, dropout=0.0)
-    return Transformer(40, shape, lambda place: skips.create(name, 32, place=place, **options))
+    return Transformer(40, shape, lambda dim, place: skips.create(name, dim, place=place, **options))
 
 
 MODELS = {"resnet": resnet, "transformer": transformer}
@@ -164,25 +165,37 @@ def test_the_measured_net_stays_as_it_was():
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
-class Streamed(Connection):
-    """Carries (x, memory) from site to site, as ResiDual and Hyper-Connections carry theirs."""
-
-    def enter(self, x):
-        return x, 0 * x
-
-    def forward(self, stream, branch, mask=None):
-        x, memory = stream
-        return x + branch(x), memory + x
-
-    def leave(self, stream):
-        return sum(stream)
+STREAMS = {  # how a connection may hold (x, memory), and how it is read again
+    "tuple": (lambda x, memory: (x, memory), lambda stream: stream),
+    "dict": (lambda x, memory: {"x": x, "memory": [memory]}, lambda stream: (stream["x"], stream["memory"][0])),
+    "object": (lambda x, memory: SimpleNamespace(x=x, memory=memory), lambda stream: (stream.x, stream.memory)),
+}
 
 
-def test_a_stream_is_measured_whole():
+def streamed(pack, unpack) -> Pass:
+    class Streamed(Connection):
+        """Carries x and what it was before, as ResiDual and Hyper-Connections carry theirs."""
+
+        def enter(self, x):
+            return pack(x, 0 * x)
+
+        def forward(self, stream, branch, mask=None):
+            x, memory = unpack(stream)
+            return pack(x + branch(x), memory + x)
+
+        def leave(self, stream):
+            return sum(unpack(stream))
+
     torch.manual_seed(0)
-    shape = TransformerShape(1, 2, 32, 64, 4)
-    found = passed(Transformer(40, shape, lambda place: Streamed(32, place=place)))
-    assert all(site.stream > 0 and site.scale > 0 and site.share > 0 for site in found.sites)
+    shape = TransformerShape(1, 2, 32, 64, 4, dropout=0.0)
+    return passed(Transformer(40, shape, lambda dim, place: Streamed(dim, place=place)))
+
+
+def test_a_stream_is_measured_whole_whatever_its_structure():
+    found = {kind: streamed(*functions) for kind, functions in STREAMS.items()}
+    sites = [[(site.stream, site.branch, site.share, site.scale) for site in one.sites] for one in found.values()]
+    assert sites[0] == sites[1] == sites[2]
+    assert all(value > 0 for site in sites[0] for value in site)
 
 
 @pytest.mark.parametrize("name", skips.names())

@@ -49,7 +49,7 @@ def fairseq_dictionary(size: int) -> Any:
 def ours(model, size: int = SIZE, seed: int = 0) -> Transformer:
     torch.manual_seed(seed)
     make = connections_of(model.skip, model.norm)
-    built = Transformer(size, model.shape, lambda place: make(model.shape.dim, place))
+    built = Transformer(size, model.shape, make)
     with torch.no_grad():
         for parameter in built.parameters():  # biases and gains that a wrong name would show
             parameter.add_(0.02 * torch.randn_like(parameter))

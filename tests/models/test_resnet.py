@@ -1,3 +1,6 @@
+import re
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -5,7 +8,7 @@ import torchvision
 
 from skipln import skips
 from skipln.errors import UserError
-from skipln.models.resnet import ResNet, ResNetShape, StridedPointwise
+from skipln.models.resnet import ResNet, ResNetShape, StridedPointwise, refusal
 from skipln.models.torchvision_weights import from_torchvision
 from skipln.seam.connection import Connection, Place
 
@@ -94,11 +97,19 @@ def test_golden_logits():
 @pytest.mark.parametrize("name", skips.names())
 @pytest.mark.parametrize("kind", SHAPES)
 def test_every_connection_joins_every_kind_of_block(kind, name):
+    if reason := refusal(skips.create(name, 4, layout="nchw"), SHAPES[kind]):
+        with pytest.raises(UserError, match=re.escape(reason)):
+            model(SHAPES[kind], name, channels=1)
+        return
     net = model(SHAPES[kind], name, channels=1)
     logits = net(torch.randn(3, 1, 8, 8))
     assert logits.shape == (3, 10)
     logits.sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+    for key, parameter in net.named_parameters():
+        stage, block = (int(part) for part in key.split(".")[1:3]) if key.startswith("stages") else (0, 0)
+        # What a site does to F's input is for nothing in a block whose branch reads what the projection reads.
+        spared = ".site." in key and block == 0 and SHAPES[kind].activation == "pre" and stage > 0
+        assert spared if parameter.grad is None else parameter.grad.isfinite().all(), key
 
 
 @pytest.mark.parametrize("kind", SHAPES)
@@ -109,8 +120,13 @@ def test_every_site_knows_its_place(kind):
         places.append(place)
         return skips.create("skip", dim, layout="nchw", place=place)
 
-    ResNet(SHAPES[kind], 3, 10, connection)
-    assert places == [Place(i, 4) for i in range(4)]
+    ResNet(replace(SHAPES[kind], blocks=[2, 3]), 3, 10, connection)
+    depths = {"stage1": 2, "stage2": 3}
+    assert places == [
+        Place(stage, i, sites, i + 1, sites, "convolutions", depths)
+        for stage, sites in depths.items()
+        for i in range(sites)
+    ]
 
 
 class Streamed(Connection):
@@ -125,17 +141,89 @@ class Streamed(Connection):
 
     def leave(self, stream):
         x, calls = stream
-        assert calls > 0
+        assert calls == self.place.sites
         return x
 
 
-@pytest.mark.parametrize("kind", SHAPES)
-def test_a_connection_may_carry_a_stream(kind):
+def streamed(dim: int, place: Place) -> Connection:
+    return Streamed(dim, layout="nchw", place=place)
+
+
+@pytest.mark.parametrize("kind", ["basic-pre", "bottleneck-pre"])
+def test_a_connection_may_carry_a_stream_through_a_stage(kind):
     torch.manual_seed(0)
-    make = lambda dim, place: Streamed(dim, layout="nchw", place=place)  # noqa: E731
-    streamed, plain = ResNet(SHAPES[kind], 3, 10, make).eval(), model(SHAPES[kind]).eval()
+    net, plain = ResNet(SHAPES[kind], 3, 10, streamed).eval(), model(SHAPES[kind]).eval()
     images = torch.randn(2, 3, 8, 8)
-    torch.testing.assert_close(streamed(images), plain(images))
+    torch.testing.assert_close(net(images), plain(images))
+
+
+@pytest.mark.parametrize("kind", ["basic-post", "bottleneck-post"])
+def test_a_stream_is_refused_where_a_relu_would_break_it(kind):
+    with pytest.raises(UserError, match=r"^Streamed carries more than x .* relu between them: model\.activation=pre$"):
+        ResNet(SHAPES[kind], 3, 10, streamed)
+
+
+@pytest.mark.parametrize("activation", ["pre", "post"])
+def test_a_stage_is_left_once(activation):
+    """The LN behind a pre-LN stack belongs to the last site of each stage."""
+    net = model(ResNetShape([2, 2], 4, activation=activation), pre_norm=True)
+    names = [name for name, module in net.named_modules() if name.endswith("last_norm") and list(module.parameters())]
+    assert names == ["stages.0.1.site.last_norm", "stages.1.1.site.last_norm"]
+    calls = []
+    for name in names:
+        net.get_submodule(name).register_forward_hook(lambda *_, name=name: calls.append(name))
+    net(torch.randn(2, 3, 8, 8))
+    assert calls == names
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_a_connection_initialises_its_branch(kind):
+    """After the model's own initialisation, each of its convolutions; what is put before the last one is used."""
+
+    class Doubles(Streamed):
+        def enter(self, x):
+            return x
+
+        carries_stream = False
+        forward, leave = Connection.forward, Connection.leave
+
+        def join(self, x, f, mask=None):
+            return x + f
+
+        def init_branch(self, branch):
+            for i, weight in enumerate(branch.weights().values(), 1):
+                weight.fill_(i)
+            branch.before_output(lambda channels: torch.nn.Conv2d(channels, channels, 1))
+
+    net = ResNet(SHAPES[kind], 3, 10, lambda dim, place: Doubles(dim, layout="nchw", place=place))
+    block = net.stages[1][1]
+    convolutions = [m for m in block.branch.modules() if isinstance(m, torch.nn.Conv2d)]
+    *first, added, last = convolutions
+    assert [int(conv.weight.mean()) for conv in [*first, last]] == list(range(1, len(first) + 2))
+    assert added.kernel_size == (1, 1) and added.in_channels == last.in_channels
+    net(torch.randn(2, 3, 8, 8)).sum().backward()
+    assert added.weight.grad.abs().sum() > 0
+
+
+def test_nets_without_norms_and_with_one_at_the_head():
+    shape = ResNetShape([1, 1], 4, norm="none", head_norm="batch")
+    for kind in ("pre", "post"):
+        net = model(replace(shape, activation=kind), "skip")
+        norms = [type(m).__name__ for m in net.modules() if "Norm" in type(m).__name__]
+        assert norms == ["BatchNorm1d"]
+        images = torch.randn(8, 3, 8, 8)
+        before = images.clone()
+        logits = net(images)
+        torch.testing.assert_close(images, before)
+        torch.testing.assert_close(logits.mean(0), torch.zeros(10), atol=1e-5, rtol=0)
+        torch.testing.assert_close(logits.var(0, correction=0), torch.ones(10), atol=0.1, rtol=0)
+        convolutions = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)]
+        assert all(conv.bias is not None and not conv.bias.any() for conv in convolutions)
+        logits.square().sum().backward()
+    x = torch.randn(2, 4, 8, 8)  # the stream that a block reads stays as it was
+    stream = x.clone()
+    model(replace(shape, blocks=[2]), "skip").stages[0][1](stream)
+    assert torch.equal(stream, x)
 
 
 def test_the_first_preact_units_are_those_of_the_appendix():

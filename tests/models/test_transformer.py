@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from skipln import skips
 from skipln.config import compose
 from skipln.models.transformer import Transformer, TransformerShape, sinusoids
+from skipln.norms import LayerNorm
 from skipln.seam.connection import Connection, Place
 
 SHAPE = TransformerShape(2, 3, 32, 64, 4)
@@ -12,7 +13,7 @@ SHAPE = TransformerShape(2, 3, 32, 64, 4)
 
 def model(name: str = "xskip_ln", shape: TransformerShape = SHAPE, vocabulary: int = 50) -> Transformer:
     torch.manual_seed(0)
-    return Transformer(vocabulary, shape, lambda place: skips.create(name, shape.dim, place=place))
+    return Transformer(vocabulary, shape, lambda dim, place: skips.create(name, dim, place=place))
 
 
 @pytest.mark.parametrize(("size", "millions"), [("base", 65), ("big", 213)])
@@ -27,12 +28,24 @@ def test_parameters_are_those_published(size, millions):
 def test_every_site_knows_its_place():
     places: list[Place] = []
 
-    def connection(place: Place) -> Connection:
+    def connection(dim: int, place: Place) -> Connection:
         places.append(place)
-        return skips.create("skip", SHAPE.dim, place=place)
+        return skips.create("skip", dim, place=place)
 
     Transformer(50, SHAPE, connection)
-    assert places == [Place(i, 4) for i in range(4)] + [Place(i, 9) for i in range(9)]
+    depths = {"encoder": 2, "decoder": 3}
+    branches = {"encoder": ["self_attention", "feed_forward"]}
+    branches["decoder"] = ["self_attention", "source_attention", "feed_forward"]
+    assert places == [
+        Place(stack, (layer - 1) * each + i, layers * each, layer, layers, branch, depths)
+        for stack, layers, each in (("encoder", 2, 2), ("decoder", 3, 3))
+        for layer in range(1, layers + 1)
+        for i, branch in enumerate(branches[stack])
+    ]
+    assert [place.first for place in places] == [i in (0, 4) for i in range(13)]
+    assert [place.last for place in places] == [i in (3, 12) for i in range(13)]
+    assert [place.begins_layer for place in places] == [place.branch == "self_attention" for place in places]
+    assert [place.ends_layer for place in places] == [place.branch == "feed_forward" for place in places]
 
 
 class Streamed(Connection):
@@ -53,10 +66,50 @@ class Streamed(Connection):
 
 def test_a_connection_may_carry_a_stream():
     torch.manual_seed(0)
-    streamed = Transformer(50, SHAPE, lambda place: Streamed(SHAPE.dim, place=place)).eval()
+    streamed = Transformer(50, SHAPE, lambda dim, place: Streamed(dim, place=place)).eval()
     plain = model("skip").eval()
     source, target = torch.randint(4, 50, (2, 3, 6))
     torch.testing.assert_close(streamed(source, target), plain(source, target))
+
+
+class Initialises(Connection):
+    """Has a matrix of its own, changes the weights of its branch, and puts a norm before its last matrix."""
+
+    def __init__(self, dim, *, layout="btc", place):
+        super().__init__(dim, layout=layout, place=place)
+        self.gate = torch.nn.Linear(dim, dim)
+        torch.nn.init.constant_(self.gate.bias, -2)
+
+    def join(self, x, f, mask=None):
+        return x + self.gate(x).sigmoid() * f
+
+    def init_branch(self, branch):
+        self.scaled = {role: weight.mul_(0).add_(i) for i, (role, weight) in enumerate(branch.weights().items(), 1)}
+        branch.before_output(lambda channels: LayerNorm(channels))
+
+
+def test_a_connection_initialises_its_branch():
+    """After the model's own initialisation, which leaves what is the connection's alone."""
+    built = Transformer(50, SHAPE, lambda dim, place: Initialises(dim, place=place)).eval()
+    layer = built.decoder[2]
+    for attention in (layer.self_attention, layer.source_attention):
+        key, value = attention.key_value.weight.chunk(2)
+        assert [int(w.mean()) for w in (attention.query.weight, key, value, attention.out.weight)] == [1, 2, 3, 4]
+        assert attention.inner.dim == 32
+    hidden, out = (module for module in layer.feed_forward.children() if isinstance(module, torch.nn.Linear))
+    assert [int(hidden.weight.mean()), int(out.weight.mean())] == [1, 2]
+    assert [list(site.scaled) for site in layer.sites] == [["query", "key", "value", "out"]] * 2 + [["hidden", "out"]]
+    assert all((site.gate.bias == -2).all() for site in layer.sites)
+    for parameter in built.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    source, target = torch.randint(4, 50, (2, 3, 7))
+    whole = built(source, target)
+    state = built.start(*built.encode(source), steps=7)
+    steps = torch.stack([built.step(target[:, t], state) for t in range(7)], dim=1)
+    torch.testing.assert_close(steps.flatten(0, 1), whole, rtol=1e-4, atol=1e-4)
+    whole.sum().backward()
+    norms = [m for m in built.modules() if isinstance(m, LayerNorm)]
+    assert len(norms) == 13 and all(norm.weight.grad.abs().sum() > 0 for norm in norms)
 
 
 @pytest.mark.parametrize("gradients", [True, False])  # without, by the kernels

@@ -1,7 +1,9 @@
 """The registry is strict, and the configuration's YAML says exactly what the classes take."""
 
 import ast
+import importlib
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import torch
@@ -10,14 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skipln import skips
+from skipln.models.transformer import Transformer, TransformerShape
 from skipln.seam.options import check_options
+from skipln.seam.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_unknown_names_and_options_list_the_choices():
-    with pytest.raises(ValueError, match="unknown connection 'highway': choose one of rskip_bn, rskip_ln, skip"):
-        skips.create("highway", 4)
+    with pytest.raises(ValueError, match=f"unknown connection 'no_such': choose one of {', '.join(skips.names())}"):
+        skips.create("no_such", 4)
     with pytest.raises(ValueError, match="skip has no option 'lam': its options are pre_norm"):
         skips.create("skip", 4, lam=2.0)
     with pytest.raises(ValueError, match="layout is one of btc, nchw"):
@@ -36,14 +40,80 @@ def test_xskip_wants_a_positive_number(lam):
         skips.create("xskip", 4, lam=lam)
 
 
-@given(st.dictionaries(st.sampled_from(["a", "b"]), st.integers()))
+@given(st.dictionaries(st.sampled_from(["a", "b"]), st.integers(-(2**62), 2**62)))
 def test_given_options_replace_defaults_and_nothing_else(options):
     assert check_options("it", options, {"a": 1, "b": 2}) == {"a": 1, "b": 2, **options}
 
 
+def test_no_file_is_broken():
+    skips.names()
+    assert skips.registry.broken == []
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    """Of a package of its own, with the files it is given."""
+
+    def make(**files: str) -> Registry:
+        package = tmp_path / f"made_up_{uuid4().hex}"
+        package.mkdir()
+        (package / "__init__.py").write_text(
+            "from skipln.seam.registry import Registry\n"
+            f"registry = Registry('connection', '{package.name}', ('dim',))\n"
+        )
+        for name, text in files.items():
+            (package / f"{name}.py").write_text(f"from {package.name} import registry\n{text}")
+        monkeypatch.syspath_prepend(tmp_path)
+        return importlib.import_module(package.name).registry
+
+    return make
+
+
+GOOD = "@registry.register('{0}')\nclass Good:\n    def __init__(self, dim, gain=1.0): pass\n"
+
+
+def test_a_broken_file_is_one_line_and_stops_only_who_asks_for_it(registry):
+    found = registry(
+        fine=GOOD.format("fine"), name_error=GOOD.format("early") + "class Mine(Connection): pass\n", syntax="def :\n"
+    )
+    assert found.names() == ["fine"]
+    assert found.options("fine") == {"gain": 1.0}
+    for name in ("mine", "early"):
+        with pytest.raises(ValueError) as error:
+            found.find(name)
+        said = str(error.value)
+        assert said.startswith(f"unknown connection '{name}': choose one of fine; ")
+        assert "/name_error.py, line 5 cannot be imported: NameError: name 'Connection' is not defined" in said
+        assert "/syntax.py, line 2 cannot be imported: SyntaxError: " in said
+        assert "\n" not in said
+
+
+def test_two_files_that_register_one_name(registry):
+    found = registry(a=GOOD.format("mine"), b=GOOD.format("mine"), c=GOOD.format("fine"))
+    assert found.names() == ["fine"]
+    package = found.package
+    with pytest.raises(ValueError, match=rf"'mine' is registered twice, by {package}\.a\.Good and {package}\.b\.Good$"):
+        found.find("mine")
+    assert found.options("fine") == {"gain": 1.0}
+
+
 def test_a_name_is_registered_once():
-    with pytest.raises(ValueError, match="registered twice"):
+    with pytest.raises(ValueError, match="the connection 'skip' is registered twice"):
         skips.register("skip")(object)
+    skips.create("skip", 4)
+
+
+def test_a_word_is_one_of_its_choices(registry):
+    found = registry(
+        mine="from typing import Literal\n@registry.register('mine')\nclass Mine:\n"
+        "    def __init__(self, dim, form: Literal['one', 'two'] = 'one', alpha: float | None = None): pass\n"
+    )
+    assert found.check("mine", {"form": "two", "alpha": 2}) == {"form": "two", "alpha": 2.0}
+    assert found.check("mine", {}) == {"form": "one", "alpha": None}
+    with pytest.raises(ValueError, match="mine: form is one of one, two, not 'three'"):
+        found.check("mine", {"form": "three"})
+    with pytest.raises(ValueError, match="mine: alpha is a number, not 'x'"):
+        found.check("mine", {"alpha": "x"})
 
 
 @pytest.mark.parametrize("name", skips.names())
@@ -55,21 +125,35 @@ def test_yaml_lists_the_options_of_the_class(name):
     assert {key: type(value) for key, value in content.items()} == {k: type(v) for k, v in options.items()}
 
 
-@pytest.mark.parametrize("name", skips.names())
-def test_every_option_changes_the_output(name):
-    """A keyword that is accepted and never used would be a lie."""
-    other = {"lam": 5, "pre_norm": True, "share_norm": True}
-    x = torch.randn(2, 3, 8)
+def other_value(name: str, option: str) -> object:
+    """A value of the option that is legal and not its default."""
+    default = skips.options(name)[option]
+    if option in skips.registry.choices(name):
+        return next(value for value in skips.registry.choices(name)[option] if value != default)
+    if isinstance(default, bool):
+        return not default
+    return default + 1 if isinstance(default, int) else 0.7 if default is None else 0.5 * default + 0.1
 
-    def output(**options):
+
+OPTIONS = [(name, option) for name in skips.names() for option in skips.options(name)]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_every_option_changes_a_net(name, option):
+    """How it begins, or what it computes: a keyword that is accepted and never used would be a lie."""
+
+    def net(**options):
         torch.manual_seed(0)
-        site = skips.create(name, 8, **options)
-        for parameter in site.parameters():
+        shape = TransformerShape(2, 2, 8, 16, 2, dropout=0.0)
+        built = Transformer(20, shape, lambda dim, place: skips.create(name, dim, place=place, **options)).eval()
+        before = {key: value.clone() for key, value in built.state_dict().items()}
+        for parameter in built.parameters():
             torch.nn.init.normal_(parameter)
-        return site(x, torch.sin)
+        return before, built(*torch.randint(4, 20, (2, 3, 5), generator=torch.Generator().manual_seed(1)))
 
-    for option in skips.options(name):
-        assert not torch.allclose(output(), output(**{option: other[option]})), option
+    (weights, logits), (others, changed) = net(), net(**{option: other_value(name, option)})
+    begins_alike = weights.keys() == others.keys() and all(torch.equal(weights[key], others[key]) for key in weights)
+    assert not begins_alike or not torch.allclose(logits, changed)
 
 
 @pytest.mark.parametrize(
@@ -100,5 +184,5 @@ def test_models_never_add_a_residual_themselves():
 
 
 def test_connections_are_small():
-    for path in ROOT.glob("skipln/skips/*skip*.py"):
-        assert len(path.read_text().splitlines()) <= 60, path
+    for path in ROOT.glob("skipln/skips/*.py"):
+        assert path.name == "__init__.py" or len(path.read_text().splitlines()) <= 60, path

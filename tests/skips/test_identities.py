@@ -37,7 +37,7 @@ def test_xskip_once_is_the_plain_skip(x, branch):
 
 
 def test_pre_norm_is_the_pre_ln_transformer(x, branch):
-    inner, last = (skips.create("skip", DIM, place=Place(i, 2), pre_norm=True).double() for i in range(2))
+    inner, last = (skips.create("skip", DIM, place=Place(index=i, sites=2), pre_norm=True).double() for i in range(2))
     y = inner(x, branch)
     torch.testing.assert_close(y, x + branch(F.layer_norm(x, (DIM,))))
     assert inner.leave(y) is y

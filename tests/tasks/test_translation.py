@@ -8,9 +8,11 @@ from sacrebleu.metrics import BLEU
 from skipln.config import CONFIGS, compose
 from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
+from skipln.seam.place import Place
 from skipln.tables.statistics.significance import bleu
 from skipln.tasks import create_task
-from skipln.tasks.translation import connection_factory, sentence_statistics
+from skipln.tasks.connections import make_connections
+from skipln.tasks.translation import sentence_statistics
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("model/transformer_*.yaml")), ids=lambda path: path.stem)
@@ -19,22 +21,16 @@ def test_every_model_config_builds(path, skip):
     config = compose([f"model={path.stem}", f"skip={skip}"])
     shape = TransformerShape(**config.model.model_dump(exclude={"kind"}))
     with torch.device("meta"):
-        model = Transformer(4000, shape, connection_factory(config, shape.dim))
+        model = Transformer(4000, shape, make_connections(config, "btc"))
     assert len(model.encoder) == config.model.encoder_layers
 
 
 def test_the_norm_group_reaches_the_connection():
-    site = connection_factory(compose(["norm=rms", "norm.eps=1e-3"]), 8)(_place())
+    site = make_connections(compose(["norm=rms", "norm.eps=1e-3"]), "btc")(8, Place())
     assert type(site.norm).__name__ == "RMSNorm"
     assert site.norm.eps == 1e-3
     with pytest.raises(UserError, match="skip has no norm to choose"):
-        connection_factory(compose(["norm=rms", "skip=skip"]), 8)
-
-
-def _place():
-    from skipln.seam.connection import Place
-
-    return Place()
+        make_connections(compose(["norm=rms", "skip=skip"]), "btc")
 
 
 def test_an_update_is_a_pure_function_of_seed_and_epoch(tiny):

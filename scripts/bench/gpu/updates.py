@@ -80,7 +80,7 @@ def _update(
 ) -> tuple[nn.Module, Callable[[], float]]:  # fmt: skip
     """The net, post-LN, and an update of it in bf16 on random sentences, which returns the loss."""
     torch.manual_seed(1)
-    model = Transformer(vocabulary, shape, lambda place: skips.create("xskip_ln", shape.dim, place=place, lam=1.0))
+    model = Transformer(vocabulary, shape, lambda dim, place: skips.create("xskip_ln", dim, place=place, lam=1.0))
     model = model.to(device).train()
     forward = wrap(model)
     optimizer = torch.optim.Adam(model.parameters(), 7e-4, betas=(0.9, 0.98), fused=True)

@@ -203,5 +203,4 @@ def model_of_config(content: dict[str, Any]) -> Model:
 
 
 def _sites(model: Model) -> Any:
-    make = connections_of(model.skip, model.norm)
-    return lambda place: make(model.shape.dim, place)
+    return connections_of(model.skip, model.norm)

@@ -5,6 +5,8 @@ time-first, a site's are batch-first. Importing this module registers the model 
 """
 
 from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from fairseq.models import register_model, register_model_architecture
@@ -18,9 +20,11 @@ from fairseq.models.transformer import transformer_legacy as legacy
 from fairseq.modules.transformer_layer import TransformerDecoderLayerBase, TransformerEncoderLayerBase
 from torch import Tensor, nn
 
+from skipln.errors import UserError
 from skipln.interop.fairseq.flags import add_flags, check, chosen
-from skipln.models.transformer import MakeConnection, stack_sites
-from skipln.seam.connection import Connection
+from skipln.models.transformer import DECODER, ENCODER
+from skipln.seam.connection import Connection, MakeConnection
+from skipln.seam.place import stack_of
 from skipln.tasks.connections import connections_of
 
 
@@ -114,7 +118,7 @@ class SkipDecoderLayer(TransformerDecoderLayerBase):
 class SkipEncoder(TransformerEncoderBase):
     def __init__(self, cfg: Any, dictionary: Any, embed_tokens: nn.Embedding, connection: MakeConnection) -> None:
         super().__init__(cfg, dictionary, embed_tokens)
-        _give_sites(self.layers, connection, each=2)
+        _give_sites(self.layers, cfg, connection, "encoder", ENCODER)
 
     def build_encoder_layer(self, cfg: Any) -> SkipEncoderLayer:
         return SkipEncoderLayer(cfg)
@@ -123,7 +127,7 @@ class SkipEncoder(TransformerEncoderBase):
 class SkipDecoder(TransformerDecoderBase):
     def __init__(self, cfg: Any, dictionary: Any, embed_tokens: nn.Embedding, connection: MakeConnection) -> None:
         super().__init__(cfg, dictionary, embed_tokens)
-        _give_sites(self.layers, connection, each=3)
+        _give_sites(self.layers, cfg, connection, "decoder", DECODER)
 
     def build_decoder_layer(self, cfg: Any, no_encoder_attn: bool = False) -> SkipDecoderLayer:
         return SkipDecoderLayer(cfg, no_encoder_attn)
@@ -143,21 +147,19 @@ class SkipTransformer(TransformerModel):
 
     @classmethod
     def build_model(cls, args: Any, task: Any) -> "SkipTransformer":
-        skip, norm = chosen(args)
-        dim = args.encoder_embed_dim
-        if args.decoder_embed_dim != dim:
+        if args.decoder_embed_dim != args.encoder_embed_dim:
             raise ValueError("skipln_transformer: --encoder-embed-dim and --decoder-embed-dim are one number")
-        connection = connections_of(skip, norm)
-        cls.connection = staticmethod(lambda place: connection(dim, place))  # fairseq hands its builders cfg alone
         return super().build_model(args, task)
 
     @classmethod
     def build_encoder(cls, args: Any, src_dict: Any, embed_tokens: nn.Embedding) -> SkipEncoder:
-        return SkipEncoder(TransformerConfig.from_namespace(args), src_dict, embed_tokens, cls.connection)
+        cfg = TransformerConfig.from_namespace(args)
+        return SkipEncoder(cfg, src_dict, embed_tokens, connections_of(*chosen(args)))
 
     @classmethod
     def build_decoder(cls, args: Any, tgt_dict: Any, embed_tokens: nn.Embedding) -> SkipDecoder:
-        return SkipDecoder(TransformerConfig.from_namespace(args), tgt_dict, embed_tokens, cls.connection)
+        cfg = TransformerConfig.from_namespace(args)
+        return SkipDecoder(cfg, tgt_dict, embed_tokens, connections_of(*chosen(args)))
 
 
 ARCHITECTURES = {
@@ -186,9 +188,32 @@ def _feed_forward(layer: Any, h: Tensor) -> Tensor:
     return layer.dropout_module(layer.fc2(h))
 
 
-def _give_sites(layers: nn.ModuleList, connection: MakeConnection, each: int) -> None:
-    for layer, sites in zip(layers, stack_sites(connection, len(layers), each), strict=True):
+class LayerBranch:
+    """A branch of a fairseq layer, as `skipln.seam.connection.BranchModule` has it."""
+
+    def __init__(self, layer: Any, branch: str) -> None:
+        attention = {"self_attention": "self_attn", "source_attention": "encoder_attn"}.get(branch)
+        self.linears: dict[str, nn.Linear] = {"hidden": layer.fc1, "out": layer.fc2}
+        if attention:
+            projections = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "out": "out_proj"}
+            self.linears = {role: getattr(getattr(layer, attention), name) for role, name in projections.items()}
+
+    def weights(self) -> dict[str, Tensor]:
+        return {role: linear.weight.detach() for role, linear in self.linears.items()}
+
+    def before_output(self, make: Callable[[int], nn.Module]) -> None:
+        raise UserError("fairseq's branches have no place for a norm before their last matrix: use engine=skipln")
+
+
+def _give_sites(
+    layers: nn.ModuleList, cfg: Any, connection: MakeConnection, stack: str, branches: Sequence[str]
+) -> None:
+    depths = {"encoder": cfg.encoder.layers, "decoder": cfg.decoder.layers}
+    make = partial(connection, cfg.encoder.embed_dim)
+    for layer, sites in zip(layers, stack_of(make, stack, branches, depths), strict=True):
         layer.sites = Sites(sites)
+        for site in sites:
+            site.init_branch(LayerBranch(layer, site.place.branch))
 
 
 def _first(sites: nn.ModuleList) -> Connection:

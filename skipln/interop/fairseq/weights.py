@@ -16,6 +16,7 @@ Where the two differ by a convention:
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor
 from skipln.errors import UserError
 from skipln.interop.fairseq.symbols import FAIRSEQ_BOS, FAIRSEQ_EOS, FAIRSEQ_PAD, fairseq_ids, our_ids
 from skipln.models.transformer import POSITIONS, TransformerShape
-from skipln.seam.connection import Place
+from skipln.seam.place import stack_of
 from skipln.tasks.connections import connections_of
 
 Weights = dict[str, Tensor]
@@ -110,6 +111,7 @@ def _names(model: Model) -> Iterator[tuple[str, str | tuple[str, str]]]:
     """(our name, fairseq's) of every weight but embeddings and positions; a pair where fairseq has two matrices."""
     for stack, parts in PARTS.items():
         layers: int = getattr(model.shape, f"{stack}_layers")
+        sites = _site_names(model, stack, [part for part, _, _ in parts])
         for layer in range(layers):
             ours, theirs = f"{stack}.{layer}", f"{stack}.layers.{layer}"
             for site, (part, name, norm) in enumerate(parts):
@@ -128,7 +130,7 @@ def _names(model: Model) -> Iterator[tuple[str, str | tuple[str, str]]]:
                     if model.own:
                         yield f"{ours}.sites.{site}.norm.{kind}", f"{theirs}.{norm}.{kind}"
                 if not model.own:
-                    for name_in_site in _site_names(model, layer * len(parts) + site, layers * len(parts)):
+                    for name_in_site in sites[layer][site]:
                         place = f".sites.{site}.{name_in_site}"
                         yield f"{ours}{place}", f"{theirs}{place}"
         if model.own == "pre":
@@ -137,9 +139,12 @@ def _names(model: Model) -> Iterator[tuple[str, str | tuple[str, str]]]:
                 yield last, f"{stack}.layer_norm.{kind}"
 
 
-def _site_names(model: Model, index: int, sites: int) -> list[str]:
+def _site_names(model: Model, stack: str, branches: list[str]) -> list[list[list[str]]]:
+    """The names in the state_dict of each site, layer by layer."""
+    depths = {"encoder": model.shape.encoder_layers, "decoder": model.shape.decoder_layers}
     with torch.device("meta"):
-        return list(connections_of(model.skip, model.norm)(model.shape.dim, Place(index, sites)).state_dict())
+        make = partial(connections_of(model.skip, model.norm), model.shape.dim)
+        return [[list(site.state_dict()) for site in layer] for layer in stack_of(make, stack, branches, depths)]
 
 
 def _learned_positions(rows: Tensor, model: Model) -> Weights:

@@ -19,12 +19,12 @@ def test_weights_are_the_models_matrices(model: str) -> None:
     import torch
 
     from skipln.models.transformer import Transformer, TransformerShape
-    from skipln.tasks.translation import connection_factory
+    from skipln.tasks.connections import make_connections
 
     config = compose([f"model={model}"])
     shape = TransformerShape(**config.model.model_dump(exclude={"kind"}))
     with torch.device("meta"):
-        built = Transformer(4000, shape, connection_factory(config, shape.dim))
+        built = Transformer(4000, shape, make_connections(config, "btc"))
     assert weights(config.model, 4000) == sum(p.numel() for p in built.parameters() if p.dim() == 2)
 
 

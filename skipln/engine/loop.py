@@ -16,10 +16,12 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 from tqdm import tqdm
 
 from skipln.data.prefetch import prefetched
 from skipln.engine.checkpoint import Checkpoints
+from skipln.engine.gradients import gradient_norm
 from skipln.engine.optimizer import create_optimizer
 from skipln.engine.ranks import Ranks
 from skipln.engine.schedule import learning_rate
@@ -205,13 +207,19 @@ class Trainer:
         return bool(interruptions), interruptions.final
 
     def _clip(self) -> None:
-        """Clip the gradient if asked to; its norm is measured at every update that is logged."""
+        """Measure the gradient's norm at every update that is logged, and scale the gradient down where it is clipped.
+
+        Measuring changes nothing, whatever the norm is; clipping multiplies by min(1, clip / (norm + 1e-6)).
+        """
         clip, logged = self.config.optim.clip, self.update % self.config.training.log_every == 0
-        if clip or logged:
-            norm = self.fabric.clip_gradients(
-                self.wrapped, self.optimizer, max_norm=clip or math.inf, error_if_nonfinite=False
-            )
-            self.window["grad_norm"] = norm
+        if not (clip or logged):
+            return
+        self.fabric.strategy.precision.unscale_gradients(self.optimizer)  # fp16's loss scale
+        parameters = list(self.model.parameters())
+        norm = gradient_norm(parameters)
+        if clip:
+            nn.utils.clip_grads_with_norm_(parameters, clip, norm)
+        self.window["grad_norm"] = norm
 
     def _add(self, **sums: Any) -> None:
         for key, value in sums.items():

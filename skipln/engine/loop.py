@@ -77,6 +77,14 @@ class Stream:
         return self.number + self.index / len(self.batches(self.number))
 
 
+@torch.no_grad()
+def after_step(model: nn.Module) -> None:
+    """Call `after_step()` of every module that has one: what it holds of its weights, such as a norm, holds again."""
+    for module in model.modules():
+        if restore := getattr(module, "after_step", None):
+            restore()
+
+
 class Trainer:
     """Trains one model in one run folder, from its last checkpoint on if there is one."""
 
@@ -199,6 +207,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config.schedule, config.optim.lr, self.update, config.training.updates)
         self.optimizer.step()
+        after_step(self.model)
         self.optimizer.zero_grad(set_to_none=True)
         self.units += units
         self._add(units=units)

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from skipln.engine.environment import describe, fast_bf16
-from skipln.engine.loop import Trainer
+from skipln.engine.loop import Trainer, after_step
 from skipln.engine.ranks import Ranks, lost_ranks_told
 from skipln.engine.tracker import tracked
 from skipln.errors import UserError
@@ -96,6 +96,7 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
     if state == "done":
         started = time.monotonic()
         trainer.model.load_state_dict(trainer.checkpoints.average())
+        after_step(trainer.model)
         trainer.model.eval()
         with torch.no_grad():
             tested = task.test(trainer.model)

@@ -52,6 +52,9 @@ class Connection(nn.Module):
     x: [batch, time, dim] for layout "btc", [batch, dim, height, width] for "nchw".
     branch: F, dropout included; called exactly once with a tensor like x, returns one of the same shape.
     mask: bool [batch, time], True at the positions that are not padding; needed only by norms over the batch.
+
+    A connection, as any other module of a net, may have `after_step(self) -> None`. The training loop calls it after
+    every update, without gradients, and once more after the weights of checkpoints were averaged.
     """
 
     name = ""  # under which it was created

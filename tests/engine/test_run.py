@@ -15,9 +15,13 @@ import yaml
 
 from skipln import skips
 from skipln.config import compose
+from skipln.engine.checkpoint import Checkpoints
 from skipln.engine.run import execute
 from skipln.errors import UserError
+from skipln.models import transformer
+from skipln.models.attention import MultiheadAttention
 from skipln.ops.residual_norm import cpu
+from skipln.runs.folder import RunFolder
 from skipln.seam import fused
 from skipln.tables.statistics.significance import bleu
 from skipln.train import main
@@ -87,6 +91,28 @@ def test_bleu_statistics_add_up_to_the_score(run):
     sums = np.load(config.folder / "examples.npy").sum(0).astype(float)
     assert result["metrics"]["bleu"] > 1
     assert bleu(sums) == pytest.approx(result["metrics"]["bleu"])
+
+
+def test_modules_act_after_every_update(run, monkeypatch):
+    """And once more on the averaged weights: here every query matrix is kept at norm 1."""
+    calls = []
+
+    class Kept(MultiheadAttention):
+        def after_step(self):
+            assert not torch.is_grad_enabled()
+            self.query.weight /= self.query.weight.norm()
+            calls.append(self.query.weight)
+
+    monkeypatch.setattr(transformer, "MultiheadAttention", Kept)
+    config = run("training.updates=4", "training.checkpoint_every=2", "training.average=2", "training.log_every=1")
+    assert execute(config) == "done"
+    attentions = len({id(weight) for weight in calls})
+    assert len(calls) == 5 * attentions > 0
+    saved = Checkpoints(RunFolder(config.folder).checkpoints, keep=2).load_state()
+    queries = [value for key, value in saved["model"].items() if key.endswith("query.weight")]
+    assert len(queries) == attentions
+    assert all(query.norm().item() == pytest.approx(1, abs=1e-6) for query in queries)
+    assert all(weight.norm().item() == pytest.approx(1, abs=1e-6) for weight in calls[-attentions:])
 
 
 @pytest.mark.parametrize("name", skips.names())

@@ -10,6 +10,7 @@ from torch import nn
 from skipln.config import compose
 from skipln.engine.gradients import gradient_norm
 from skipln.engine.loop import Trainer
+from skipln.engine.ranks import Ranks
 from skipln.engine.run import create_fabric
 from skipln.runs.folder import RunFolder
 from skipln.tasks import create_task
@@ -48,7 +49,8 @@ def trainer(tiny, tmp_path):
         config = compose([*tiny, f"paths.runs={tmp_path}", *overrides])
         folder = RunFolder(config.folder)
         folder.path.mkdir(parents=True)
-        trainer = Trainer(config, create_task(config), create_fabric(config), folder)
+        fabric = create_fabric(config)
+        trainer = Trainer(config, create_task(config), fabric, folder, Ranks(fabric))
         for parameter in trainer.model.parameters():
             parameter.grad = torch.full_like(parameter, 1e20)
         return trainer

@@ -17,7 +17,7 @@ def test_the_command_for_a_gpu_runs_on_the_cpu_in_small(tmp_path):
     assert found["smoke"] and found["hardware"] and found["copy_gb_per_second"] > 0 and runs == []
     assert all(case["error"] < 1e-4 for case in found["residual_site"].values())
     tiny = found["updates"]["tiny"]
-    assert tiny["plain"]["tokens_per_second"] > 0 and tiny["plain"]["share"] > 0
+    assert tiny["tokens_per_second"] > 0 and tiny["share"] > 0
     # embedding 32 × 100 once, projections of two layers: 3 products each forward and backward
     assert tiny["gflop"] == pytest.approx(0.0035, rel=0.3)
     assert found["distributed"]["backend"] == "gloo"

@@ -11,6 +11,7 @@ measured product rate; DDP with one rank; then cells of tables 2 and 1 at the sm
 import argparse
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -36,6 +37,8 @@ from skipln.tables.records import collect, recorded_seeds
 from skipln.tables.store import RESULTS
 
 RUNS = CONFIGS.parent / "runs"
+GPU_TESTS = ("tests/ops/residual_norm/test_triton.py", "tests/engine/test_gpu.py")  # a bare machine cannot import all
+LONGEST = 100  # seconds of one part before the cells
 PACKING = 10.0  # seconds left at the end for the file
 
 
@@ -56,6 +59,7 @@ def measure(options: argparse.Namespace) -> int:
         "residual_site": lambda: residual_site(device, n, ((4, 64),) if smoke else SHAPES),
         "tests": lambda: "left out by --smoke" if smoke else gpu_tests(),
         "updates": lambda: updates(device, n, smoke),
+        "updates_compiled": lambda: "left out by --smoke" if smoke else updates(device, n, smoke, compiled=True),
         "distributed": lambda: distributed(device, n, smoke),
     }
     for name, part in parts.items():
@@ -77,8 +81,8 @@ def measure(options: argparse.Namespace) -> int:
 
 def gpu_tests() -> dict[str, Any]:
     """`pytest -m gpu`: its status and last lines."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=180)
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", *GPU_TESTS, "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST)
     return {"status": done.returncode, "output": done.stdout.strip().splitlines()[-30:]}
 
 
@@ -99,10 +103,18 @@ def take(archive: Path, runs: Path = RUNS, results: Path = RESULTS) -> None:
 
 
 def _tried(part: Callable[[], Any]) -> Any:
+    def too_long(*_: Any) -> None:
+        raise TimeoutError(f"not done after {LONGEST} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(LONGEST)
     try:
         return part()
     except Exception as error:  # the minutes are few: whatever stops one part must not stop the others
         return {"failed": f"{type(error).__name__}: {error}"[:2000]}
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _short(found: Any) -> str:
@@ -117,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cifar", type=Path, help="tar or folder of train|test/<class>/<image>, for table 1")
     parser.add_argument("--multi30k", type=Path, help="folder of Multi30k's raw files, for table 2")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the cells [3]")
-    parser.add_argument("--at-once", type=int, default=8, help="cells beside each other on the GPU [8]")
+    parser.add_argument("--at-once", type=int, default=12, help="cells beside each other on the GPU [12]")
     parser.add_argument("--n", type=int, default=30, help="repetitions of a measurement [30]")
     parser.add_argument("--output", type=Path, default=Path("gpu.tar.gz"), help="file to write [gpu.tar.gz]")
     parser.add_argument("--take", type=Path, metavar="FILE", help="file what --output brought back")

@@ -22,9 +22,9 @@ SHAPES = {
 TINY = {"tiny": (TransformerShape(1, 1, 32, 64, 4), 100, 2, 8)}
 
 
-def updates(device: torch.device, n: int, smoke: bool) -> dict[str, Any]:
+def updates(device: torch.device, n: int, smoke: bool, compiled: bool = False) -> dict[str, Any]:
     """Of each shape: FLOPs of the products of an update, their measured rate, and time, tokens/s and share of products
-    (FLOPs / rate / time), plain and compiled."""
+    (FLOPs / rate / time). first_seconds: of the first update, compiling included where it is `compiled`."""
     found: dict[str, Any] = {}
     for name, (shape, vocabulary, sentences, length) in (TINY if smoke else SHAPES).items():
         tokens = sentences * length
@@ -34,21 +34,23 @@ def updates(device: torch.device, n: int, smoke: bool) -> dict[str, Any]:
         flops = counter.get_total_flops()
         projections = [(shape.dim, shape.dim), (shape.dim, shape.feed_forward_dim), (shape.feed_forward_dim, shape.dim)]
         rate = product_rate(device, n, [(tokens, a, b) for a, b in [*projections, (shape.dim, vocabulary)]])
-        found[name] = {"sentences": sentences, "length": length, "vocabulary": vocabulary, "gflop": flops / 1e9}
-        found[name]["tflop_per_second_of_products"] = rate
-        for kind in ("plain",) if smoke else ("plain", "compiled"):
-            if kind == "compiled":
-                model.compile(dynamic=True)
-            started = time.perf_counter()
-            step()
-            first = time.perf_counter() - started
-            times = milliseconds(step, device, n)
-            found[name][kind] = {
-                "first_seconds": round(first, 2),
-                "milliseconds": times,
-                "tokens_per_second": round(1000 * tokens / median(times)),
-                "share": round(flops / (rate * 1e9) / median(times), 3),
-            }
+        if compiled:
+            model.compile(dynamic=True)
+        started = time.perf_counter()
+        step()
+        first = time.perf_counter() - started
+        times = milliseconds(step, device, n)
+        found[name] = {
+            "sentences": sentences,
+            "length": length,
+            "vocabulary": vocabulary,
+            "gflop": flops / 1e9,
+            "tflop_per_second_of_products": rate,
+            "first_seconds": round(first, 2),
+            "milliseconds": times,
+            "tokens_per_second": round(1000 * tokens / median(times)),
+            "share": round(flops / (rate * 1e9) / median(times), 3),
+        }
         del model, step
     return found
 

@@ -1,8 +1,8 @@
 """The kernels of cuda.py, written in Triton.
 
 forward_rows and backward_rows hold a whole row in the registers of one program. The gradients of gains and biases are
-sums over rows: backward_weights takes them in tiles of rows by channels, since sums for every step held beside a row
-would not fit into the registers of a wide row.
+sums over rows: backward_weights takes them over a few channels of many rows, since sums for every step do not fit
+beside a whole row.
 """
 
 # mypy: allow-untyped-defs
@@ -125,28 +125,36 @@ def backward_rows(
 @triton.jit
 def backward_weights(
     gy_pointer, x_pointer, f_pointer, statistics, means, gains, biases, weights_pointer, rows, seed, threshold,
-    kept_scale, scale, channels, tile_rows: tl.constexpr, tile_channels: tl.constexpr, steps: tl.constexpr,
-    count: tl.constexpr, drops: tl.constexpr,
+    kept_scale, scale, channels, block: tl.constexpr, steps: tl.constexpr, count: tl.constexpr, drops: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of gains and biases, summed over a tile's rows: [tiles, steps, 2, channels]."""
-    row = (tl.program_id(0) * tile_rows + tl.arange(0, tile_rows)).to(tl.int64)[:, None]
-    columns = tl.program_id(1) * tile_channels + tl.arange(0, tile_channels)
-    inside = (row < rows) & (columns < channels)[None, :]
-    row = tl.minimum(row, rows - 1)
-    column = columns[None, :]
-    at = row * channels + column
-    keep = 1.0
-    if drops and steps > 1:
-        keep = _keep(seed, row, column, threshold, kept_scale)
-    x, f = _inputs(x_pointer, f_pointer, at, inside, keep, scale, steps, drops)
-    g = tl.load(gy_pointer + at, inside, 0.0).to(tl.float32)
-    for k in tl.static_range(steps - 1, -1, -1):
-        xhat = _xhat(x, f, statistics, gains, biases, row, column, inside, channels, k, steps, count)
+    """Gradients of gains and biases: a program takes `block` channels of each num_programs-th row, and writes its sums.
+
+    No lane needs another's number: with the statistics and the means of `backward_rows` all is elementwise.
+    """
+    columns = tl.program_id(1) * block + tl.arange(0, block)
+    inside = columns < channels
+    zero = tl.zeros((block,), tl.float32)
+    ggains, gbiases = (zero,) * steps, (zero,) * steps
+    for index in range(tl.program_id(0), rows, tl.num_programs(0)):
+        row = tl.zeros((), tl.int64) + index
+        at = row * channels + columns
+        keep = 1.0
+        if drops and steps > 1:
+            keep = _keep(seed, row, columns, threshold, kept_scale)
+        x, f = _inputs(x_pointer, f_pointer, at, inside, keep, scale, steps, drops)
+        g = tl.load(gy_pointer + at, inside, 0.0).to(tl.float32)
+        of_gains, of_biases = (), ()
+        for k in tl.static_range(steps - 1, -1, -1):
+            xhat = _xhat(x, f, statistics, gains, biases, row, columns, inside, channels, k, steps, count)
+            of_gains = (ggains[k] + g * xhat,) + of_gains  # noqa: RUF005, Triton has no unpacking
+            of_biases = (gbiases[k] + g,) + of_biases  # noqa: RUF005
+            if k > 0:
+                t = g * tl.load(gains + (k % count) * channels + columns, inside, 0.0)
+                two = means + (row * steps + k) * 2
+                rstd = tl.load(statistics + (row * steps + k) * 2 + 1)
+                g = tl.where(inside, rstd * (t - tl.load(two) - xhat * tl.load(two + 1)), 0.0)
+        ggains, gbiases = of_gains, of_biases
+    for k in tl.static_range(steps):
         out = weights_pointer + (tl.program_id(0) * steps + k) * 2 * channels + columns
-        tl.store(out, tl.sum(g * xhat, 0), columns < channels)
-        tl.store(out + channels, tl.sum(g, 0), columns < channels)
-        if k > 0:
-            t = g * tl.load(gains + (k % count) * channels + column, inside, 0.0)
-            moments = means + (row * steps + k) * 2
-            rstd = tl.load(statistics + (row * steps + k) * 2 + 1)
-            g = tl.where(inside, rstd * (t - tl.load(moments) - xhat * tl.load(moments + 1)), 0.0)
+        tl.store(out, ggains[k], inside)
+        tl.store(out + channels, gbiases[k], inside)

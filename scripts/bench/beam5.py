@@ -33,7 +33,9 @@ def trained() -> tuple[Transformer, TransformerShape, list[list[int]]]:
         raise UserError("beam5: the model of table 2 could not be trained; the reason is above")
     task = TranslationTask(config)
     model = task.build().eval()
-    model.load_state_dict(Checkpoints(config.folder / "checkpoints", keep=config.training.average).average())
+    training = config.training
+    checkpoints = Checkpoints(config.folder / "checkpoints", config.hash, keep=training.average)
+    model.load_state_dict(checkpoints.average(training.updates, training.checkpoint_every))
     shape = TransformerShape(**task.shape.model_dump(exclude={"kind"}))
     return model, shape, [sentence.tolist() for sentence in task.data.test.source]
 

@@ -2,68 +2,79 @@
 
 state-<update>.pt holds everything a run needs to go on (two are kept: a damaged one falls back to the one before);
 weights-<update>.pt holds the model alone, the last `keep` of them; best.pt the weights of the lowest validation loss.
+Each is sealed (`engine.seal`) with its run's hash and what it is: what is loaded is what this run saved.
 """
 
-import pickle
+import re
 import sys
-import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from skipln.engine.seal import check_seal, seal
 from skipln.errors import UserError
 from skipln.files import atomic_write
 
 States = dict[str, Tensor]
+Kind = Literal["state", "weights"]
 
 
 class Checkpoints:
-    """The checkpoints of one run. keep: how many weights are kept for averaging."""
+    """The checkpoints of one run. run: its hash. keep: how many weights are kept for averaging."""
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, run: str, keep: int) -> None:
+        self.folder, self.run, self.keep = folder, run, keep
 
     def save_state(self, update: int, state: dict[str, Any]) -> None:
-        _save(self.folder / f"state-{update:08d}.pt", state)
-        self._prune("state-*.pt", 2)
+        self._save("state", update, state)
+        self._prune("state", 2)
 
     def save_weights(self, update: int, weights: States) -> None:
-        _save(self.folder / f"weights-{update:08d}.pt", weights)
-        self._prune("weights-*.pt", self.keep)
+        self._save("weights", update, weights)
+        self._prune("weights", self.keep)
 
     def save_best(self, weights: States) -> None:
-        _save(self.folder / "best.pt", weights)
+        save(self.folder / "best.pt", weights, self._owner("best", None))
 
-    def load_state(self) -> dict[str, Any] | None:
-        """The newest whole training state, None to begin anew; a damaged one is passed over with a line on stderr."""
-        for path in sorted(self.folder.glob("state-*.pt"), reverse=True):
+    def load_state(self, fits: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any] | None:
+        """The newest whole training state, None to begin anew. One that is damaged, another run's, or for which `fits`
+        raises UserError is passed over with a line on stderr, and kept under another name.
+        """
+        for update, path in reversed(self._found("state")):
             try:
-                return load(path)
+                state = load(path, self._owner("state", update))
+                fits(state)
+                return state
             except UserError as error:
                 print(f"warning: {error}; going back to the checkpoint before it", file=sys.stderr)
-                path.rename(path.with_suffix(".damaged"))
+                with suppress(FileNotFoundError):  # another rank was faster
+                    path.rename(path.with_suffix(".damaged"))
         return None
 
     def forget_after(self, update: int) -> None:
         """Remove the weights of updates later than `update`: the run went back and will write them again."""
-        for path in self.folder.glob("weights-*.pt"):
-            if int(path.stem.removeprefix("weights-")) > update:
+        for found, path in self._found("weights"):
+            if found > update:
                 path.unlink()
 
-    def average(self) -> States:
-        """The mean of the last `keep` weights (integer buffers: the last ones').
+    def average(self, update: int, every: int) -> States:
+        """The mean of the last `keep` weights of a run that saves `every` so many updates and ended at `update`
+        (integer buffers: the last ones').
 
-        Raises UserError when one is missing or damaged: an average over fewer would be another model.
+        Raises UserError when one is missing or damaged: an average over others would be another model.
         """
-        paths = sorted(self.folder.glob("weights-*.pt"))
-        if len(paths) < self.keep:
+        updates = sorted({*range(every, update + 1, every), update})[-self.keep :]
+        there = {found for found, _ in self._found("weights")}
+        if len(updates) < self.keep or not there.issuperset(updates):
             raise UserError(
-                f"{self.folder}: averaging needs the last {self.keep} weights and {len(paths)} are there; "
-                "remove the run's folder to train it again"
+                f"{self.folder}: averaging needs the last {self.keep} weights up to update {update}, of which "
+                f"{len(there.intersection(updates))} are there; remove the run's folder to train it again"
             )
-        states = [load(path) for path in paths[-self.keep :]]
+        states = [load(self._path("weights", update), self._owner("weights", update)) for update in updates]
         return {
             name: torch.stack([state[name].double() for state in states]).mean(0).to(last.dtype)
             if last.is_floating_point()
@@ -71,27 +82,43 @@ class Checkpoints:
             for name, last in states[-1].items()
         }
 
-    def _prune(self, pattern: str, keep: int) -> None:
-        for path in sorted(self.folder.glob(pattern))[:-keep]:
+    def _path(self, kind: Kind, update: int) -> Path:
+        return self.folder / f"{kind}-{update:08d}.pt"
+
+    def _owner(self, kind: str, update: int | None) -> dict[str, Any]:
+        return {"run": self.run, "kind": kind, "update": update}
+
+    def _found(self, kind: Kind) -> list[tuple[int, Path]]:
+        """The files of a kind by update, in order; what else lies there is nobody's."""
+        numbers = (re.fullmatch(rf"{kind}-(\d{{8,}})\.pt", path.name) for path in self.folder.glob(f"{kind}-*.pt"))
+        return [(update, self._path(kind, update)) for update in sorted(int(found[1]) for found in numbers if found)]
+
+    def _save(self, kind: Kind, update: int, content: dict[str, Any]) -> None:
+        save(self._path(kind, update), content, self._owner(kind, update))
+
+    def _prune(self, kind: Kind, keep: int) -> None:
+        for _, path in self._found(kind)[:-keep]:
             path.unlink()
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint to the CPU without unpickling anything but tensors and plain values.
+def load(path: Path, owner: dict[str, Any]) -> dict[str, Any]:
+    """Read a checkpoint of `owner` to the CPU without unpickling anything but tensors and plain values.
 
-    Raises UserError when the file is missing or damaged (every member's CRC is checked).
+    Raises UserError when the file is missing, damaged or somebody else's.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            if (member := archive.testzip()) is not None:
-                raise UserError(f"{path}: damaged ({member})")
+        check_seal(path, owner)
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint") from error
-    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, NotImplementedError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever a reader of foreign bytes stumbles on
         raise UserError(f"{path}: damaged ({type(error).__name__})") from error
 
 
-def _save(path: Path, content: dict[str, Any]) -> None:
-    with atomic_write(path) as file:
+def save(path: Path, content: dict[str, Any], owner: dict[str, Any]) -> None:
+    """Write a checkpoint of `owner`, whole or not at all."""
+    with atomic_write(path, "w+b") as file:
         torch.save(content, file)
+        seal(file, owner)

@@ -90,7 +90,7 @@ class Trainer:
 
     def __init__(self, config: RunConfig, task: Task, fabric: Fabric, folder: RunFolder, ranks: Ranks) -> None:
         self.config, self.task, self.fabric, self.folder, self.ranks = config, task, fabric, folder, ranks
-        self.checkpoints = Checkpoints(folder.checkpoints, keep=config.training.average)
+        self.checkpoints = Checkpoints(folder.checkpoints, config.hash, keep=config.training.average)
         torch.manual_seed(config.seed)
         self.model = task.build()
         if config.compute.compile:
@@ -98,7 +98,7 @@ class Trainer:
         optimizer = create_optimizer(config.optim, self.model.parameters())
         self.wrapped, self.optimizer = fabric.setup(self.model, optimizer)
 
-        saved = self.checkpoints.load_state() or {}
+        saved = self.checkpoints.load_state(folder.check_log) or {}
         self.update: int = saved.get("update", 0)
         self.units: int = saved.get("units", 0)
         self.wall: float = saved.get("wall", 0.0)  # seconds so far, validation included
@@ -116,14 +116,23 @@ class Trainer:
                     f"{folder.path}: the data has changed since its checkpoint; give the new data another data.name, "
                     "or remove the folder to train anew"
                 )
-            self.model.load_state_dict(saved["model"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-            fabric.strategy.precision.load_state_dict(saved["precision"])
+            self._restore(saved)
         if fabric.is_global_zero:
             self.checkpoints.forget_after(self.update)
             self.log = MetricsLog(folder.metrics, saved.get("log_offset", 0))
         else:  # the saved sums are those of all ranks, and rank 0 goes on from them
             self.window |= {key: 0.0 for key in SUMS if key in self.window}
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        try:
+            self.model.load_state_dict(saved["model"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.fabric.strategy.precision.load_state_dict(saved["precision"])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            why = str(error).splitlines()[0]
+            raise UserError(
+                f"{self.folder.path}: its checkpoint is of another model ({why}); remove the folder to train anew"
+            ) from error
 
     def fit(self) -> tuple[State, str]:
         """Train to the last update. Returns the state reached and why: done, diverged, or interrupted by a signal.
@@ -290,7 +299,7 @@ class Trainer:
             "window": window,
             "data": self.task.describe(),
             "position": (self.stream.number, self.stream.index),
-            "log_offset": self.log.offset,
+            **self.log.synced(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "precision": self.fabric.strategy.precision.state_dict(),

@@ -95,7 +95,8 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
     }
     if state == "done":
         started = time.monotonic()
-        trainer.model.load_state_dict(trainer.checkpoints.average())
+        averaged = trainer.checkpoints.average(trainer.update, config.training.checkpoint_every)
+        trainer.model.load_state_dict(averaged)
         after_step(trainer.model)
         trainer.model.eval()
         with torch.no_grad():

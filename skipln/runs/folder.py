@@ -1,5 +1,6 @@
 """A run's folder: what it is, how far it is, what it measured. The one place that knows the file names."""
 
+import hashlib
 import json
 import os
 import socket
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 import yaml
 
+from skipln.errors import UserError
 from skipln.files import atomic_write, disk_errors, locked
 from skipln.schema import RunConfig
 
@@ -57,6 +59,16 @@ class RunFolder:
         whole = isinstance(result, dict) and result.get("state") in FINISHED and result.keys() >= RESULT_KEYS
         return result if whole else None
 
+    def check_log(self, state: dict[str, Any]) -> None:
+        """Raise UserError unless metrics.jsonl begins with what it held when the training state `state` was saved."""
+        try:
+            with self.metrics.open("rb") as file:
+                begin = file.read(state["log_offset"])
+        except (OSError, KeyError, TypeError):
+            begin = b""
+        if hashlib.sha256(begin).hexdigest() != state.get("log_digest"):
+            raise UserError(f"{self.metrics}: not what it was at the checkpoint of update {state.get('update')}")
+
     def last_update(self) -> int:
         """The update that the last status told of, 0 without one."""
         try:
@@ -75,18 +87,23 @@ class MetricsLog:
     def __init__(self, path: Path, offset: int) -> None:
         """offset: bytes to keep; what a killed run wrote beyond its checkpoint is written again."""
         self.path = path
-        path.touch()
-        os.truncate(path, min(offset, path.stat().st_size))
+        with disk_errors(path):
+            path.touch()
+            os.truncate(path, offset)
+            self.digest = hashlib.sha256(path.read_bytes())
 
     def append(self, **values: float | int) -> None:
         """Add one line, whole. Raises UserError when the disk is full."""
         line = json.dumps({key: _short(value) for key, value in values.items()}, allow_nan=True) + "\n"
-        with disk_errors(self.path), self.path.open("a") as file:
-            file.write(line)
+        with disk_errors(self.path), self.path.open("ab") as file:
+            file.write(line.encode())
+        self.digest.update(line.encode())
 
-    @property
-    def offset(self) -> int:
-        return self.path.stat().st_size
+    def synced(self) -> dict[str, Any]:
+        """Its length and SHA-256, for the checkpoint; what they speak of is on the disk."""
+        with disk_errors(self.path), self.path.open("rb") as file:
+            os.fsync(file.fileno())
+            return {"log_offset": os.fstat(file.fileno()).st_size, "log_digest": self.digest.hexdigest()}
 
 
 def _short(value: float | int) -> float | int:

@@ -1,6 +1,8 @@
 """fairseq's checkpoints: read without executing anything, written so that fairseq loads them, averaged, converted."""
 
 import argparse
+import hashlib
+import json
 import pickle
 import re
 import zipfile
@@ -14,13 +16,14 @@ import torch
 import yaml
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from skipln.engine.checkpoint import Checkpoints, load
+from skipln.engine.checkpoint import Checkpoints, load, save
 from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.interop.fairseq.flags import chosen, flag_values
 from skipln.interop.fairseq.weights import Model, Weights, from_fairseq, learned, to_fairseq
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.runs.folder import RunFolder
+from skipln.runs.identity import identity
 from skipln.schema import TransformerModel, Translation
 from skipln.tasks.connections import connections_of
 
@@ -161,8 +164,7 @@ def import_checkpoint(path: Path, folder: Path) -> Model:
         raise UserError(
             f"{path}: its weights do not fit its settings ({str(error).splitlines()[-1].strip()})"
         ) from error
-    with atomic_write(folder / "weights.pt") as file:
-        torch.save(weights, file)
+    save(folder / "weights.pt", weights, _owner(model))
     with atomic_write(folder / "model.yaml", "w") as text:
         yaml.safe_dump(asdict(model), text, sort_keys=False)
     return model
@@ -170,15 +172,22 @@ def import_checkpoint(path: Path, folder: Path) -> Model:
 
 def load_imported(folder: Path) -> tuple[Transformer, Model]:
     """The model that `import_checkpoint` wrote, in evaluation mode. Translate with bos=EOS where its start is "eos"."""
-    weights = load(folder / "weights.pt")
     try:
         content = yaml.safe_load((folder / "model.yaml").read_text("utf-8"))
         model = Model(**{**content, "shape": TransformerShape(**content["shape"])})
+        mine = _owner(model)
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"{folder}/model.yaml: damaged; convert the checkpoint again") from error
+    weights = load(folder / "weights.pt", mine)
     transformer = Transformer(len(weights["embedding.weight"]), model.shape, _sites(model))
     transformer.load_state_dict(weights)
     return transformer.eval(), model
+
+
+def _owner(model: Model) -> dict[str, str]:
+    """Imported weights belong to one model: a changed λ in model.yaml would not show in their names and shapes."""
+    content = json.dumps(asdict(model), sort_keys=True)
+    return {"kind": "imported", "model": hashlib.sha256(content.encode()).hexdigest()}
 
 
 def export_run(folder: Path, out: Path) -> Model:
@@ -186,11 +195,13 @@ def export_run(folder: Path, out: Path) -> Model:
     try:
         content = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
         model = model_of_config(content)
-        keep, data = int(content["training"]["average"]), content["data"]
+        training, data = content["training"], content["data"]
         languages = (str(data["source"]), str(data["target"]))
+        checkpoints = Checkpoints(RunFolder(folder).checkpoints, identity(content), int(training["average"]))
+        every, update = int(training["checkpoint_every"]), int(RunFolder(folder).last_update())
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"{folder}: not the folder of a translation run ({type(error).__name__})") from error
-    weights = Checkpoints(RunFolder(folder).checkpoints, keep).average()
+    weights = checkpoints.average(update, every)
     write_checkpoint(out, weights, model, languages)
     return model
 

@@ -1,0 +1,52 @@
+"""A seal on a zip file, as `torch.save` writes one: whose it is, and a SHA-256 over every other byte of the file.
+
+It stands in the archive's comment, so that the file stays what torch and any zip program read.
+"""
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import IO, Any
+
+from skipln.errors import UserError
+
+_END = b"PK\5\6"  # of the record that ends a zip file: 22 bytes, the last two of them the comment's length
+_END_SIZE = 22
+_DIGEST = 64  # hexadecimal digits
+_MOST = 1024  # bytes of a comment
+
+
+def seal(file: IO[bytes], owner: dict[str, Any]) -> None:
+    """Seal a zip file that was just written into `file`, which can be read too."""
+    header = json.dumps(owner, sort_keys=True).encode()
+    size = file.seek(-_END_SIZE, 2) + _END_SIZE
+    end = file.read()
+    assert end[:4] == _END and end[-2:] == b"\0\0" and len(header) + _DIGEST <= _MOST
+    file.seek(size - 2)
+    file.write(struct.pack("<H", len(header) + _DIGEST) + header)
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    file.seek(0, 2)
+    file.write(digest.encode())
+
+
+def check_seal(path: Path, owner: dict[str, Any]) -> None:
+    """Raise UserError unless the file is what `seal` left, byte by byte, and for `owner`."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _MOST - _END_SIZE))
+        tail = file.read()
+        _, found, comment = tail.rpartition(_END)
+        header, stated = comment[_END_SIZE - len(_END) : -_DIGEST], comment[-_DIGEST:]
+        if not found or not header:
+            raise UserError(f"{path}: damaged, or made before checkpoints had a seal")
+        file.seek(0)
+        digest, left = hashlib.sha256(), size - _DIGEST
+        while chunk := file.read(min(left, 1 << 20)):
+            digest.update(chunk)
+            left -= len(chunk)
+    if digest.hexdigest().encode() != stated:
+        raise UserError(f"{path}: damaged (another SHA-256 than when it was saved)")
+    if json.loads(header) != owner:
+        raise UserError(f"{path}: not this run's, or of another update ({header.decode()})")

@@ -108,7 +108,7 @@ def test_modules_act_after_every_update(run, monkeypatch):
     assert execute(config) == "done"
     attentions = len({id(weight) for weight in calls})
     assert len(calls) == 5 * attentions > 0
-    saved = Checkpoints(RunFolder(config.folder).checkpoints, keep=2).load_state()
+    saved = Checkpoints(RunFolder(config.folder).checkpoints, config.hash, keep=2).load_state()
     queries = [value for key, value in saved["model"].items() if key.endswith("query.weight")]
     assert len(queries) == attentions
     assert all(query.norm().item() == pytest.approx(1, abs=1e-6) for query in queries)

@@ -8,6 +8,7 @@ import pytest
 
 from skipln.tables import store
 from skipln.tables.cells import cells
+from skipln.tables.judging import judged
 from skipln.tables.manifest import load
 from skipln.tables.presentation.render import render
 from skipln.tables.records import adoptable
@@ -45,3 +46,10 @@ def test_a_record_taken_over_is_that_of_the_table_that_made_it(folder):
         if record.table != folder.name:
             maker = made[record.hash][0]
             assert (record.metrics, record.environment) == (maker.metrics, maker.environment)
+
+
+@pytest.mark.parametrize("folder", TABLES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_record_is_what_the_criterion_of_divergence_makes_of_its_curve(folder):
+    curves = store.read_curves(folder)
+    for record in store.read_records(folder):
+        assert judged(record, curves[record.hash]) == record

@@ -27,6 +27,7 @@ from skipln.engine.ranks import Ranks
 from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
 from skipln.errors import UserError
+from skipln.runs.divergence import Divergence
 from skipln.runs.folder import MetricsLog, RunFolder, State
 from skipln.schema import RunConfig
 from skipln.seeds import mixed
@@ -104,6 +105,9 @@ class Trainer:
         self.wall: float = saved.get("wall", 0.0)  # seconds so far, validation included
         self.busy: float = saved.get("busy", 0.0)  # seconds so far in updates alone
         self.best: float = saved.get("best", math.inf)
+        self.divergence = Divergence(
+            config.training.diverged_above, config.training.diverged_after, saved.get("lowest", math.inf)
+        )
         self.window: dict[str, Any] = saved.get("window", {})
         epoch, index = saved.get("position", (0, 0))
         self.stream = Stream(
@@ -163,10 +167,8 @@ class Trainer:
                 if self.update % training.log_every == 0 or self._at_end():
                     loss = self._log_training()
                     progress.set_postfix_str(f"loss {loss:.3f}", refresh=False)
-                    if not math.isfinite(loss) or (
-                        loss > training.diverged_above and self.update > training.diverged_after
-                    ):
-                        return "diverged", f"training loss {loss:.4g} at update {self.update}"
+                    if why := self.divergence.verdict(self.update, loss):
+                        return "diverged", why
                 if self.update % training.checkpoint_every == 0 or self._at_end():
                     if self.fabric.is_global_zero:
                         self._validate()
@@ -296,6 +298,7 @@ class Trainer:
             "wall": self.wall,
             "busy": self.busy,
             "best": self.best,
+            "lowest": self.divergence.lowest,
             "window": window,
             "data": self.task.describe(),
             "position": (self.stream.number, self.stream.index),

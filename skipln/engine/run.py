@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 
 from skipln.engine.environment import describe, fast_bf16
 from skipln.engine.loop import Trainer, after_step
@@ -78,6 +79,12 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
     state, message = trainer.fit()
     if not fabric.is_global_zero or state == "interrupted":
         return state
+    if state == "done":
+        averaged = trainer.checkpoints.average(trainer.update, config.training.checkpoint_every)
+        trainer.model.load_state_dict(averaged)
+        after_step(trainer.model)
+        if not _all_finite(trainer.model):  # an explosion in the last update, which no later loss can show
+            state, message = "diverged", f"weights or statistics are not finite after update {trainer.update}"
 
     result: dict[str, Any] = {
         "hash": config.hash,
@@ -95,9 +102,6 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
     }
     if state == "done":
         started = time.monotonic()
-        averaged = trainer.checkpoints.average(trainer.update, config.training.checkpoint_every)
-        trainer.model.load_state_dict(averaged)
-        after_step(trainer.model)
         trainer.model.eval()
         with torch.no_grad():
             tested = task.test(trainer.model)
@@ -112,6 +116,10 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
     folder.write_status(state, trainer.update, updates, message)
     _say(fabric, f"{state}: {folder.path} {message}{_short(result['metrics'])}")
     return state
+
+
+def _all_finite(model: nn.Module) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
 
 
 def create_fabric(config: RunConfig) -> Fabric:

@@ -94,7 +94,7 @@ def _footnotes(numbers: Numbers, manifest: Manifest, scale: str) -> list[str]:
         f"{_count(at.batches, 'micro-batch', 'es')}. sites.csv has every site, with the factor of a geometric standard "
         f"deviation (of the stream's gradient{spread}); nets.csv has the hashes of the nets' configurations.",
         f"Short training: {'; '.join(_trainings(at.overrides, at.models))}, on top of the recipe of scale={scale}.",
-        "Diverged: the training loss exploded or became NaN; such a seed has no trained net.",
+        "Diverged: the training ended as diverged (docs/reproduction.md says when); such a seed has no trained net.",
         *(f"Data: {text}" for text in about.data),
         *(f"Code: {text}" for text in about.code),
         *(f"Hardware: {text}" for text in about.hardware),

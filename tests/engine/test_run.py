@@ -144,6 +144,23 @@ def test_an_exploding_loss_is_a_result(run):
     assert execute(config) == "diverged"  # and final
 
 
+def test_an_explosion_in_the_last_update_is_one_too(run):
+    """No loss can show it any more; the weights do."""
+    last = ["training.updates=1", "training.checkpoint_every=1", "training.log_every=1", "training.average=1"]
+    config = run("optim=sgd", "optim.lr=1e300", "schedule=constant", "schedule.warmup=0", *last)
+    assert execute(config) == "diverged"
+    result = json.loads((config.folder / "result.json").read_text())
+    assert (result["metrics"], result["message"]) == ({}, "weights or statistics are not finite after update 1")
+
+
+def test_the_lowest_loss_is_kept_for_a_run_that_goes_on(run):
+    config = run("task.valid_sentences=0")
+    execute(config)
+    losses = [line["train/loss"] for line in metrics(config.folder) if "train/loss" in line]
+    saved = Checkpoints(config.folder / "checkpoints", keep=1).load_state()
+    assert saved["lowest"] == pytest.approx(min(losses), rel=1e-6)
+
+
 def train(config, tiny, tmp_path, *overrides: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "skipln.train", *tiny, f"paths.runs={tmp_path}", *overrides]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

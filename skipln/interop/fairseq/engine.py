@@ -28,7 +28,9 @@ from skipln.interop.fairseq.command import differences, generate_arguments, trai
 from skipln.interop.fairseq.databin import write_databin
 from skipln.interop.fairseq.log import metrics_of, translations_of
 from skipln.processes import interrupting
+from skipln.runs.divergence import judge
 from skipln.runs.folder import MetricsLog, RunFolder, State
+from skipln.runs.reading import read_metrics
 from skipln.schema import RunConfig
 from skipln.tasks import create_task
 from skipln.tasks.translation import TranslationTask
@@ -137,10 +139,11 @@ def _train(config: RunConfig, folder: RunFolder, arguments: list[str]) -> tuple[
             last = _record(folder, path)
             bar.update(int(last.get("update", 0)) - bar.n)
             folder.write_status("running", int(bar.n), training.updates)
-            loss = last.get("train/loss", 0.0)
-            if loss != loss or (loss > training.diverged_above and last["update"] > training.diverged_after):
-                return "diverged", f"training loss {loss:.4g} at update {last['update']}", last
+            if why := _divergence(config, folder):
+                return "diverged", why, last
     last = _record(folder, path)
+    if why := _divergence(config, folder):
+        return "diverged", why, last
     if process.returncode == 0:
         last["update"] = update = _update(folder.checkpoints / "checkpoint_last.pt")  # the log may end before it
         stopped = update < training.updates
@@ -149,6 +152,13 @@ def _train(config: RunConfig, folder: RunFolder, arguments: list[str]) -> tuple[
     if "FloatingPointError" in tail:
         return "diverged", f"gradients are not finite at update {last.get('update', 0)}", last
     raise UserError(f"fairseq-train failed: {_reason(tail)} (all of it: {path})")
+
+
+def _divergence(config: RunConfig, folder: RunFolder) -> str | None:
+    """Why the training has diverged by what metrics.jsonl holds so far, None where it has not."""
+    points = ((p["update"], p["train/loss"]) for p in read_metrics(folder.path) if "train/loss" in p)
+    found = judge(points, config.training.diverged_above, config.training.diverged_after)
+    return found[1] if found else None
 
 
 def _record(folder: RunFolder, path: Path) -> dict[str, float]:

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 
+from skipln.runs.divergence import CRITERION
 from skipln.tables.statistics.significance import LEVEL
 from skipln.tables.statistics.summary import Block, Summary
 
@@ -92,7 +93,7 @@ def lacking(summary: Summary, block: Block) -> str:
 def _cells_note(summary: Summary) -> str:
     text = "mean ± sample standard deviation (n seeds); – not run"
     if any(entry.diverged for block in summary.blocks for entry in block.entries):
-        text += "; diverged: the training loss exploded or became NaN, a result, left out of the mean"
+        text += f"; diverged: {CRITERION}; it is a result, left out of the mean"
     return text
 
 

@@ -1,0 +1,47 @@
+"""Judge every committed run by today's criterion of divergence (skipln/runs/divergence.py) and say what changes.
+
+python -m scripts.judge_divergence            # exit status 1 where a record and its curve disagree
+python -m scripts.judge_divergence --write    # correct those records and render their tables again
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from skipln.tables import store
+from skipln.tables.judging import judged, training_losses
+from skipln.tables.manifest import EXPERIMENTS, load
+from skipln.tables.presentation.render import render
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.judge_divergence", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="correct the records and render their tables again")
+    parser.add_argument("--results", type=Path, default=store.RESULTS, help=argparse.SUPPRESS)
+    parser.add_argument("--experiments", type=Path, default=EXPERIMENTS, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    runs: set[str] = set()
+    changed = whole = 0
+    for folder in sorted(path.parent for path in options.results.glob("*/*/records.jsonl")):
+        records, curves = store.read_records(folder), store.read_curves(folder)
+        again = [judged(record, curves[record.hash]) if record.hash in curves else record for record in records]
+        different = {new.hash for old, new in zip(records, again, strict=True) if new != old}
+        for old, new in zip(records, again, strict=True):
+            if new.hash in different:
+                what = f"{folder.parent.name}/{folder.name}, {new.row}, {new.column}, seed {new.seed}, run {new.hash}"
+                print(f"{what}: {old.state} {old.metrics} -> {new.state}: {new.message}")
+            if new.hash not in runs and new.hash in curves:
+                points = sum(1 for _ in training_losses(curves[new.hash]))
+                whole += points >= old.update // old.config["training"]["log_every"]
+            runs.add(new.hash)
+        changed += len(different)
+        if different and options.write:
+            comparisons = [c for c in store.read_comparisons(folder) if not different & set(c.runs)]
+            store.write(folder, again, curves.values(), comparisons)
+            render(load(folder.name, options.experiments), folder.parent.name, folder)
+    print(f"{len(runs)} runs judged, {whole} of them by every log point, the others by 200; {changed} records change")
+    return 1 if changed and not options.write else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -52,8 +52,9 @@ class Pass:
 def measure(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> Pass:
     """One pass of a copy of `model` in float64, in training mode; `model` itself stays as it is.
 
-    loss: the scalar loss of the net it is given. In float64 what explodes or vanishes is measured rather than
-    overflows: 3^±600 are numbers.
+    loss: the scalar loss of the net it is given, computed in float64 as its parts. What explodes or vanishes is then
+    measured rather than overflows: 3^±600 are numbers. A norm within the net squares what it normalises, and so goes
+    only to 3^±300.
     """
     net = copy.deepcopy(model).double().train()
     net.zero_grad(set_to_none=True)
@@ -127,7 +128,11 @@ def _tensors(stream: Any) -> Iterator[Tensor]:
 
 
 def _norm(tensors: list[Tensor]) -> float:
-    return math.sqrt(sum(float(t.detach().square().sum()) for t in tensors))
+    """The Euclidean norm of all elements, each divided by the largest before it is squared: 1e200 has a norm."""
+    largest = max((float(t.detach().abs().max()) for t in tensors if t.numel()), default=0.0)
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    return largest * math.sqrt(sum(float((t.detach() / largest).square().sum()) for t in tensors))
 
 
 def _rms(stream: Any) -> float:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """((1 − ε)·nll + ε·mean_v(−log p_v), nll), both summed over positions; only the first has a gradient.
 
-    logits: [positions, vocabulary], any float type, computed on in float32. targets: int64 [positions].
+    logits: [positions, vocabulary], computed on in float32, or float64 where they are. targets: int64 [positions].
     The same as torch.nn.functional.cross_entropy(reduction="sum", label_smoothing=ε), which takes three passes of
     exponentials for the two numbers and the gradient.
     """
@@ -20,7 +20,7 @@ def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) ->
 class _SmoothedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-        scores = logits.float()
+        scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
         index = targets.unsqueeze(1)
         highest = scores.amax(1, keepdim=True)
         exponentials = (scores - highest).exp_()

@@ -11,12 +11,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from skipln import skips
 from skipln.figures.drawing import law
 from skipln.figures.gradients import Pass, measure
 from skipln.models.resnet import ResNet, ResNetShape
 from skipln.models.transformer import FeedForward, Transformer, TransformerShape
+from skipln.ops import smoothed_cross_entropy
 from skipln.seam.connection import Connection
 
 DEPTH = 8  # blocks of the one stage of the ResNet; layers of the decoder, three sites each
@@ -90,6 +92,76 @@ def test_the_law_is_nearly_met_where_the_branch_has_a_norm_of_its_own(model, opt
     assert rate(found) == pytest.approx(lam, rel=tolerance)
     shares = [site.share for site in found.sites]
     assert shares[-1] == pytest.approx(shares[2] * lam ** (2 - len(shares) + 1), rel=2.0)
+
+
+@pytest.mark.parametrize(("lam", "depth"), [(3.0, 500), (2.0, 900), (0.5, 900)])
+def test_no_square_overflows_or_vanishes(lam, depth):
+    """λ^900 = 2^900 is a number, and its square none: the norm is of scaled elements. x = 1 throughout, F = 0."""
+
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.branch = nn.Linear(4, 4, bias=False)
+            nn.init.zeros_(self.branch.weight)
+            self.sites = nn.ModuleList(skips.create("xskip", 4, lam=lam) for _ in range(depth))
+
+        def forward(self, x):
+            for site in self.sites:
+                x = site(x, self.branch)
+            return x
+
+    found = measure(Deep(), lambda net: net(torch.ones(2, 4)).sum())
+    powers = law(lam, depth)
+    assert relative(found) == pytest.approx(powers, rel=1e-9, abs=0)
+    assert [site.scale for site in found.sites] == pytest.approx([lam * p for p in powers[::-1]], rel=1e-9, abs=0)
+
+
+class Types(TorchDispatchMode):
+    """The floating-point types of all that is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[torch.dtype, str] = {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, list | tuple) else [result]:
+            if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and tensor.numel():
+                self.found.setdefault(tensor.dtype, str(func))
+        return result
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("name", skips.names())
+@pytest.mark.parametrize("model", MODELS)
+def test_everything_is_computed_in_float64(model, name, smoothing):
+    """From the embeddings to the loss that the tasks use, and back."""
+    net = MODELS[model](name)
+    net.double()
+    labels = torch.randint(4, 10, (6, 9))
+    inputs = (torch.randn(6, 1, 8, 8).double(),) if model == "resnet" else (torch.randint(4, 40, (6, 7)), labels)
+    targets = labels[:, 0] if model == "resnet" else labels.flatten()
+
+    def loss(n: nn.Module) -> torch.Tensor:
+        return smoothed_cross_entropy(n(*inputs), targets, smoothing)[0] / len(targets)
+
+    with Types() as types:
+        measure(net, loss)
+    assert types.found.keys() == {torch.float64}, types.found
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e5, 1e12])
+def test_the_tasks_loss_is_right_in_float64_far_from_zero(scale):
+    torch.manual_seed(0)
+    logits, targets = (scale * torch.randn(5, 7, dtype=torch.float64)).requires_grad_(), torch.arange(5)
+    total, nll = smoothed_cross_entropy(logits, targets, 0.1)
+    again = logits.detach().clone().requires_grad_()
+    expected = nn.functional.cross_entropy(again, targets, reduction="sum", label_smoothing=0.1)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-14)
+    total.backward()
+    expected.backward()
+    assert torch.allclose(logits.grad, again.grad, rtol=0, atol=1e-14)
+    assert float(nll) == pytest.approx(float(nn.functional.cross_entropy(again, targets, reduction="sum")), rel=1e-14)
 
 
 @pytest.mark.parametrize("lam", [3.0, 10.0])

@@ -157,7 +157,7 @@ def test_the_lowest_loss_is_kept_for_a_run_that_goes_on(run):
     config = run("task.valid_sentences=0")
     execute(config)
     losses = [line["train/loss"] for line in metrics(config.folder) if "train/loss" in line]
-    saved = Checkpoints(config.folder / "checkpoints", keep=1).load_state()
+    saved = Checkpoints(RunFolder(config.folder).checkpoints, config.hash, keep=2).load_state()
     assert saved["lowest"] == pytest.approx(min(losses), rel=1e-6)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -10,17 +9,20 @@ from typing import Any
 
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
+from skipln.runs.source import ROOT, Source, source
+
+__all__ = ["ROOT", "cpu", "cpu_flags", "describe", "fast_bf16"]
 
 
-def describe(device: torch.device) -> dict[str, Any]:
-    """Commit (and whether tracked files differ from it, results apart), versions, hardware, threads, time.
+def describe(device: torch.device, code: Source | None = None) -> dict[str, Any]:
+    """Commit (and the patch of what is not committed), versions, hardware, threads, time.
 
-    SKIPLN_COMMIT says the commit of a copy without git.
+    code: what runs, default as it lies here now. SKIPLN_COMMIT says the commit of a copy without git.
     """
+    code = code or source()
     return {
-        "commit": _git("rev-parse", "--short=12", "HEAD") or os.environ.get("SKIPLN_COMMIT", ""),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":/!results")),
+        **code.describe(),
+        **({} if code.commit else {"commit": os.environ.get("SKIPLN_COMMIT", "")}),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "sacrebleu": version("sacrebleu"),
@@ -44,14 +46,6 @@ def cpu_flags() -> set[str]:
     except OSError:
         return set()
     return set(next((line for line in lines if line.startswith("flags")), "").partition(":")[2].split())
-
-
-def _git(*arguments: str) -> str:
-    try:
-        found = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
 
 
 def cpu() -> str:

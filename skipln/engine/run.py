@@ -20,6 +20,7 @@ from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.processes import interrupting
 from skipln.runs.folder import RunFolder, State
+from skipln.runs.source import source
 from skipln.schema import RunConfig
 from skipln.tasks import create_task
 
@@ -73,8 +74,11 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
     task = create_task(config)
     trainer = Trainer(config, task, fabric, folder, ranks)
     updates = config.training.updates
+    code = source()  # now: by the end of the run the files may be others
+    environment = {**describe(fabric.device, code), **arithmetic(config)}
     if fabric.is_global_zero:
         folder.write_config(config)
+        environment |= folder.write_start(trainer.update, environment, code)
         folder.write_status("running", trainer.update, updates)
     state, message = trainer.fit()
     if not fabric.is_global_zero or state == "interrupted":
@@ -97,7 +101,7 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
         "train_seconds": round(trainer.wall, 1),
         "test_seconds": 0.0,
         "data": task.describe(),
-        "environment": {**describe(fabric.device), "precision": _precision(config), "compiled": config.compute.compile},
+        "environment": environment,
         "message": message,
     }
     if state == "done":
@@ -144,6 +148,11 @@ def create_fabric(config: RunConfig) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def arithmetic(config: RunConfig) -> dict[str, Any]:
+    """What a record says of how the net computes, beside its hardware."""
+    return {"precision": _precision(config), "compiled": config.compute.compile}
 
 
 def _precision(config: RunConfig) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from skipln.engine.environment import describe
 from skipln.engine.loop import Trainer
 from skipln.engine.ranks import Ranks
-from skipln.engine.run import create_fabric
+from skipln.engine.run import arithmetic, create_fabric
 from skipln.figures.gradients import QUANTITIES, Pass, measure
 from skipln.figures.points import Point
 from skipln.files import atomic_write
@@ -81,7 +81,7 @@ def make(point: Point) -> None:
         "stacks": [site.stack for site in passes["start"][0].sites],
         "states": {state: _measured(found) for state, found in passes.items()},
         "message": message,
-        "environment": describe(fabric.device),
+        "environment": {**describe(fabric.device), **arithmetic(config)},
     }
     with atomic_write(point.path, "w") as file:
         file.write(Measurement.model_validate(content).model_dump_json())

@@ -13,7 +13,7 @@ def spreadsheet(summary: Summary) -> str:
     heading = ["column", "row", "label", "seeds", "diverged"]
     heading += [f"{key}{suffix}" for key in metrics for suffix in ("", "_std", "_n")]
     heading += ["compared", "difference", "low_95", "high_95", "p", "p_holm", "method"]
-    heading += ["parameters", "per_second", "published", "source"]
+    heading += ["parameters", "per_second", "arithmetic", "published", "source"]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(heading)
@@ -33,7 +33,7 @@ def _line(block: Block, entry: Entry, metrics: list[str]) -> list[object]:
     line += [_number(test.low), _number(test.high), _number(test.p)] if test else ["", "", ""]
     line += [_number(entry.adjusted), test.method if test else ""]
     published = entry.published
-    line += [entry.parameters or "", _number(entry.speed)]
+    line += [entry.parameters or "", _number(entry.speed), " and ".join(entry.arithmetic)]
     return line + ([published.value, published.source] if published else ["", ""])
 
 

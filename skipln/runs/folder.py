@@ -13,6 +13,7 @@ import yaml
 
 from skipln.errors import UserError
 from skipln.files import atomic_write, disk_errors, locked
+from skipln.runs.source import Source
 from skipln.schema import RunConfig
 
 State = Literal["queued", "running", "interrupted", "done", "diverged", "failed"]
@@ -21,7 +22,7 @@ RESULT_KEYS = {"hash", "state", "update", "metrics", "signatures", "parameters",
 
 
 class RunFolder:
-    """runs/<hash>/: config.yaml, status.json, metrics.jsonl, result.json, examples.npy, checkpoints/."""
+    """runs/<hash>/: config.yaml, starts.jsonl, status.json, metrics.jsonl, result.json, examples.npy, checkpoints/."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,6 +47,33 @@ class RunFolder:
             self.path / "status.json",
             {"state": state, "update": update, "updates": updates, "message": message, **where},
         )
+
+    def write_start(self, update: int, environment: dict[str, Any], code: Source) -> dict[str, Any]:
+        """Keep with what a run starts, or goes on from `update`: a line of starts.jsonl, and the uncommitted patch.
+
+        Returns {"earlier": […]} for the record, the other environments in which updates up to there were made; {}
+        where there is none.
+        """
+        kept = [start for start in self._starts() if start["update"] < update]
+        with atomic_write(self.path / "starts.jsonl", "w") as file:
+            file.writelines(json.dumps(start) + "\n" for start in [*kept, {"update": update, **environment}])
+        if code.patch:
+            with atomic_write(self.path / f"uncommitted-{code.digest}.patch") as patch:
+                patch.write(code.patch)
+        passing = ("update", "time")
+        now = {key: value for key, value in environment.items() if key not in passing}
+        made = [{key: value for key, value in start.items() if key not in passing} for start in kept]
+        earlier = [before for i, before in enumerate(made) if before != now and before not in made[:i]]
+        return {"earlier": earlier} if earlier else {}
+
+    def _starts(self) -> list[dict[str, Any]]:
+        """The lines of starts.jsonl; none where it is missing or damaged."""
+        try:
+            lines = (self.path / "starts.jsonl").read_text(encoding="utf-8").splitlines()
+            starts = [json.loads(line) for line in lines]
+            return [start for start in starts if type(start["update"]) is int]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
 
     def write_result(self, result: dict[str, Any]) -> None:
         self._write_json(self.result, result)

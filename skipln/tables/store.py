@@ -26,6 +26,26 @@ class Record(Result):
     overrides: list[str]
     config: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def environments(self) -> list[dict[str, Any]]:
+        """What its updates were made with: one place, or several where it was stopped and went on elsewhere."""
+        earlier = self.environment.get("earlier")
+        return [*(before for before in earlier or [] if isinstance(before, dict)), self.environment]
+
+    @property
+    def arithmetic(self) -> str:
+        """Such as "fp32", "bf16, compiled" or, of a run that went on elsewhere, "bf16 then fp32"."""
+        asked = str(self.config.get("precision", {}).get("name", "auto"))
+        if asked == "auto" and self.config.get("engine") == "fairseq" and self.environment.get("device") == "cpu":
+            asked = "fp32"  # the only one that fairseq has there
+        otherwise = "precision=auto, not recorded which" if asked == "auto" else asked
+        return " then ".join(
+            dict.fromkeys(
+                f"{made.get('precision') or otherwise}{', compiled' if made.get('compiled') else ''}"
+                for made in self.environments
+            )
+        )
+
 
 class Curves(BaseModel):
     """A run's thinned series: groups of metrics that were logged at the same updates (`series.thinned`)."""

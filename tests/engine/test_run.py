@@ -63,6 +63,9 @@ def test_a_run_leaves_its_whole_story(run, tmp_path):
     assert result["data"]["test_examples"] == 10
     assert result["parameters"] > 0
     assert set(result["environment"]) >= {"commit", "dirty", "python", "torch", "cpu", "device", "threads"}
+    assert (result["environment"]["precision"], result["environment"]["compiled"]) == ("fp32", False)
+    start = json.loads((folder / "starts.jsonl").read_text())
+    assert start == {"update": 0, **result["environment"]}
     assert np.load(folder / "examples.npy").shape == (10, 10)
     assert len((folder / "translations.txt").read_text().splitlines()) == 10
     lines = metrics(folder)

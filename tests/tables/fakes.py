@@ -19,6 +19,8 @@ ENVIRONMENT = {
     "cpu": "Fake CPU, 2 logical cores",
     "device": "cpu",
     "threads": 2,
+    "precision": "fp32",
+    "compiled": False,
     "time": "2026-01-01T00:00:00+00:00",
 }
 

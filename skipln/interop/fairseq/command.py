@@ -47,14 +47,19 @@ def train_arguments(config: RunConfig, data: Path, checkpoints: Path, vocabulary
             flags[name.replace("_", "-")] = ""
         elif value is not False:
             flags[name.replace("_", "-")] = value
-    precision = {"fp16": ["--fp16"], "bf16": ["--bf16"], "auto": ["--bf16"], "fp32": []}[config.precision.name]
     return [
         str(data),
         *_common(config, model),
-        *(["--cpu"] if cpu else precision),
+        *(["--cpu"] if cpu else []),
+        *({"fp16": ["--fp16"], "bf16": ["--bf16"], "fp32": []}[precision(config, cpu)]),
         "--no-epoch-checkpoints",
         *_flat(flags),
     ]
+
+
+def precision(config: RunConfig, cpu: bool) -> str:
+    """What fairseq computes in: on a CPU it has fp32 alone."""
+    return "fp32" if cpu else {"auto": "bf16"}.get(config.precision.name, config.precision.name)
 
 
 def generate_arguments(config: RunConfig, data: Path, checkpoint: Path, cpu: bool) -> list[str]:

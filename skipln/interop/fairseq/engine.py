@@ -24,13 +24,14 @@ from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.interop.fairseq import require_fairseq
 from skipln.interop.fairseq.checkpoint import average, read_checkpoint
-from skipln.interop.fairseq.command import differences, generate_arguments, train_arguments
+from skipln.interop.fairseq.command import differences, generate_arguments, precision, train_arguments
 from skipln.interop.fairseq.databin import write_databin
 from skipln.interop.fairseq.log import metrics_of, translations_of
 from skipln.processes import interrupting
 from skipln.runs.divergence import judge
 from skipln.runs.folder import MetricsLog, RunFolder, State
 from skipln.runs.reading import read_metrics
+from skipln.runs.source import source
 from skipln.schema import RunConfig
 from skipln.tasks import create_task
 from skipln.tasks.translation import TranslationTask
@@ -73,6 +74,10 @@ def _run(config: RunConfig, folder: RunFolder) -> State:
     task = create_task(config)
     assert isinstance(task, TranslationTask)
     folder.write_config(config)
+    code, versions = source(), {"fairseq": version("ve-fairseq")}
+    environment = {**describe(torch.device("cpu" if cpu else "cuda"), code), **versions}
+    environment |= {"precision": precision(config, cpu), "compiled": False}
+    environment |= folder.write_start(folder.last_update(), environment, code)
     folder.write_status("running", folder.last_update(), config.training.updates)
     data = write_databin(task.data, folder.path / "data-bin")
     size = len(task.data.vocabulary)
@@ -89,7 +94,7 @@ def _run(config: RunConfig, folder: RunFolder) -> State:
         "train_seconds": round(last.get("wall", time.monotonic() - started), 1),
         "test_seconds": 0.0,
         "data": task.describe(),
-        "environment": {**describe(torch.device("cpu" if cpu else "cuda")), "fairseq": version("ve-fairseq")},
+        "environment": environment,
         "message": "; ".join(filter(None, [message, f"by fairseq: {', '.join(differences(config, cpu))}"])),
     }
     if state == "done":

@@ -26,6 +26,7 @@ def footnotes(summary: Summary) -> list[tuple[str, str]]:
     notes += [("Seeds", _numbers(r.seed for r in summary.records) or "none yet"), ("Cells", _cells_note(summary))]
     notes += _tests(summary)
     notes += [("Scorer", text) for text in _signatures(summary)]
+    notes += [(_with(summary, "Arithmetic", block), arithmetic(block)) for block in summary.blocks if block.records]
     notes += [("Code", text) for text in _code(summary)]
     notes += [("Hardware", text) for text in _hardware(summary)]
     notes += [(f"[{number}]", f"published value: {text}") for number, text in enumerate(sources(summary), 1)]
@@ -137,28 +138,43 @@ def _signatures(summary: Summary) -> list[str]:
     )
 
 
+def arithmetic(block: Block) -> str:
+    """In what precision the runs of a column computed, and which of them where they did not all do so alike."""
+    runs: dict[str, list[str]] = {}
+    for entry in block.entries:
+        own: dict[str, list[int]] = {}
+        for record in entry.records:
+            own.setdefault(record.arithmetic, []).append(record.seed)
+        for text, seeds in own.items():
+            which = f" (seeds {_numbers(seeds)})" if len(own) > 1 else ""
+            runs.setdefault(text, []).append(f"{entry.row.label}{which}")
+    if len(runs) == 1:
+        return next(iter(runs))
+    found = "; ".join(f"{text}: {', '.join(which)}" for text, which in runs.items())
+    return f"NOT THE SAME in all runs, which a difference may come from: {found}"
+
+
 def _code(summary: Summary) -> list[str]:
-    return _unique(code(record.environment) for record in summary.records)
+    return _unique(code(made) for record in summary.records for made in record.environments)
 
 
 def code(environment: dict) -> str:
     """The commit and the versions that a result was made with."""
     dirty = " with uncommitted changes" if environment.get("dirty") else ""
+    dirty += f" (patch {environment['patch']})" if environment.get("patch") else ""
     versions = f"Python {environment.get('python')}, torch {environment.get('torch')}"
     return f"commit {environment.get('commit') or 'unknown'}{dirty}, {versions}"
 
 
 def _hardware(summary: Summary) -> list[str]:
-    return _unique(machine(record.environment) for record in summary.records)
+    return _unique(machine(made) for record in summary.records for made in record.environments)
 
 
 def machine(environment: dict) -> str:
     """The processor or accelerator that a result was made on."""
     processor, device = environment.get("cpu"), environment.get("device")
-    where = (
-        f"{processor}, {environment.get('threads')} threads" if device in (None, "cpu") else f"{device} ({processor})"
-    )
-    return f"trained on {where}"
+    where = f"{processor}" if device in (None, "cpu") else f"{device} ({processor})"
+    return f"trained on {where}, {environment.get('threads')} threads"
 
 
 def _with(summary: Summary, subject: str, block: Block) -> str:

@@ -45,7 +45,10 @@ def overview(summary: Summary) -> list[list[str]]:
 
 
 def value(block: Block, entry: Entry, metric: Metric) -> str:
-    """mean ± std (n), with what diverged; – where no run is finished; "no data" in all of a block that lacks it."""
+    """mean ± std (n), with what diverged; – where no run is finished; "no data" in all of a block that lacks it.
+
+    A mean over runs that did not compute alike says so.
+    """
     runs, mean = len(entry.records), entry.values.get(metric.key)
     if block.lacks_data:
         return NO_DATA
@@ -54,6 +57,8 @@ def value(block: Block, entry: Entry, metric: Metric) -> str:
     if mean is None:
         return EMPTY
     text = spread(mean, metric)
+    if len(entry.arithmetic) > 1:
+        text += f", MIXED {' and '.join(entry.arithmetic)}"
     return f"{text}, {entry.diverged} of {runs} diverged" if entry.diverged else text
 
 

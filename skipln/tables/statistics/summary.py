@@ -37,6 +37,11 @@ class Entry:
     published: Published | None
 
     @property
+    def arithmetic(self) -> list[str]:
+        """In what precision the runs behind the means computed, each once; more than one is said beside them."""
+        return list(dict.fromkeys(record.arithmetic for record in self.records if record.state == "done"))
+
+    @property
     def significant(self) -> bool:
         return self.adjusted is not None and self.adjusted < LEVEL
 

@@ -73,6 +73,35 @@ def test_diverged_everywhere_and_data_that_differ(finished: Workplace) -> None:
     assert "NOT THE SAME in all runs" in page
 
 
+def test_runs_that_computed_otherwise_are_not_averaged_in_silence(finished: Workplace) -> None:
+    """Two seeds of one cell, a whole row, and a run that went on elsewhere; each is said where it is read."""
+    bf16 = fakes.ENVIRONMENT | {"precision": "bf16", "device": "NVIDIA H100"}
+    fakes.finish(finished.cell("rskip_ln_3", 2).folder, environment=bf16)
+    fakes.finish(finished.cell("post_ln").folder, environment=bf16)
+    fakes.finish(finished.cell("rskip_ln").folder, environment=fakes.ENVIRONMENT | {"earlier": [bf16]})
+    page = _rendered(finished, (1, 2))["table.md"].decode()
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    assert [line.split("|")[1].strip() for line in lines if "MIXED" in line] == ["rSkip+LN λ=3"]
+    assert "(n=2), MIXED fp32 and bf16" in page
+    assert (
+        "- Arithmetic: NOT THE SAME in all runs, which a difference may come from: fp32: xSkip λ=2, "
+        "rSkip+LN λ=3 (seeds 1); bf16: post-LN, rSkip+LN λ=3 (seeds 2); bf16 then fp32: rSkip+LN λ=2\n" in page
+    )
+    assert "trained on NVIDIA H100 (Fake CPU, 2 logical cores), 2 threads" in page
+
+
+def test_a_record_without_its_precision_says_so(finished: Workplace) -> None:
+    """Records made before precision was kept: what was asked for is known, what `auto` meant is not."""
+    old = {key: value for key, value in fakes.ENVIRONMENT.items() if key not in ("precision", "compiled")}
+    fakes.finish(finished.cell("xskip").folder, environment=old)
+    assert "precision=auto, not recorded which: xSkip λ=2;" in _rendered(finished)["table.md"].decode()
+    compiled = fakes.ENVIRONMENT | {"compiled": True, "dirty": True, "patch": "abc"}
+    fakes.finish(finished.cell("xskip").folder, environment=compiled)
+    page = _rendered(finished)["table.md"].decode()
+    assert "fp32, compiled: xSkip λ=2;" in page
+    assert "commit 0123456789ab with uncommitted changes (patch abc), Python" in page
+
+
 def test_csv_reads_back(finished: Workplace) -> None:
     lines = list(csv.DictReader(io.StringIO(_golden(finished)["table.csv"].decode())))
     assert [line["row"] for line in lines] == ["xskip", "post_ln", "rskip_ln", "rskip_ln_3"]

@@ -13,6 +13,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
+# Editable, and none of its dependencies touched: they are the lock's.
+INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
+
 .PHONY: help setup peers data table1 table2 table3 table4 table5 table6 figure1 results status curves wandb-sync bench \
 	test test-slow test-slurm test-browser lint types check lock clean
 
@@ -24,7 +27,7 @@ help: ## explain every target
 	@echo 'An interrupted command goes on where it was when it is given again; what is done is not done twice.'
 	@echo 'One run: $(RUN) -m skipln.train skip=rskip_ln skip.lam=3 seed=2   (--help lists every option)'
 
-setup: $(VENV)/.installed ## make .venv from requirements.lock (hashes)
+setup: $(VENV)/.editable ## make .venv from requirements.lock (hashes), skipln itself installed in it
 
 $(VENV)/.installed: requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo 'error: $(PYTHON) not found; give one of version 3.11 or later as PYTHON=…' >&2; exit 2; }
@@ -37,10 +40,14 @@ $(VENV)/.installed: requirements.lock
 		|| { echo 'error: the packages could not be installed (the reason is above); mend it and start the same command again' >&2; exit 2; }
 	@touch $@
 
+$(VENV)/.editable: $(VENV)/.installed pyproject.toml setup.py
+	@$(INSTALL)
+	@touch $@
+
 peers: setup $(VENV)/.peers ## add fairseq, Marian and CTranslate2 to .venv, for the interop tests and the benchmarks
 
 $(VENV)/.peers: requirements-peers.lock $(VENV)/.installed
-	@$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements-peers.lock \
+	@$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements-peers.lock && $(INSTALL) \
 		|| { echo 'error: the packages could not be installed (the reason is above); mend it and start the same command again' >&2; exit 2; }
 	@touch $@
 

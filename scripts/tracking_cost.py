@@ -15,8 +15,9 @@ import torch
 
 from skipln.config import compose
 from skipln.engine.tracker import tracked
+from skipln.places import RESULTS
 from skipln.runs.folder import RunFolder
-from skipln.tables.store import RESULTS, read_records
+from skipln.tables.store import read_records
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError as PydanticError
 
 from skipln.errors import UserError
+from skipln.places import CONFIGS
 from skipln.schema import (
     Classification,
     ImageTraining,
@@ -28,7 +29,6 @@ from skipln.schema import (
 )
 from skipln.seam.options import check_options
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 # The kinds of data and model that fit a task.
 KINDS = {
     "translation": {"data": ("catalogs", "parallel_text"), "model": ("transformer",)},

@@ -1,4 +1,4 @@
-"""`python -m skipln.train GROUP=CHOICE … KEY=VALUE …`: one run, or a sweep with --multirun.
+"""`skipln-train GROUP=CHOICE … KEY=VALUE …` or `python -m skipln.train …`: one run, or a sweep with --multirun.
 
 Exit status: 0 done or diverged (both are results), 2 the user can mend it, 130 interrupted (start again to continue).
 torch is loaded only once the configuration is known to be good.
@@ -11,8 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 import hydra
 from omegaconf import DictConfig
 
-from skipln.config import CONFIGS, check, compose
+from skipln.config import check, compose
 from skipln.errors import UserError
+from skipln.places import CONFIGS
 from skipln.printing import exit_status, print_error
 from skipln.schema import RunConfig, SlurmLauncher
 from skipln.submission import submitting
@@ -24,6 +25,11 @@ def main(arguments: list[str]) -> int:
     if any(argument.startswith("-") for argument in arguments):
         return exit_status(lambda: _hydra_command(arguments))
     return exit_status(lambda: run(compose(arguments)))
+
+
+def command() -> int:
+    """The console script `skipln-train`."""
+    return main(sys.argv[1:])
 
 
 def run(config: RunConfig) -> int:
@@ -72,4 +78,4 @@ def _submission(arguments: list[str]) -> AbstractContextManager[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(command())

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from skipln.config import CONFIGS, compose
+from skipln.config import compose
 from skipln.errors import UserError
+from skipln.places import CONFIGS
 from skipln.runs.identity import NOT_HASHED
 
 GROUPS = {folder.name: sorted(p.stem for p in folder.glob("*.yaml")) for folder in CONFIGS.iterdir() if folder.is_dir()}

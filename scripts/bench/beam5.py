@@ -12,9 +12,9 @@ from skipln.config import compose
 from skipln.data.text import BOS, EOS
 from skipln.decode.translate import Search, translate
 from skipln.engine.checkpoint import Checkpoints
-from skipln.engine.environment import ROOT
 from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
+from skipln.places import ROOT
 from skipln.tasks.translation import TranslationTask
 
 MODEL = ["scale=demo", "skip=xskip_ln", "skip.lam=1", "seed=1"]  # the post-LN baseline of table 2

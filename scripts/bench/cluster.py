@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.bench.costs import Cost, write_costs
+from skipln.places import ROOT
 from tests.slurm.cluster import Cluster, missing
 
-ROOT = Path(__file__).resolve().parents[2]
 SUBMITTING, STATUS = 10.0, 2.0  # seconds, the most they may take
 TABLE = """
 title: Trivial runs

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from skipln.engine.environment import ROOT, cpu, cpu_flags
+from skipln.engine.environment import cpu, cpu_flags
+from skipln.places import ROOT
 
 RESULTS = ROOT / "results" / "bench"
 INSTRUCTIONS = {  # the flags that decide how fast a processor multiplies, the widest first

@@ -20,8 +20,9 @@ from tqdm import tqdm
 from scripts.bench.harness import write
 from scripts.bench.page import write_page
 from skipln.config import compose
-from skipln.engine.environment import ROOT, describe, fast_bf16
+from skipln.engine.environment import describe, fast_bf16
 from skipln.errors import UserError
+from skipln.places import ROOT
 from skipln.printing import print_error
 
 # With the dropout that the demo leaves out: a site without it and with λ = 1 never takes the kernel.

@@ -9,9 +9,7 @@ from typing import Any
 
 import torch
 
-from skipln.runs.source import ROOT, Source, source
-
-__all__ = ["ROOT", "cpu", "cpu_flags", "describe", "fast_bf16"]
+from skipln.runs.source import Source, source
 
 
 def describe(device: torch.device, code: Source | None = None) -> dict[str, Any]:

@@ -6,15 +6,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import torch
 
 from skipln.engine.environment import describe
+from skipln.places import ROOT
 from skipln.runs.folder import RunFolder
 from skipln.schema import RunConfig
 
-ROOT = Path(__file__).resolve().parents[2]
 FINISHED, UNFINISHED = 40, 5  # seconds to wait for the last points, which `make wandb-sync` sends otherwise
 
 

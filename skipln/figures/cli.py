@@ -8,10 +8,10 @@ from pathlib import Path
 
 from skipln.figures.manifest import load
 from skipln.figures.render import render_all
+from skipln.places import EXPERIMENTS, RESULTS
 from skipln.printing import exit_status
 from skipln.tables.execution.launching import say
-from skipln.tables.manifest import EXPERIMENTS, SCALES
-from skipln.tables.store import RESULTS
+from skipln.tables.manifest import SCALES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from skipln.errors import UserError
-from skipln.tables.manifest import EXPERIMENTS, SCALES, Line, Name, Node, Override, Scale, read
+from skipln.places import EXPERIMENTS
+from skipln.tables.manifest import SCALES, Line, Name, Node, Override, Scale, read
 
 
 class Model(Node):

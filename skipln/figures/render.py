@@ -7,7 +7,7 @@ from skipln.figures.manifest import Manifest, load
 from skipln.figures.numbers import load as load_numbers
 from skipln.figures.page import page
 from skipln.files import atomic_write
-from skipln.tables.manifest import EXPERIMENTS
+from skipln.places import EXPERIMENTS
 
 
 def render(manifest: Manifest, scale: str, folder: Path) -> None:

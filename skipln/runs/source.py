@@ -9,7 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from skipln.places import ROOT
+
 PACKAGE = ("skipln", "configs", "experiments")
 
 

@@ -5,6 +5,12 @@ import sys
 
 from skipln.tables.cli import main
 
-if __name__ == "__main__":
+
+def command() -> int:
+    """The console script `skipln-tables`."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it quietly
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(command())

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from skipln.config import CONFIGS, compose
+from skipln.config import compose
 from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.interop import fairseq
+from skipln.places import CONFIGS, PACKAGE, ROOT
 from skipln.runs.identity import NOT_HASHED
 from skipln.schema import RunConfig
 from skipln.tables.manifest import Column, Manifest, Row
 
 CACHE = Path("runs/.configurations.json")
-_SCHEMA = ("skipln/schema.py", "skipln/config.py", "skipln/seam/options.py")
+_SCHEMA = ("schema.py", "config.py", "seam/options.py")
 
 
 @dataclass(frozen=True)
@@ -194,8 +195,8 @@ class _Composer:
 
 def _digest() -> str:
     """Of every file that decides what overrides mean."""
-    sources = [*sorted(CONFIGS.rglob("*.yaml")), *(CONFIGS.parent / path for path in _SCHEMA)]
+    sources = [*sorted(CONFIGS.rglob("*.yaml")), *(PACKAGE / path for path in _SCHEMA)]
     content = hashlib.sha256()
     for path in sources:
-        content.update(f"{path.relative_to(CONFIGS.parent)}\0".encode() + path.read_bytes())
+        content.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return content.hexdigest()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from skipln.config import compose
 from skipln.errors import UserError
+from skipln.places import EXPERIMENTS, RESULTS
 from skipln.printing import exit_status, one_line
 from skipln.schema import SEEDS
 from skipln.tables import manifest as manifests
@@ -16,13 +17,12 @@ from skipln.tables import store
 from skipln.tables.execution.launching import Launcher, say
 from skipln.tables.execution.local import TRAINER, Local
 from skipln.tables.execution.slurm import Slurm
-from skipln.tables.manifest import EXPERIMENTS, SCALES, Manifest
+from skipln.tables.manifest import SCALES, Manifest
 from skipln.tables.presentation.live import live
 from skipln.tables.presentation.render import render, render_all, render_live
 from skipln.tables.records import recorded_seeds
 from skipln.tables.runner import TRIALS, dry_run, output, plan, run
 from skipln.tables.status import status
-from skipln.tables.store import RESULTS
 
 MOST = 10_000  # seeds of a table: more are a slip of the hand
 LAUNCHERS: dict[str, Callable[[Sequence[str], int], Launcher]] = {"local": Local, "slurm": Slurm}

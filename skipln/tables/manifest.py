@@ -9,12 +9,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, 
 from pydantic import ValidationError as PydanticError
 from yaml import YAMLError
 
-from skipln.config import CONFIGS
 from skipln.errors import UserError
+from skipln.places import EXPERIMENTS
 from skipln.printing import one_line
 from skipln.tables.metrics import METRICS, Metric
 
-EXPERIMENTS = CONFIGS.parent / "experiments"
 Scale = Literal["test", "demo", "small", "paper"]
 SCALES: tuple[str, ...] = get_args(Scale)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from skipln.errors import UserError
+from skipln.places import RESULTS
 from skipln.runs.reading import read_state
 from skipln.tables.cells import CACHE, Cell, cells, trial
 from skipln.tables.execution.cost import ASSUMED, gpu_hours
@@ -14,7 +15,7 @@ from skipln.tables.manifest import Manifest
 from skipln.tables.presentation import text
 from skipln.tables.presentation.render import render
 from skipln.tables.records import adoptable, collect, recorded_seeds
-from skipln.tables.store import RESULTS, read_records
+from skipln.tables.store import read_records
 
 TRIALS = Path("runs/tables")  # git-ignored
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skipln.errors import UserError
+from skipln.places import RESULTS
 from skipln.runs.queue import Queue
 from skipln.runs.reading import Result, RunState, last_line, read_state
 from skipln.tables import store
@@ -14,7 +15,6 @@ from skipln.tables.manifest import Manifest
 from skipln.tables.presentation import text
 from skipln.tables.records import adoptable
 from skipln.tables.runner import output
-from skipln.tables.store import RESULTS
 
 LOGGED = ("running", "interrupted", "failed")  # their log's last line is news
 HEADING = ("row", "data", "seed", "state", "update", "metric", "run", "message")

@@ -7,12 +7,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from skipln.config import CONFIGS
 from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.runs.reading import Result
 
-RESULTS = CONFIGS.parent / "results"
 _FIRST = ("table", "row", "column", "seed", "hash")  # what a reader of the raw lines looks for
 
 

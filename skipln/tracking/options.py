@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from skipln.config import CONFIGS
+from skipln.places import CONFIGS
 from skipln.printing import exit_status
 from skipln.schema import WandbTracker
 

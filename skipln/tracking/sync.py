@@ -11,11 +11,12 @@ from typing import Any
 from tqdm import tqdm
 
 from skipln.errors import UserError
+from skipln.places import EXPERIMENTS
 from skipln.runs.reading import read_config, read_state
 from skipln.schema import WandbTracker
 from skipln.tables import manifest as manifests
 from skipln.tables.cells import Cell, cells
-from skipln.tables.manifest import EXPERIMENTS, Manifest
+from skipln.tables.manifest import Manifest
 from skipln.tracking.points import settled
 from skipln.tracking.upload import Upload, place_of, read_sent, require_key
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from skipln.errors import UserError
-from skipln.tables.manifest import EXPERIMENTS, load, names
+from skipln.places import EXPERIMENTS
+from skipln.tables.manifest import load, names
 from tests.tables.conftest import MANIFEST
 
 

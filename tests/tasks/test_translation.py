@@ -5,9 +5,10 @@ import pytest
 import torch
 from sacrebleu.metrics import BLEU
 
-from skipln.config import CONFIGS, compose
+from skipln.config import compose
 from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
+from skipln.places import CONFIGS
 from skipln.seam.place import Place
 from skipln.tables.statistics.significance import bleu
 from skipln.tasks import create_task

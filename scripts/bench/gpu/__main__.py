@@ -26,17 +26,16 @@ from scripts.bench.gpu.cells import TABLES, planned, run_cells
 from scripts.bench.gpu.residual import SHAPES, residual_site
 from scripts.bench.gpu.timing import bandwidth
 from scripts.bench.gpu.updates import distributed, updates
-from skipln.config import CONFIGS
-from skipln.engine.environment import ROOT, describe
+from skipln.engine.environment import describe
 from skipln.errors import UserError
 from skipln.files import atomic_write
+from skipln.places import RESULTS, ROOT
 from skipln.tables import manifest as manifests
 from skipln.tables.cells import cells
 from skipln.tables.presentation.render import render
 from skipln.tables.records import collect, recorded_seeds
-from skipln.tables.store import RESULTS
 
-RUNS = CONFIGS.parent / "runs"
+RUNS = ROOT / "runs"
 GPU_TESTS = ("tests/ops/residual_norm/test_triton.py", "tests/engine/test_gpu.py")  # a bare machine cannot import all
 LONGEST = 100  # seconds of one part before the cells
 PACKING = 10.0  # seconds left at the end for the file

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from skipln.engine.environment import ROOT, describe
+from skipln.engine.environment import describe
 from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.interop.fairseq import require_fairseq
@@ -27,6 +27,7 @@ from skipln.interop.fairseq.checkpoint import average, read_checkpoint
 from skipln.interop.fairseq.command import differences, generate_arguments, precision, train_arguments
 from skipln.interop.fairseq.databin import write_databin
 from skipln.interop.fairseq.log import metrics_of, translations_of
+from skipln.places import ROOT
 from skipln.processes import interrupting
 from skipln.runs.divergence import judge
 from skipln.runs.folder import MetricsLog, RunFolder, State

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from skipln.files import atomic_write
+from skipln.places import EXPERIMENTS, RESULTS
 from skipln.report.latex import latex
 from skipln.report.markdown import markdown
 from skipln.report.spreadsheet import spreadsheet
 from skipln.tables import store
-from skipln.tables.manifest import EXPERIMENTS, Manifest, load
+from skipln.tables.manifest import Manifest, load
 from skipln.tables.presentation.figure import figure
 from skipln.tables.presentation.live import Live
 from skipln.tables.presentation.page import page
 from skipln.tables.statistics.summary import summarise
-from skipln.tables.store import RESULTS
 
 
 def render(manifest: Manifest, scale: str, folder: Path) -> None:

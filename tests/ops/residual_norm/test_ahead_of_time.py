@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from skipln.config import CONFIGS
 from skipln.ops.residual_norm import cuda
+from skipln.places import CONFIGS
 
 triton = pytest.importorskip("triton", reason="no Triton here")
 from triton.backends.compiler import GPUTarget  # noqa: E402

@@ -1,0 +1,11 @@
+"""Where files lie that are no code: at the top of a clone; inside the package where a wheel was installed."""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent  # what a process that imports skipln has on its path
+CLONE = (ROOT / "configs" / "config.yaml").is_file()
+
+CONFIGS = (ROOT if CLONE else PACKAGE) / "configs"
+EXPERIMENTS = (ROOT if CLONE else PACKAGE) / "experiments"
+RESULTS = ROOT / "results" if CLONE else Path("results")  # an installed package may be read-only

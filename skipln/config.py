@@ -73,7 +73,7 @@ def check(composed: DictConfig) -> RunConfig:
         content: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(_one_line(error, [])) from error
-    for group in ("skip", "norm"):
+    for group in ("skip", "norm", "attention"):
         content[group] = _check_options(group, content[group])
     _check_kinds(content)
     try:
@@ -85,7 +85,7 @@ def check(composed: DictConfig) -> RunConfig:
 
 
 def _check_options(group: str, node: dict[str, Any]) -> dict[str, Any]:
-    """A node of `skip` or `norm` against the YAML of its name, which lists its options with their defaults."""
+    """A node of `skip`, `norm` or `attention` against the YAML of its name, which lists its options."""
     name = node.get("name")
     choices = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
     if name not in choices:
@@ -107,6 +107,8 @@ def _check_together(config: RunConfig) -> None:
     """What no single value tells: keys that must fit each other."""
     if isinstance(config.model, TransformerModel) and config.model.dim % config.model.heads:
         raise UserError(f"model.dim={config.model.dim} is not divisible by model.heads={config.model.heads}")
+    if isinstance(config.task, Classification) and config.attention["name"] != "softmax":
+        raise UserError(f"attention={config.attention['name']}: a ResNet has none: leave it at softmax")
     training, data = config.training, config.data
     if isinstance(data, Photographs) and data.crop > data.resize:
         raise UserError(

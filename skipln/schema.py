@@ -135,10 +135,6 @@ class ResNetModel(Node):
     head_norm: Literal["none", "batch"] = "none"
 
 
-class Attention(Node):
-    name: Literal["softmax"]
-
-
 class Optimiser(Node):
     lr: PositiveFloat
     weight_decay: NonNegativeFloat
@@ -296,7 +292,7 @@ class SlurmLauncher(Node):
 
 
 class RunConfig(Node):
-    """One run. `skip` and `norm` hold a name and the options their YAML lists, each of its default's type."""
+    """One run. `skip`, `norm`, `attention`: a name and the options its YAML lists, each of its default's type."""
 
     seed: Annotated[int, Field(ge=0, lt=SEEDS)]
     engine: Literal["skipln", "fairseq"] = "skipln"
@@ -307,7 +303,7 @@ class RunConfig(Node):
     model: Annotated[TransformerModel | ResNetModel, Field(discriminator="kind")]
     skip: dict[str, Any]
     norm: dict[str, Any]
-    attention: Attention
+    attention: dict[str, Any]
     optim: Annotated[Adam | Sgd, Field(discriminator="name")]
     schedule: Annotated[InverseSqrt | Warmup | Steps, Field(discriminator="name")]
     precision: Precision

@@ -35,7 +35,7 @@ def torchs_dropout(self: Any, x: Tensor) -> Tensor:
 SWITCHES: dict[str, tuple[str, Switch]] = {  # piece: what takes its place, and how to go without it
     "attention": (
         "scaled_dot_product_attention",
-        partial(patch, "skipln.models.attention.attention", F.scaled_dot_product_attention),
+        partial(patch, "skipln.attention.softmax.attention", F.scaled_dot_product_attention),
     ),
     "cross-entropy": (
         "torch's cross_entropy, for the loss and for its nll",

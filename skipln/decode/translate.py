@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from skipln.decode.beam import beam_search
 from skipln.decode.workers import forked
-from skipln.models.transformer import DecoderState, Transformer
+from skipln.models.decoder_state import DecoderState
+from skipln.models.transformer import Transformer
 
 WORTH = 16  # sentences that are worth a process of their own
 
@@ -82,7 +83,7 @@ def _step(model: Transformer, state: DecoderState, tokens: Tensor) -> Tensor:
 
 
 def _select(state: DecoderState, rows: Tensor) -> None:
-    state.select(rows.to(state.memory_mask.device))
+    state.select(rows.to(state.sentences.device))
 
 
 def length_batches(lengths: Sequence[int], max_tokens: int, workers: int = 1) -> list[list[int]]:

@@ -1,10 +1,11 @@
 """The encoder-decoder Transformer (Vaswani et al. 2017) with its residual sites left open.
 
-Every site is built by the `connection` it is given and called as site(x, branch); no connection is known by name.
+Every site is built by the `connection` it is given and called as site(x, branch); every attention by the `attention`
+it is given. Neither is known by name.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -12,8 +13,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from skipln.models.attention import MultiheadAttention
+from skipln.attention import create as create_attention
+from skipln.models.decoder_state import DecoderState
 from skipln.ops import Dropout
+from skipln.seam.attention import Attention, MakeAttention, State
 from skipln.seam.connection import Connection, DroppedBranch, MakeConnection, own_modules
 from skipln.seam.place import stack_of
 
@@ -62,140 +65,80 @@ class FeedForward(nn.Sequential):
 class EncoderLayer(nn.Module):
     """Self-attention, then the feed-forward network, each on a residual site."""
 
-    def __init__(self, shape: TransformerShape, sites: list[Connection]) -> None:
+    def __init__(self, shape: TransformerShape, sites: list[Connection], attention: MakeAttention) -> None:
         super().__init__()
-        self.self_attention = MultiheadAttention(shape.dim, shape.heads, shape.attention_dropout)
+        self.self_attention = attention(shape.dim, shape.heads, shape.attention_dropout)
         self.feed_forward = FeedForward(shape)
         self.dropout = Dropout(shape.dropout)
         self.sites = nn.ModuleList(sites)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         def attend(h: Tensor) -> Tensor:
-            keys, values = self.self_attention.keys_values(h)
-            return self.self_attention(h, keys, values, mask[:, None, None, :])
+            return self.self_attention(h, h, mask)
 
         x = self.sites[0](x, DroppedBranch(attend, self.dropout), mask)
         return self.sites[1](x, DroppedBranch(self.feed_forward, self.dropout), mask)
 
 
-class LayerCache:
-    """What a decoder layer keeps between steps: projected keys and values, its own so far and those of the source.
-
-    memory: [sentences, heads, time, dim / heads] each, shared by the rows that continue one sentence. Its own are kept
-    time first, [steps, slots, 2·dim]; a step's rows fill the first slots and stay there.
-    """
-
-    def __init__(self, memory: tuple[Tensor, Tensor], steps: int) -> None:
-        self.memory, self.steps = [half.contiguous() for half in memory], steps  # products would copy them at each step
-        self.own: Tensor | None = None
-
-    def append(self, step: int, projected: Tensor) -> Tensor:
-        """Keep the keys and values [rows, 2·dim] of one step; returns all up to that step, [step + 1, slots, 2·dim]."""
-        rows = len(projected)
-        if self.own is None or rows > self.own.size(1):  # when sentences branch, from one row to a beam of them
-            grown = projected.new_empty(self.steps, rows, projected.size(-1))
-            if self.own is not None:
-                grown[:step, : self.own.size(1)] = self.own[:step]
-            self.own = grown
-        self.own[step, :rows] = projected
-        return self.own[: step + 1]
-
-
 class DecoderLayer(nn.Module):
     """Masked self-attention, attention to the source, feed-forward, each on a residual site."""
 
-    def __init__(self, shape: TransformerShape, sites: list[Connection]) -> None:
+    def __init__(self, shape: TransformerShape, sites: list[Connection], attention: MakeAttention) -> None:
         super().__init__()
-        self.self_attention = MultiheadAttention(shape.dim, shape.heads, shape.attention_dropout)
-        self.source_attention = MultiheadAttention(shape.dim, shape.heads, shape.attention_dropout)
+        self.self_attention = attention(shape.dim, shape.heads, shape.attention_dropout)
+        self.source_attention = attention(shape.dim, shape.heads, shape.attention_dropout)
         self.feed_forward = FeedForward(shape)
         self.dropout = Dropout(shape.dropout)
         self.sites = nn.ModuleList(sites)
 
-    def forward(
-        self,
-        x: Tensor,
-        memory: Sequence[Tensor],
-        memory_mask: Tensor,
-        mask: Tensor | None = None,
-        cache: LayerCache | None = None,
-        ancestors: Tensor | None = None,
-    ) -> Tensor:
-        """x: [batch, time, dim]; with a cache, the one position after those that its ancestors have left there."""
+    def forward(self, x: Tensor, source: State, mask: Tensor | None = None, past: State | None = None) -> Tensor:
+        """x: [batch, time, dim]; with a past, [rows, 1, dim], the position that follows it.
+
+        source: what `source_attention` remembers of the encoder's output. mask: [batch, time] of x.
+        """
 
         def attend(h: Tensor) -> Tensor:
-            if cache is not None and ancestors is not None:
-                projected = self.self_attention.key_value(h)[:, 0]
-                return self.self_attention.newest(h, cache.append(len(ancestors) - 1, projected), ancestors)
+            if past is not None:
+                return self.self_attention.step(h, past)
             # Padding is at the end of a target, so causality alone keeps real positions from seeing it.
-            return self.self_attention(h, *self.self_attention.keys_values(h), causal=True)
+            return self.self_attention(h, h, causal=True)
 
         def attend_source(h: Tensor) -> Tensor:
-            queries = h.reshape(len(memory_mask), -1, h.size(-1))  # all rows of a sentence ask its memory at once
-            return self.source_attention(queries, *memory, mask=memory_mask[:, None, None, :]).view_as(h)
+            return self.source_attention.step(h, source)
 
         x = self.sites[0](x, DroppedBranch(attend, self.dropout), mask)
         x = self.sites[1](x, DroppedBranch(attend_source, self.dropout), mask)
         return self.sites[2](x, DroppedBranch(self.feed_forward, self.dropout), mask)
 
 
-class DecoderState:
-    """The incremental state of a batch of translations: what each decoder layer keeps, and the step reached.
-
-    Every sentence has the same number of rows, side by side; they share the sentence's memory and mask.
-    ancestors: int64 [steps, rows], the slot of a step's keys and values that a row continues.
-    """
-
-    def __init__(self, memory_mask: Tensor, layers: list[LayerCache]) -> None:
-        self.memory_mask, self.layers = memory_mask, layers
-        self.sentences = torch.arange(len(memory_mask), device=memory_mask.device)  # [rows]: whose memory a row reads
-        self.ancestors = self.sentences.new_empty(0, len(memory_mask))
-
-    def advance(self) -> None:
-        """One more step, whose keys and values fill the slots of the rows themselves."""
-        newest = torch.arange(self.ancestors.size(1), device=self.ancestors.device)
-        self.ancestors = torch.cat((self.ancestors, newest.unsqueeze(0)))
-
-    def select(self, rows: Tensor) -> None:
-        """Keep, repeat or reorder the batch's rows: row i becomes the old row rows[i]."""
-        self.sentences, kept = _shared(self.sentences[rows])
-        self.ancestors = self.ancestors[:, rows]
-        if len(kept) != len(self.memory_mask) or not torch.equal(kept, torch.arange(len(kept), device=kept.device)):
-            self.memory_mask = self.memory_mask[kept]
-            for layer in self.layers:
-                layer.memory = [half.index_select(0, kept) for half in layer.memory]
-
-
-def _shared(sentences: Tensor) -> tuple[Tensor, Tensor]:
-    """Renumber the sentence of each row; returns that and the old numbers, one for each memory that is needed.
-
-    Rows of one sentence share a memory where every sentence has as many, side by side; else each row gets its own.
-    """
-    old, new, counts = sentences.unique_consecutive(return_inverse=True, return_counts=True)
-    if len(counts) and not bool((counts == counts[0]).all()):
-        return torch.arange(len(sentences), device=sentences.device), sentences
-    return new, old
-
-
 class Transformer(nn.Module):
     """Encoder-decoder with one embedding matrix shared by source, target and output.
 
-    vocabulary: its size; `pad` is the padding id. Tokens are int64 [batch, time].
+    vocabulary: its size; `pad` is the padding id. Tokens are int64 [batch, time]. attention: softmax unless given.
     Init: Xavier uniform for every projection matrix, zero biases, embeddings N(0, 1/dim) scaled by √dim when read.
     Dropout as in the paper: on the sum of embeddings and positions and on each branch's output.
     """
 
     positions: Tensor
 
-    def __init__(self, vocabulary: int, shape: TransformerShape, connection: MakeConnection, pad: int = 0) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        shape: TransformerShape,
+        connection: MakeConnection,
+        pad: int = 0,
+        attention: MakeAttention | None = None,
+    ) -> None:
         super().__init__()
+        attention = attention or create_attention()
         self.pad, self.dim = pad, shape.dim
         self.embedding = nn.Embedding(vocabulary, shape.dim)
         self.dropout = Dropout(shape.dropout)
         depths = {"encoder": shape.encoder_layers, "decoder": shape.decoder_layers}
-        site = partial(connection, shape.dim)
-        self.encoder = nn.ModuleList(EncoderLayer(shape, s) for s in stack_of(site, "encoder", ENCODER, depths))
-        self.decoder = nn.ModuleList(DecoderLayer(shape, s) for s in stack_of(site, "decoder", DECODER, depths))
+        make = partial(connection, shape.dim)
+        encoder, decoder = stack_of(make, "encoder", ENCODER, depths), stack_of(make, "decoder", DECODER, depths)
+        self.encoder = nn.ModuleList(EncoderLayer(shape, sites, attention) for sites in encoder)
+        self.decoder = nn.ModuleList(DecoderLayer(shape, sites, attention) for sites in decoder)
         self.sinusoids = POSITIONS[shape.positions]
         self.register_buffer("positions", self.sinusoids(1024, shape.dim), persistent=False)
         self.reset_parameters()
@@ -207,9 +150,8 @@ class Transformer(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         for module in own_modules(self):
-            if isinstance(module, MultiheadAttention):  # two projections in one matrix, each with its own fan
-                for projection in module.key_value.weight.chunk(2):
-                    nn.init.xavier_uniform_(projection)
+            if isinstance(module, Attention):
+                module.reset_parameters()
         for layer in (*self.encoder, *self.decoder):
             for site in layer.sites:
                 site.init_branch(getattr(layer, site.place.branch))
@@ -232,23 +174,26 @@ class Transformer(nn.Module):
         mask = target_in != self.pad
         x = _first(self.decoder).enter(self._embed(target_in))
         for layer in cast(Iterable[DecoderLayer], self.decoder):
-            x = layer(x, layer.source_attention.keys_values(memory), memory_mask, mask)
+            x = layer(x, layer.source_attention.remember(memory, memory_mask), mask)
         return _last(self.decoder).leave(x)
 
     def start(self, memory: Tensor, memory_mask: Tensor, steps: int) -> DecoderState:
         """The state in front of the first of at most `steps` target positions."""
-        layers = [
-            LayerCache(layer.source_attention.keys_values(memory), steps)
-            for layer in cast(Iterable[DecoderLayer], self.decoder)
-        ]
-        return DecoderState(memory_mask, layers)
+        layers = cast(Iterable[DecoderLayer], self.decoder)
+        rows = len(memory)
+        return DecoderState(
+            rows,
+            [layer.source_attention.remember(memory, memory_mask) for layer in layers],
+            [layer.self_attention.begin(rows, steps) for layer in layers],
+            memory.device,
+        )
 
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Logits [batch, vocabulary] after one more target token a row, tokens [batch]; advances `state`."""
-        x = _first(self.decoder).enter(self._embed(tokens[:, None], len(state.ancestors)))
-        state.advance()
-        for layer, cache in zip(self.decoder, state.layers, strict=True):
-            x = layer(x, cache.memory, state.memory_mask, cache=cache, ancestors=state.ancestors)
+        x = _first(self.decoder).enter(self._embed(tokens[:, None], state.step))
+        state.step += 1
+        for layer, source, past in zip(self.decoder, state.sources, state.pasts, strict=True):
+            x = layer(x, source, past=past)
         return self.project(_last(self.decoder).leave(x)[:, 0])
 
     def project(self, hidden: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
-"""Connections as a configuration describes them."""
+"""Connections and attentions as a configuration describes them."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from skipln import norms, skips
+from skipln import attention, norms, skips
 from skipln.errors import UserError
 from skipln.schema import RunConfig
+from skipln.seam.attention import MakeAttention
 from skipln.seam.connection import Connection, MakeConnection
 from skipln.seam.place import Place
 
@@ -13,6 +14,14 @@ from skipln.seam.place import Place
 def make_connections(config: RunConfig, layout: str) -> MakeConnection:
     """(dim, place) -> connection, as `config.skip` and `config.norm` say. Raises UserError as `connections_of`."""
     return connections_of(config.skip, config.norm, layout)
+
+
+def make_attention(config: RunConfig) -> MakeAttention:
+    """(dim, heads, dropout) -> attention, as `config.attention` says. Raises UserError as `connections_of` does."""
+    try:
+        return attention.create(**config.attention)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def connections_of(skip: Mapping[str, Any], norm: Mapping[str, Any], layout: str = "btc") -> MakeConnection:

@@ -17,7 +17,7 @@ from skipln.models.transformer import Transformer, TransformerShape
 from skipln.ops import smoothed_cross_entropy
 from skipln.schema import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
 from skipln.scoring import score
-from skipln.tasks.connections import make_connections
+from skipln.tasks.connections import make_attention, make_connections
 from skipln.tasks.task import Loss, TestResult
 
 
@@ -44,7 +44,8 @@ class TranslationTask:
 
     def build(self) -> Transformer:
         shape = TransformerShape(**self.shape.model_dump(exclude={"kind"}))
-        return Transformer(len(self.data.vocabulary), shape, make_connections(self.config, "btc"))
+        connections, attention = make_connections(self.config, "btc"), make_attention(self.config)
+        return Transformer(len(self.data.vocabulary), shape, connections, attention=attention)
 
     def epoch(self, number: int) -> "CorpusBatches":
         return CorpusBatches(self.data.train, self.max_tokens, self.config.seed, number, self.start)

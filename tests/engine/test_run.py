@@ -13,16 +13,16 @@ import pytest
 import torch
 import yaml
 
-from skipln import skips
+from skipln import attention, skips
+from skipln.attention.softmax import SoftmaxAttention
 from skipln.config import compose
 from skipln.engine.checkpoint import Checkpoints
 from skipln.engine.run import execute
 from skipln.errors import UserError
-from skipln.models import transformer
-from skipln.models.attention import MultiheadAttention
 from skipln.ops.residual_norm import cpu
 from skipln.runs.folder import RunFolder
 from skipln.seam import fused
+from skipln.seam.registry import Entry
 from skipln.tables.statistics.significance import bleu
 from skipln.train import main
 
@@ -100,13 +100,13 @@ def test_modules_act_after_every_update(run, monkeypatch):
     """And once more on the averaged weights: here every query matrix is kept at norm 1."""
     calls = []
 
-    class Kept(MultiheadAttention):
+    class Kept(SoftmaxAttention):
         def after_step(self):
             assert not torch.is_grad_enabled()
             self.query.weight /= self.query.weight.norm()
             calls.append(self.query.weight)
 
-    monkeypatch.setattr(transformer, "MultiheadAttention", Kept)
+    monkeypatch.setitem(attention.registry.entries, "softmax", Entry(Kept, {}))
     config = run("training.updates=4", "training.checkpoint_every=2", "training.average=2", "training.log_every=1")
     assert execute(config) == "done"
     attentions = len({id(weight) for weight in calls})

@@ -1,0 +1,62 @@
+"""The seam between a Transformer and its attention: every attention is an `Attention`."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+
+class State(Protocol):
+    """What an attention keeps between calls: of a memory that is asked again and again, or of the positions so far."""
+
+    def select(self, rows: Tensor) -> None:
+        """Keep, repeat or reorder: row i becomes the old row rows[i], int64."""
+
+
+class Attention(nn.Module):
+    """Attention of `heads` heads to the projections of a memory, projected back.
+
+    dropout: a probability, of what the attention weighs with. x below: [batch, time, dim].
+    mask: bool [batch, memory time], True at the positions that are not padding.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim {dim} is not divisible by {heads} heads")
+        self.dim, self.heads, self.dropout = dim, heads, dropout
+
+    def forward(self, queries: Tensor, memory: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+        """[batch, time, dim] of queries of that shape; with `causal` each sees the memory up to its own place."""
+        raise NotImplementedError
+
+    def remember(self, memory: Tensor, mask: Tensor | None) -> State:
+        """What queries to `memory`, and nothing else, need of it; a row of the state is a row of the batch."""
+        raise NotImplementedError
+
+    def begin(self, rows: int, steps: int) -> State:
+        """The state in front of the first of at most `steps` positions, in each of `rows` rows."""
+        raise NotImplementedError
+
+    def step(self, queries: Tensor, state: State) -> Tensor:
+        """Ask `state`; shapes as of `forward`.
+
+        Of `remember`: every row of the state may be asked by several rows of queries, side by side. Of `begin`: queries
+        [rows, 1, dim] are the next position, which is kept and sees itself.
+        """
+        raise NotImplementedError
+
+    def reset_parameters(self) -> None:
+        """What a net's own initialisation, Xavier for every matrix, gets wrong of this attention."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """As a branch of a residual site (`skipln.seam.connection.BranchModule`)."""
+        raise NotImplementedError
+
+    def before_output(self, make: Callable[[int], nn.Module]) -> None:
+        """As a branch of a residual site (`skipln.seam.connection.BranchModule`)."""
+        raise NotImplementedError
+
+
+# How a Transformer gets its attentions: (dim, heads, dropout) -> attention.
+MakeAttention = Callable[[int, int, float], Any]

@@ -146,11 +146,6 @@ def _check_images(training: Training) -> None:
         raise UserError("training.max_tokens counts tokens: task=classification has training.batch")
     if training.batch < 2:
         raise UserError("training.batch=1: batch norm cannot train on one image: give at least 2")
-    if training.average > 1:
-        raise UserError(
-            f"training.average={training.average}: batch norm's running statistics belong to one set of weights and "
-            "cannot be averaged: give 1"
-        )
 
 
 def _kind(group: str, name: str) -> str:

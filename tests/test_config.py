@@ -64,7 +64,6 @@ def test_every_choice_composes(choice):
         ),
         ("task=classification data=catalogs", "data: catalogs is not for task=classification: choose one of cifar10,"),
         ("task=classification training.batch=1", "training.batch=1: batch norm cannot train on one image"),
-        ("task=classification training.average=2", "training.average=2: batch norm's running statistics belong to one"),
         ("task=classification model.block=wide", "model.block='wide': input should be 'basic' or 'bottleneck'"),
         (
             "task=classification recipe=imagenet data.dir=x data.crop=300",

@@ -15,6 +15,7 @@ from torch import nn
 from skipln.engine.environment import describe, fast_bf16
 from skipln.engine.loop import Trainer, after_step
 from skipln.engine.ranks import Ranks, lost_ranks_told
+from skipln.engine.statistics import estimate_statistics
 from skipln.engine.tracker import tracked
 from skipln.errors import UserError
 from skipln.files import atomic_write
@@ -87,6 +88,8 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
         averaged = trainer.checkpoints.average(trainer.update, config.training.checkpoint_every)
         trainer.model.load_state_dict(averaged)
         after_step(trainer.model)
+        if config.training.average > 1:
+            estimate_statistics(trainer.model, task, fabric, config.seed)
         if not _all_finite(trainer.model):  # an explosion in the last update, which no later loss can show
             state, message = "diverged", f"weights or statistics are not finite after update {trainer.update}"
 

@@ -87,6 +87,8 @@ def differences(config: RunConfig, cpu: bool) -> list[str]:
         found.append("fp32, the only precision that fairseq has on a CPU")
     if task.penalty != "power" and task.length_penalty:
         found.append(f"length penalty length^{task.length_penalty}")
+    if config.training.average > 1 and config.skip["name"].endswith("_bn"):
+        found.append("batch norm's statistics are averaged over checkpoints")
     found.append("outputs limited by the longest source of their batch")
     return found
 

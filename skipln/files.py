@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +57,13 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_aside(path: Path) -> None:
+    """Rename a file that is not the one wanted, with a line on stderr: it may be somebody's own, put there by hand."""
+    other = next(found for i in itertools.count(1) if not (found := path.with_name(f"{path.name}.other-{i}")).exists())
+    path.rename(other)
+    print(f"note: {path} is not the file wanted; it is kept as {other.name}", file=sys.stderr)
 
 
 def sha256(path: Path) -> str:

@@ -1,17 +1,23 @@
-"""Folders that are there whole or not at all."""
+"""Folders that are there whole or not at all, and are what they were when they were made."""
 
+import hashlib
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
-from skipln.files import disk_errors
+from skipln.errors import UserError
+from skipln.files import atomic_write, disk_errors, sha256
+
+SUMS = "sums.json"
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`, renamed to it on success (an old one is replaced), else removed.
+    """A temporary folder beside `folder`, on success given checksums and renamed to it (an old one is replaced), else
+    removed.
 
     The caller holds a lock for `folder`: left-overs of a process that died are removed first. Raises `UserError` when
     the disk is full or not writable.
@@ -25,8 +31,39 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         try:
             work.chmod(0o755)  # mkdtemp's 0o700 would lock out the users a cache is shared with
             yield work
+            write_sums(work)
             if folder.exists():
                 shutil.rmtree(folder)
             work.rename(folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def write_sums(folder: Path, paths: Iterable[Path] | None = None) -> None:
+    """Write what `check_sums` will hold the folder's files to: those of `paths`, or all."""
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir() if paths is None else paths) if path.is_file()}
+    with atomic_write(folder / SUMS, "w") as file:
+        json.dump({"files": files, "sha256": _digest(files)}, file, indent=1)
+
+
+def check_sums(folder: Path) -> None:
+    """Raise UserError unless every file is what it was when the folder was made.
+
+    All bytes are read: a processor hashes more than a gigabyte a second, a data set's encoded text is half of one.
+    """
+    try:
+        content = json.loads((folder / SUMS).read_text("utf-8"))
+        files = dict(content["files"])
+        if content["sha256"] != _digest(files):
+            raise UserError(f"{folder / SUMS}: damaged")
+        for name, wanted in files.items():
+            if sha256(folder / Path(name).name) != wanted:
+                raise UserError(f"{folder / name}: changed since it was made")
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: missing") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{folder / SUMS}: damaged ({type(error).__name__})") from error
+
+
+def _digest(files: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

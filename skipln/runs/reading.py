@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from omegaconf import OmegaConf
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from skipln.files import is_locked
-from skipln.runs.identity import public
 from skipln.runs.queue import Queue, read_ticket
 
 log = logging.getLogger(__name__)
@@ -170,17 +169,13 @@ def read_examples(folder: Path) -> np.ndarray | None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.yaml as plain values; empty when it cannot be read."""
+    """config.yaml as plain values, nothing in it resolved; empty when it cannot be read."""
     try:
-        return OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=True)  # type: ignore[return-value]
+        content = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
     except Exception:  # a page without it is better than none, whatever the parser stumbled on
         log.warning("%s: no config.yaml that can be read", folder)
         return {}
-
-
-def public_config(folder: Path) -> dict[str, Any]:
-    """A run's configuration without what is of this machine."""
-    return public(read_config(folder))
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from skipln.runs.reading import Result, public_config, read_metrics, read_result
+from skipln.runs.identity import public
+from skipln.runs.reading import Result, read_metrics, read_result
 from skipln.tables import store
 from skipln.tables.cells import Cell
 from skipln.tables.manifest import Manifest
@@ -67,7 +68,7 @@ def recorded_seeds(folder: Path) -> set[int]:
 
 
 def _record(cell: Cell, result: Result) -> Record:
-    config = public_config(cell.folder)
+    config = public(cell.config.model_dump())  # not the folder's, which anybody may have written
     return Record.model_validate({**_place(cell), **result.model_dump(exclude_unset=True), "config": config})
 
 

@@ -1,8 +1,10 @@
 """The committed files in results/<scale>/<table>/: {records,curves,comparisons}.jsonl, one JSON object a line."""
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +13,8 @@ from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.runs.reading import Result
 
+MEND = "restore it with git, or remove the file and make the table again"
+ROUNDING = 1e-6  # of a comparison's numbers
 _FIRST = ("table", "row", "column", "seed", "hash")  # what a reader of the raw lines looks for
 
 
@@ -72,13 +76,32 @@ class Comparison(BaseModel):
     method: str
     resamples: int
 
+    def holds_for(self, runs: Sequence[Record], baseline: Sequence[Record]) -> bool:
+        """Whether it is of these finished runs and of what they measured: a run made again may measure something else,
+        on another machine or of other data."""
+        if self.runs != [record.hash for record in (*runs, *baseline)]:
+            return False
+        left, right = ([v for r in side if (v := r.metrics.get(self.metric)) is not None] for side in (runs, baseline))
+        return bool(left and right) and abs(fmean(left) - fmean(right) - self.difference) <= ROUNDING
+
 
 Line = TypeVar("Line", Record, Curves, Comparison)
 
 
 def read_records(folder: Path) -> list[Record]:
-    """The committed records, none when there are none. Raises UserError when a line is damaged."""
-    return _read(folder / "records.jsonl", Record)
+    """The committed records, none when there are none.
+
+    Raises UserError when a line is damaged, a finished run's metric is no number, or a run or cell is there twice.
+    """
+    path, records = folder / "records.jsonl", _read(folder / "records.jsonl", Record)
+    places: dict[tuple, int] = {}
+    for number, record in enumerate(records, 1):
+        if bad := [key for key, value in record.metrics.items() if value is None or not math.isfinite(value)]:
+            raise UserError(f"{path}: {bad[0]} of run {record.hash} is no number; {MEND}")
+        for place in ((record.hash,), (record.row, record.column, record.seed)):
+            if (before := places.setdefault(place, number)) != number:
+                raise UserError(f"{path}: records {before} and {number} are of the same run; {MEND}")
+    return records
 
 
 def read_curves(folder: Path) -> dict[str, Curves]:
@@ -92,7 +115,12 @@ def read_comparisons(folder: Path) -> list[Comparison]:
 
 
 def write(folder: Path, records: Iterable[Record], curves: Iterable[Curves], comparisons: Iterable[Comparison]) -> None:
-    """Write the three files, each whole or not at all."""
+    """Write the three files, each whole or not at all; at no moment does one hold a comparison of other records."""
+    comparisons, earlier = list(comparisons), read_comparisons(folder)
+    if kept := [item for item in earlier if item in comparisons]:
+        _write(folder / "comparisons.jsonl", kept)
+    else:
+        (folder / "comparisons.jsonl").unlink(missing_ok=True)
     _write(folder / "records.jsonl", records)
     _write(folder / "curves.jsonl", curves)
     _write(folder / "comparisons.jsonl", comparisons)
@@ -110,9 +138,7 @@ def _read(path: Path, kind: type[Line]) -> list[Line]:
         try:
             found.append(kind.model_validate_json(line))
         except ValidationError as error:
-            raise UserError(
-                f"{path}, line {number}: damaged; restore it with git, or remove the file and make the table again"
-            ) from error
+            raise UserError(f"{path}, line {number}: damaged; {MEND}") from error
     return found
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from skipln.data.folders import atomic_folder
+from skipln.data.folders import atomic_folder, check_sums
 from skipln.errors import UserError
 
 
@@ -23,3 +23,27 @@ def test_a_full_disk_keeps_the_old_folder_and_is_one_clear_line(tmp_path: Path) 
         raise OSError(errno.ENOSPC, "No space left on device")
     assert (tmp_path / "made" / "file").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_every_file_is_what_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    with atomic_folder(folder) as work:
+        (work / "a").write_bytes(bytes(100))
+        (work / "b").write_text("text")
+    check_sums(folder)
+    (folder / "users.txt").write_text("whatever else lies there")
+    check_sums(folder)
+    for name in ("a", "b", "sums.json"):
+        whole = (folder / name).read_bytes()
+        for place in range(0, len(whole), 3):
+            (folder / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(UserError, match=r"changed since|damaged|missing"):
+                check_sums(folder)
+        (folder / name).unlink()
+        with pytest.raises(UserError, match="missing"):
+            check_sums(folder)
+        (folder / name).write_bytes(whole)
+    check_sums(folder)
+    (folder / "sums.json").write_text('{"files": {"../../made/a": "x"}}')
+    with pytest.raises(UserError, match="damaged"):
+        check_sums(folder)

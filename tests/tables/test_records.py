@@ -2,12 +2,19 @@
 
 import json
 import shutil
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from skipln.errors import UserError
+from skipln.runs.identity import identity
+from skipln.runs.reading import read_config
 from skipln.tables import store
+from skipln.tables.presentation.render import render
 from skipln.tables.records import collect, recorded_seeds
+from skipln.tables.statistics.summary import summarise
 from tests.tables import fakes
 from tests.tables.conftest import Workplace
 
@@ -22,8 +29,81 @@ def test_one_line_a_run_in_the_tables_order(finished: Workplace) -> None:
     ]  # fmt: skip
     assert list(lines[0])[:5] == ["table", "row", "column", "seed", "hash"]
     assert lines[1]["overrides"] == ["scale=test", "skip=xskip_ln", "seed=1"]
-    assert lines[1]["config"] == {"seed": 1, "data": {"kind": "catalogs"}}  # neither paths nor data.dir
+    assert identity(lines[1]["config"]) == lines[1]["hash"]
+    assert "paths" not in lines[1]["config"] and "dir" not in lines[1]["config"]["data"]
     assert recorded_seeds(finished.folder) == {1, 2}
+
+
+def test_nothing_of_a_folders_configuration_is_resolved_or_shown(
+    finished: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run folder may come from anybody; what is recorded of a run is the configuration that its cell has."""
+    monkeypatch.setenv("WANDB_API_KEY", "a-secret-of-mine")
+    for cell in finished.cells():
+        (cell.folder / "config.yaml").write_text(
+            "seed: ${oc.env:WANDB_API_KEY}\nnote: ${oc.env:WANDB_API_KEY}\nskip:\n  name: ${oc.env:WANDB_API_KEY}\n"
+        )
+        assert read_config(cell.folder)["note"] == "${oc.env:WANDB_API_KEY}"
+    collect(finished.manifest, finished.cells(), finished.folder)
+    render(finished.manifest, "test", finished.folder)
+    for name, content in finished.texts().items():
+        assert b"a-secret-of-mine" not in content, name
+        assert b"oc.env" not in content, name
+
+
+@pytest.mark.parametrize("damage", ["a line twice", "a cell twice", "no number", "nothing"])
+def test_records_that_contradict_themselves_are_refused(finished: Workplace, damage: str) -> None:
+    """A run counted twice would be a second seed with a deviation of 0."""
+    collect(finished.manifest, finished.cells(), finished.folder)
+    path = finished.folder / "records.jsonl"
+    text = path.read_text()
+    *_, last = text.splitlines()
+    number = json.dumps(json.loads(last)["metrics"]["bleu"])
+    changed = {
+        "a line twice": text + last + "\n",
+        "a cell twice": text + last.replace('"hash":"', '"hash":"f') + "\n",
+        "no number": text.replace(f'"bleu":{number}', '"bleu":NaN'),
+        "nothing": text.replace(f'"bleu":{number}', '"bleu":null'),
+    }[damage]
+    assert changed != text
+    path.write_text(changed)
+    with pytest.raises(UserError, match=r"records\.jsonl.*restore it with git"):
+        collect(finished.manifest, finished.cells(), finished.folder)
+
+
+def test_a_comparison_is_of_what_was_measured(finished: Workplace) -> None:
+    """A run made again in a clone that has the records alone: its old p-value is not that of its new score."""
+    collect(finished.manifest, finished.cells(), finished.folder)
+    old = {item.row: item for item in store.read_comparisons(finished.folder)}
+    assert set(old) == {"rskip_ln", "rskip_ln_3"}
+    for cell in finished.cells():
+        shutil.rmtree(cell.folder)
+    fakes.finish(finished.cell("rskip_ln").folder, 0.79)
+    records = collect(finished.manifest, finished.cells(), finished.folder)
+    new = store.read_comparisons(finished.folder)
+    assert new == [old["rskip_ln_3"]]
+    # Files of two moments, as a copy or a merge may leave them.
+    summary = summarise(finished.manifest, "test", records, list(old.values()))
+    compared = {entry.row.name for entry in summary.blocks[0].entries if entry.comparison is not None}
+    assert compared == {"rskip_ln_3"}
+
+
+def test_a_kill_between_the_files_leaves_no_comparison_of_other_records(
+    finished: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect(finished.manifest, finished.cells(), finished.folder)
+    fakes.finish(finished.cell("rskip_ln").folder, 0.79)
+    write = store._write
+
+    def killed(path: Path, lines: Iterable[BaseModel]) -> None:
+        write(path, lines)
+        if path.name == "records.jsonl":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        collect(finished.manifest, finished.cells(), finished.folder)
+    assert [item.row for item in store.read_comparisons(finished.folder)] == ["rskip_ln_3"]
 
 
 def test_again_is_the_same_bytes(finished: Workplace) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,13 +13,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from skipln.data.checksums import remembered_sha256
-from skipln.data.folders import atomic_folder
+from skipln.data.folders import atomic_folder, check_sums
 from skipln.data.images.dataset import Split
 from skipln.data.images.decoding import decode
 from skipln.data.images.layout import by_class
 from skipln.errors import UserError
 from skipln.files import atomic_write, locked
 
+log = logging.getLogger(__name__)
 FORMAT = 1  # counts up when prepared folders change: old ones are then left alone
 MAX_FILE = 64 << 20  # bytes of one image: more is no photograph but a mistake
 SPLITS = ("train", "test")
@@ -39,7 +41,11 @@ def load_class_folders(source: Path, size: int, cache: Path) -> tuple[list[str],
     with _opened(source) as (names, read):
         prepared = cache / "images" / _key(source, names, size, cache)
         with locked(prepared.with_name(f".{prepared.name}.lock")):
-            if not (prepared / "about.json").is_file():
+            try:
+                check_sums(prepared)
+            except UserError as error:  # not there, or damaged
+                if prepared.exists():
+                    log.warning("%s; the images are decoded again", error)
                 with atomic_folder(prepared) as work:
                     _build(work, source, by_class(source, names, SPLITS), read, size)
     classes = json.loads((prepared / "about.json").read_text("utf-8"))["classes"]

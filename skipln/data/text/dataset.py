@@ -11,7 +11,7 @@ import sentencepiece
 from tqdm import tqdm
 
 from skipln.data.checksums import remembered_sha256
-from skipln.data.folders import atomic_folder
+from skipln.data.folders import SUMS, atomic_folder, check_sums
 from skipln.data.text.corpus import ParallelCorpus, TokenCorpus, binarise
 from skipln.data.text.lines import read_lines
 from skipln.data.text.parallel import SPLITS, ParallelFiles
@@ -69,15 +69,23 @@ class TextData:
         prepared = cache / "text" / fingerprint[:16]
         with locked(cache / "text" / f".{fingerprint[:16]}.lock"):
             try:
-                return cls.load(prepared)
-            except UserError:  # not there, or damaged
+                return cls.load(prepared)._of(fingerprint, (source, target))
+            except UserError as error:  # not there, or damaged
+                if prepared.exists():
+                    log.warning("%s; the text is encoded again", error)
                 with atomic_folder(prepared) as work:
                     _build(work, files, fingerprint, vocab_size, max_length, encoding)
-        return cls.load(prepared)
+            return cls.load(prepared)._of(fingerprint, (source, target))
+
+    def _of(self, fingerprint: str, languages: tuple[str, str]) -> "TextData":
+        if (self.fingerprint, self.languages) != (fingerprint, languages):
+            raise UserError(f"{self.folder}: not what its name says")
+        return self
 
     @classmethod
     def load(cls, folder: Path) -> "TextData":
-        """Open a folder that `prepare` built. Raises `UserError` when it is not whole."""
+        """Open a folder that `prepare` built. Raises `UserError` unless all files are as they were then."""
+        check_sums(folder)
         try:
             about = json.loads((folder / "about.json").read_text("utf-8"))
             languages, fingerprint, counts = tuple(about["languages"]), about["fingerprint"], about["counts"]
@@ -146,6 +154,8 @@ def _build(work: Path, files: ParallelFiles, fingerprint: str, vocab_size: int, 
     else:
         held_out = _scored(files)
         vocabulary = SubwordVocabulary.load(files.folder, encoding, vocab_size, files.target)
+        if (files.folder / SUMS).exists():
+            check_sums(files.folder)
         about |= {"encoding": encoding, "merges": vocab_size}
         for name in FILES:
             shutil.copyfile(files.folder / name, work / name)

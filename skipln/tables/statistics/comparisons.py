@@ -22,10 +22,10 @@ def compare(
 ) -> list[Comparison]:
     """Every row with a finished run against the baseline, in each column, on the column's first metric.
 
-    Where the run folders are gone, the comparison in `earlier` of the same runs is kept; where none can be made (one
-    seed, or no statistics of single sentences) there is none.
+    Where the run folders are gone, the comparison in `earlier` of what the same runs measured is kept; where none can
+    be made (one seed, or no statistics of single sentences) there is none.
     """
-    known = {(item.row, item.column, item.metric, tuple(item.runs)): item for item in earlier}
+    known = {(item.row, item.column, item.metric): item for item in earlier if item.baseline == manifest.baseline}
     comparisons = []
     columns = {column.name: column for columns in manifest.columns.values() for column in columns}
     for name in dict.fromkeys(record.column for record in records):
@@ -41,7 +41,8 @@ def compare(
             hashes = [record.hash for record in (*runs, *baseline)]
             difference = _difference(metric, runs, baseline, folders)
             if difference is None:
-                if kept := known.get((row, name, metric.key, tuple(hashes))):
+                kept = known.get((row, name, metric.key))
+                if kept and kept.holds_for(runs, baseline):
                     comparisons.append(kept)
                 continue
             comparisons.append(

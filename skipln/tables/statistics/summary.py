@@ -92,11 +92,12 @@ def _block(manifest: Manifest, column: Column, records: Sequence[Record], compar
     metrics = manifest.metrics_of(column)
     rows = [row for row in manifest.rows if row.only is None or column.name in row.only]
     runs = {row.name: [r for r in records if (r.row, r.column) == (row.name, column.name)] for row in rows}
+    done = {name: [record for record in found if record.state == "done"] for name, found in runs.items()}
     tested = {
         item.row: item
         for item in comparisons
         if (item.column, item.metric, item.baseline) == (column.name, metrics[0].key, manifest.baseline)
-        and item.runs == [r.hash for name in (item.row, item.baseline) for r in runs.get(name, []) if r.state == "done"]
+        and item.holds_for(done.get(item.row, []), done.get(item.baseline, []))
     }
     adjusted = dict(zip(tested, holm([item.p for item in tested.values()]), strict=True))
     first = metrics[0].key

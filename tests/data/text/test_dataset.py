@@ -2,6 +2,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,41 @@ def test_the_fingerprint_is_of_text_and_options_not_of_places(parallel_text: Pat
     (moved / "test.de").write_text("anderer\nText\n")
     others.add(TextData.prepare(moved, valid="val", **OPTIONS, cache=cache).fingerprint)
     assert len(others | {first}) == 5
+
+
+def test_prepared_text_that_changed_is_prepared_again(
+    parallel_text: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bit in any file, a file cut, languages swapped, and the folder of another text under its name."""
+    first = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+    whole = {path: path.read_bytes() for path in first.folder.iterdir()}
+    other = TextData.prepare(parallel_text, **(OPTIONS | {"vocab_size": 345}), cache=cache)
+    kept = {path.name: path.read_bytes() for path in other.folder.iterdir()}
+
+    def damaged() -> Iterator[None]:
+        for path, content in whole.items():
+            middle = len(content) // 2
+            path.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
+            yield
+            path.write_bytes(content[:-1])
+            yield
+        for split in ("train", "valid"):
+            names = [first.folder / f"{split}.{language}.bin" for language in first.languages]
+            for path, content in zip(names, map(whole.get, reversed(names)), strict=True):
+                path.write_bytes(content or b"")
+            yield
+        for name, content in kept.items():
+            (first.folder / name).write_bytes(content)
+        yield
+
+    attacks = 0
+    for _ in damaged():
+        caplog.clear()
+        again = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+        assert "the text is encoded again" in caplog.text
+        assert {path: path.read_bytes() for path in again.folder.iterdir()} == whole
+        attacks += 1
+    assert attacks == 2 * len(whole) + 3
 
 
 def test_long_sentences(parallel_text: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:

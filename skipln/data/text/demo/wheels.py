@@ -11,7 +11,7 @@ from zipfile import ZipFile
 from tqdm import tqdm
 
 from skipln.errors import UserError
-from skipln.files import disk_errors, locked, sha256
+from skipln.files import disk_errors, locked, put_aside, sha256
 
 _PIN = re.compile(r"(?P<name>[\w.-]+)==(?P<version>\S+)\s+--hash=sha256:(?P<sha256>[0-9a-f]{64})")
 
@@ -53,14 +53,14 @@ def licence(wheel: Path) -> str:
 
 
 def _present(folder: Path, wanted: dict[str, str]) -> dict[str, Path]:
-    """SHA-256 -> path of the pinned wheels in `folder`; one with a pinned name but another sum is damaged: removed."""
+    """SHA-256 -> path of the pinned wheels in `folder`; one with a pinned name but another sum is put aside."""
     names = {re.sub(r"[-_.]+", "-", pin.replace("==", "-")).casefold() for pin in wanted.values()}
     present = {}
     for path in sorted(folder.glob("*.whl")):
         if (digest := sha256(path)) in wanted:
             present[digest] = path
         elif re.sub(r"[-_.]+", "-", "-".join(path.name.split("-")[:2])).casefold() in names:
-            path.unlink()
+            put_aside(path)
     return present
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from skipln.data.checksums import remembered_sha256
 from skipln.errors import UserError
-from skipln.files import atomic_write, disk_errors, locked, sha256
+from skipln.files import atomic_write, disk_errors, locked, put_aside, sha256
 
 LOCK = "checksums.json"  # what each file's SHA-256 was when it was fetched first
 TIMEOUT = 30.0  # seconds without a byte
@@ -52,7 +52,7 @@ def fetch(
             if known is None and _accept(remote, path, None, damage) is None:  # put there by hand
                 _record(folder, remote.name, sha256(path))
                 return path
-            path.unlink()
+            put_aside(path)
         reasons: dict[str, str] = {}
         for turn in range(ROUNDS):
             for url in [url for url in remote.urls if not reasons.get(url, "").startswith("!")]:
@@ -83,10 +83,11 @@ def fetch(
 
 
 def forget(remote: Remote, folder: Path) -> None:
-    """Remove a file that proved useless, unless its published checksum says that it is the right one."""
+    """Put a file aside that proved useless, unless its published checksum says that it is the right one."""
     if remote.checksum is None:
         with locked(folder / ".lock"):
-            (folder / remote.name).unlink(missing_ok=True)
+            if (folder / remote.name).exists():
+                put_aside(folder / remote.name)
             _record(folder, remote.name, None)
 
 

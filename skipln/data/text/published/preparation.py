@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from skipln.data.folders import write_sums
 from skipln.data.text import bpe
 from skipln.data.text.published import archives
 from skipln.data.text.published.corpora import Corpus, Recipe
@@ -195,6 +196,7 @@ class _Maker:
         }
         with atomic_write(self.folder / ENCODING, "w") as file:
             json.dump(content, file, indent=2)
+        write_sums(self.folder, self.made)
         return {}
 
     @property

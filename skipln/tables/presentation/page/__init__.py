@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from skipln.runs.reading import public_config
+from skipln.runs.identity import public
 from skipln.tables.presentation import text
 from skipln.tables.presentation.footnotes import footnotes, sources
 from skipln.tables.presentation.live import Live
@@ -98,7 +98,7 @@ def _configs(summary: Summary, others: Sequence[Live]) -> list[dict[str, Any]]:
                 first = entry.records[0]
                 run_hash, overrides, config = first.hash, first.overrides, first.config
             else:
-                run_hash, overrides, config = own[0].hash, list(own[0].shared), public_config(own[0].folder)
+                run_hash, overrides, config = own[0].hash, list(own[0].shared), public(own[0].config.model_dump())
             command = shlex.join(["python", "-m", "skipln.train", *overrides])
             title = f"{entry.row.label}, {block.column.label}"
             found.append({"title": title, "command": command, "hash": run_hash, "config": _flat(config)})

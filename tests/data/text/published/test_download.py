@@ -91,6 +91,20 @@ def test_without_a_published_checksum_the_first_download_is_the_measure(server: 
     assert fetch(wanted, tmp_path).read_bytes() == CONTENT[::-1]
 
 
+@pytest.mark.parametrize("checksum", [SHA256, None])
+def test_nobodys_file_is_deleted(server: Server, tmp_path: Path, checksum: str | None, capsys) -> None:
+    """Put there by hand as the message asks: with other bytes than the published ones, or useless."""
+    server.files["one"] = CONTENT
+    (tmp_path / "a.bin").write_bytes(b"mine")
+    wanted = remote(server, "one", checksum=checksum)
+    damage = archives.damage if checksum else lambda path: "damaged" if path.read_bytes() == b"mine" else None
+    assert fetch(wanted, tmp_path, damage).read_bytes() == CONTENT
+    assert (tmp_path / "a.bin.other-1").read_bytes() == b"mine"
+    assert "is not the file wanted; it is kept as a.bin.other-1" in capsys.readouterr().err
+    download.forget(remote(server, "one", checksum=None), tmp_path)
+    assert (tmp_path / "a.bin.other-2").read_bytes() == CONTENT
+
+
 def test_a_truncated_archive_is_told_from_a_whole_one(server: Server, tmp_path: Path, tgz: bytes) -> None:
     server.files |= {"short": tgz[:-20], "page": b"<html>sorry</html>", "whole": tgz}
     urls = tuple(map(server.url, ("short", "page", "whole")))

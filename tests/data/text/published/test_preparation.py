@@ -235,6 +235,9 @@ def test_codes_of_another_vocabulary_are_refused(origins: Origins, make: Callabl
         (tmp_path / "wmt14" / name).write_bytes(kept)
     for path in (tmp_path / "wmt14").glob("train.*"):  # text of other codes beside ours
         path.write_bytes((tmp_path / "other" / path.name).read_bytes())
+    with pytest.raises(UserError, match=r"train\.\w\w: changed since it was made"):
+        load(tmp_path / "wmt14", tmp_path / "cache")
+    (tmp_path / "wmt14" / "sums.json").unlink()  # a folder from before there were sums
     with pytest.raises(UserError, match=r"train: \d.* of its parts are not in vocabulary.txt: .* another vocabulary"):
         load(tmp_path / "wmt14", tmp_path / "cache")
 

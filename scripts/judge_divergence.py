@@ -8,16 +8,17 @@ import argparse
 import sys
 from pathlib import Path
 
+from skipln.places import EXPERIMENTS, RESULTS
 from skipln.tables import store
 from skipln.tables.judging import judged, training_losses
-from skipln.tables.manifest import EXPERIMENTS, load
+from skipln.tables.manifest import load
 from skipln.tables.presentation.render import render
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.judge_divergence", description=__doc__)
     parser.add_argument("--write", action="store_true", help="correct the records and render their tables again")
-    parser.add_argument("--results", type=Path, default=store.RESULTS, help=argparse.SUPPRESS)
+    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     parser.add_argument("--experiments", type=Path, default=EXPERIMENTS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     runs: set[str] = set()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skipln.figures.manifest import Manifest, Model
 from skipln.figures.numbers import SiteRow
 from skipln.figures.points import label
-from skipln.tables.presentation.figure import svg
+from skipln.report.svg import svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from skipln.figures.gradients import QUANTITIES
 from skipln.figures.measuring import Measurement
 from skipln.figures.points import Point
 from skipln.files import atomic_write
-from skipln.tables.presentation.footnotes import code, machine
+from skipln.report.provenance import code, machine
 
 Net = tuple[Point, Measurement]
 

@@ -10,7 +10,7 @@ from skipln.figures.manifest import Manifest, Model
 from skipln.figures.numbers import NetRow, Numbers, SiteRow
 from skipln.figures.points import label
 from skipln.report.markdown import aligned
-from skipln.tables.presentation.text import EMPTY
+from skipln.report.numbers import EMPTY
 
 SHAPE = ("factor a site", "branch gradient, first ÷ last", "branch's share, last")
 HEADING = ["", *(f"start: {what}" for what in (*SHAPE, "rms y, last", "rms output"))]

@@ -1,11 +1,9 @@
-"""table.tex: a booktabs tabular to \\input into a paper, with its footnotes as comments."""
+"""LaTeX: a booktabs tabular to \\input into a paper, with its notes as comments."""
 
 from collections.abc import Iterable
 
 from skipln.printing import one_line
-from skipln.tables.presentation import text
-from skipln.tables.presentation.footnotes import footnotes, sources
-from skipln.tables.statistics.summary import Block, Summary
+from skipln.report.document import Document, Section
 
 _SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -25,30 +23,26 @@ _SPECIAL = {
 }
 
 
-def latex(summary: Summary) -> str:
+def latex(document: Document) -> str:
     """The tabular; needs \\usepackage{booktabs}."""
-    width = max((len(text.header(block)) for block in summary.blocks), default=1)
-    lines = [f"% {summary.manifest.name}: {summary.manifest.title}", r"% \usepackage{booktabs}"]
-    lines += [f"% {subject}: {sentence}" for subject, sentence in footnotes(summary)]
+    width = max((len(section.lines[0]) for section in document.sections), default=1)
+    lines = [f"% {document.title}", r"% \usepackage{booktabs}"]
+    lines += [f"% {subject}: {sentence}" for subject, sentence in document.notes]
     lines += [rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}", r"\toprule"]
-    for number, block in enumerate(summary.blocks):
+    for number, section in enumerate(document.sections):
         if number:
             lines.append(r"\midrule")
-        if len(summary.blocks) > 1:
-            lines += [rf"\multicolumn{{{width}}}{{l}}{{\textbf{{{escape(block.column.label)}}}}} \\", r"\midrule"]
-        lines += _block(summary, block)
+        if len(document.sections) > 1:
+            lines += [rf"\multicolumn{{{width}}}{{l}}{{\textbf{{{escape(section.heading)}}}}} \\", r"\midrule"]
+        lines += _section(section)
     return "\n".join(map(one_line, [*lines, r"\bottomrule", r"\end{tabular}"])) + "\n"
 
 
-def _block(summary: Summary, block: Block) -> list[str]:
-    lines = [_line(map(escape, text.header(block))), r"\midrule"]
-    for entry in block.entries:
-        cells = [escape(cell) for cell in text.cells(block, entry, summary.manifest.baseline, sources(summary))]
-        if entry.significant:
-            at = text.difference_at(block)
-            cells[at] = rf"\textbf{{{cells[at]}}}"
-        lines.append(_line(cells))
-    return lines
+def _section(section: Section) -> list[str]:
+    lines = [[escape(cell) for cell in line] for line in section.lines]
+    for line, column in section.bold:
+        lines[line][column] = rf"\textbf{{{lines[line][column]}}}"
+    return [_line(lines[0]), r"\midrule", *map(_line, lines[1:])]
 
 
 def _line(cells: Iterable[str]) -> str:

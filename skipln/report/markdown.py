@@ -1,36 +1,30 @@
-"""table.md: read on a terminal as well as rendered."""
+"""Markdown, read on a terminal as well as rendered."""
 
 import re
 from collections.abc import Sequence
 
 from skipln.printing import one_line
-from skipln.tables.presentation import text
-from skipln.tables.presentation.footnotes import footnotes, sources
-from skipln.tables.statistics.summary import Block, Summary
+from skipln.report.document import Document, Section
 
 _ELEMENT = re.compile(r"<(?=[A-Za-z/!?])")
 
 
-def markdown(summary: Summary) -> str:
+def markdown(document: Document) -> str:
     """The whole page, ending in a newline."""
-    parts = [inert(f"# {summary.manifest.name}: {summary.manifest.title}")]
-    if len(summary.blocks) > 1:
-        parts.append(aligned([[_escape(cell) for cell in line] for line in text.overview(summary)]))
-    for block in summary.blocks:
-        parts.append(inert(f"## {block.column.label}"))
-        parts.append(_table(summary, block))
-    parts.append("\n".join(inert(f"- {subject}: {sentence}") for subject, sentence in footnotes(summary)))
+    parts = [inert(f"# {document.title}")]
+    if document.overview:
+        parts.append(aligned([[_escape(cell) for cell in line] for line in document.overview]))
+    for section in document.sections:
+        parts.append(inert(f"## {section.heading}"))
+        parts.append(_table(section))
+    parts.append("\n".join(inert(f"- {subject}: {sentence}") for subject, sentence in document.notes))
     return "\n\n".join(parts) + "\n"
 
 
-def _table(summary: Summary, block: Block) -> str:
-    lines = [text.header(block)]
-    for entry in block.entries:
-        cells = [_escape(cell) for cell in text.cells(block, entry, summary.manifest.baseline, sources(summary))]
-        if entry.significant:
-            at = text.difference_at(block)
-            cells[at] = f"**{cells[at]}**"
-        lines.append(cells)
+def _table(section: Section) -> str:
+    lines = [[_escape(cell) for cell in line] for line in section.lines]
+    for line, column in section.bold:
+        lines[line][column] = f"**{lines[line][column]}**"
     return aligned(lines)
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from pydantic import BaseModel
 
 from skipln.errors import UserError
 from skipln.files import atomic_write, disk_errors, locked
 from skipln.runs.source import Source
-from skipln.schema import RunConfig
 
 State = Literal["queued", "running", "interrupted", "done", "diverged", "failed"]
 FINISHED = ("done", "diverged")
@@ -36,7 +36,7 @@ class RunFolder:
         """Own the folder while training. Raises UserError when another process does."""
         return locked(self.path / ".lock", patience=5, busy=f"{self.path}: another process is training this run")
 
-    def write_config(self, config: RunConfig) -> None:
+    def write_config(self, config: BaseModel) -> None:
         with atomic_write(self.path / "config.yaml", "w") as file:
             yaml.safe_dump(config.model_dump(), file, sort_keys=False, allow_unicode=True)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from skipln.errors import UserError
 from skipln.places import RESULTS
+from skipln.report.numbers import EMPTY
 from skipln.runs.queue import Queue
 from skipln.runs.reading import Result, RunState, last_line, read_state
 from skipln.tables import store
@@ -79,7 +80,7 @@ def _line(manifest: Manifest, standing: Standing) -> tuple[str, ...]:
         cell.column.label,
         str(cell.seed),
         state.state,
-        f"{state.update}/{cell.updates}" if state.state not in ("missing", text.LACKING) else text.EMPTY,
+        f"{state.update}/{cell.updates}" if state.state not in ("missing", text.LACKING) else EMPTY,
         _value(state.result, metric.key, metric.decimals, metric.label),
         cell.hash,
         message,
@@ -88,7 +89,7 @@ def _line(manifest: Manifest, standing: Standing) -> tuple[str, ...]:
 
 def _value(result: Result | None, key: str, decimals: int, label: str) -> str:
     value = result.metrics.get(key) if result else None
-    return text.EMPTY if value is None else f"{label} {value:.{decimals}f}"
+    return EMPTY if value is None else f"{label} {value:.{decimals}f}"
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:

@@ -1,12 +1,12 @@
 """curves.svg: validation curves, mean ± std over seeds, one colour a row."""
 
-import io
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skipln.report.svg import drawn, svg
 from skipln.tables.metrics import METRICS
 from skipln.tables.statistics.summary import Block, Entry, Summary
 from skipln.tables.store import Curves
@@ -46,22 +46,6 @@ def figure(summary: Summary, curves: Mapping[str, Curves]) -> str:
     return svg((4.6 * width + 1.8, 3.0 * height + 0.4), draw)
 
 
-def svg(size: tuple[float, float], draw: Callable[["Figure"], None]) -> str:
-    """The text of an SVG of `size` inches that `draw` fills, the same bytes for the same drawing."""
-    import matplotlib  # slow to load, and no other command needs it
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    plain: Any = {"svg.hashsalt": "skipln", "svg.fonttype": "path", "font.size": 9, "text.parse_math": False}
-    with matplotlib.rc_context(plain):
-        drawing = Figure(figsize=size, layout="constrained")
-        FigureCanvasSVG(drawing)
-        draw(drawing)
-        file = io.StringIO()
-        drawing.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return file.getvalue()
-
-
 def _keys(summary: Summary, curves: Mapping[str, Curves]) -> list[str]:
     """The validation curves there are, the table's own metric first."""
     runs = [curves[record.hash] for record in summary.records if record.hash in curves]
@@ -88,7 +72,7 @@ def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves]) 
             limits = panel.get_ylim()
     if limits:
         panel.set_ylim(limits)
-    panel.set_title(block.column.label, loc="left")
+    panel.set_title(drawn(block.column.label), loc="left")
     panel.set_xlabel("update")
     name = key.removeprefix("valid/")
     panel.set_ylabel(f"validation {METRICS[name].label if name in METRICS else name}")
@@ -97,9 +81,8 @@ def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves]) 
 
 
 def _label(entry: Entry) -> str:
-    return (
-        f"{entry.row.label} ({entry.diverged} of {len(entry.records)} diverged)" if entry.diverged else entry.row.label
-    )
+    diverged = f" ({entry.diverged} of {len(entry.records)} diverged)" if entry.diverged else ""
+    return drawn(entry.row.label) + diverged
 
 
 def band(entry: Entry, key: str, curves: Mapping[str, Curves]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 
+from skipln.report.provenance import code, machine
 from skipln.runs.divergence import CRITERION
 from skipln.tables.statistics.significance import LEVEL
 from skipln.tables.statistics.summary import Block, Summary
@@ -158,23 +159,8 @@ def _code(summary: Summary) -> list[str]:
     return _unique(code(made) for record in summary.records for made in record.environments)
 
 
-def code(environment: dict) -> str:
-    """The commit and the versions that a result was made with."""
-    dirty = " with uncommitted changes" if environment.get("dirty") else ""
-    dirty += f" (patch {environment['patch']})" if environment.get("patch") else ""
-    versions = f"Python {environment.get('python')}, torch {environment.get('torch')}"
-    return f"commit {environment.get('commit') or 'unknown'}{dirty}, {versions}"
-
-
 def _hardware(summary: Summary) -> list[str]:
     return _unique(machine(made) for record in summary.records for made in record.environments)
-
-
-def machine(environment: dict) -> str:
-    """The processor or accelerator that a result was made on."""
-    processor, device = environment.get("cpu"), environment.get("device")
-    where = f"{processor}" if device in (None, "cpu") else f"{device} ({processor})"
-    return f"trained on {where}, {environment.get('threads')} threads"
 
 
 def _with(summary: Summary, subject: str, block: Block) -> str:

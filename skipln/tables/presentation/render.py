@@ -13,17 +13,19 @@ from skipln.tables.manifest import Manifest, load
 from skipln.tables.presentation.figure import figure
 from skipln.tables.presentation.live import Live
 from skipln.tables.presentation.page import page
+from skipln.tables.presentation.text import document
+from skipln.tables.presentation.values import values
 from skipln.tables.statistics.summary import summarise
 
 
 def render(manifest: Manifest, scale: str, folder: Path) -> None:
     """Write table.md, .csv, .tex and curves.svg, .html in `folder` from its records, curves and comparisons."""
     summary = summarise(manifest, scale, store.read_records(folder), store.read_comparisons(folder))
-    curves = store.read_curves(folder)
+    curves, printed = store.read_curves(folder), document(summary)
     for name, content in {
-        "table.md": markdown(summary),
-        "table.csv": spreadsheet(summary),
-        "table.tex": latex(summary),
+        "table.md": markdown(printed),
+        "table.csv": spreadsheet(values(summary)),
+        "table.tex": latex(printed),
         "curves.svg": figure(summary, curves),
         "curves.html": page(summary, curves),
     }.items():

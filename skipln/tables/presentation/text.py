@@ -2,12 +2,31 @@
 
 from collections.abc import Sequence
 
+from skipln.report.document import Document, Section
+from skipln.report.numbers import EMPTY, p_value, signed
 from skipln.tables.metrics import Metric
+from skipln.tables.presentation.footnotes import footnotes, sources
 from skipln.tables.statistics.summary import Block, Entry, Mean, Summary
 
-EMPTY = "–"
 NO_DATA = "no data"
 LACKING = "lacking"  # a run that waits for what only the user can give
+
+
+def document(summary: Summary) -> Document:
+    """The table with its footnotes, to be written in any format."""
+    return Document(
+        title=f"{summary.manifest.name}: {summary.manifest.title}",
+        sections=[_section(summary, block) for block in summary.blocks],
+        notes=footnotes(summary),
+        overview=overview(summary) if len(summary.blocks) > 1 else [],
+    )
+
+
+def _section(summary: Summary, block: Block) -> Section:
+    found, baseline = sources(summary), summary.manifest.baseline
+    lines = [header(block), *(cells(block, entry, baseline, found) for entry in block.entries)]
+    significant = (line for line, entry in enumerate(block.entries, 1) if entry.significant)
+    return Section(block.column.label, lines, frozenset((line, difference_at(block)) for line in significant))
 
 
 def header(block: Block) -> list[str]:
@@ -82,15 +101,3 @@ def published(entry: Entry, metric: Metric, sources: Sequence[str]) -> str:
     number = entry.published.value
     text = number if isinstance(number, str) else f"{number:g}" if metric.decimals == 0 else f"{number:.2f}"
     return f"{text} [{sources.index(entry.published.source) + 1}]"
-
-
-def signed(number: float, decimals: int) -> str:
-    """With a real minus; what rounds to zero has no sign."""
-    text = f"{abs(number):.{decimals}f}"
-    if not float(text):
-        return text
-    return f"{'−' if number < 0 else '+'}{text}"
-
-
-def p_value(p: float) -> str:
-    return "p<0.001" if p < 0.001 else f"p={p:.3f}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from skipln.report import numbers
 from skipln.report.latex import escape
 from skipln.tables.cli import main
 from skipln.tables.presentation import text
@@ -125,8 +126,8 @@ def test_numbers() -> None:
 
     assert text.spread(Mean(17.44, None, 1), METRICS["bleu"]) == "17.4 (n=1)"
     assert text.spread(Mean(6.378, 0.126, 5), METRICS["error"]) == "6.38 ± 0.13 (n=5)"
-    assert [text.signed(x, 1) for x in (0.84, -0.84, -0.04)] == ["+0.8", "−0.8", "0.0"]
-    assert [text.p_value(p) for p in (0.0004, 0.0123, 1.0)] == ["p<0.001", "p=0.012", "p=1.000"]
+    assert [numbers.signed(x, 1) for x in (0.84, -0.84, -0.04)] == ["+0.8", "−0.8", "0.0"]
+    assert [numbers.p_value(p) for p in (0.0004, 0.0123, 1.0)] == ["p<0.001", "p=0.012", "p=1.000"]
 
 
 def test_results_names_a_damaged_file(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:

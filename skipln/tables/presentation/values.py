@@ -1,0 +1,33 @@
+"""table.csv: one line a row and column, numbers at full use; an empty field is a number that is not known."""
+
+from collections.abc import Iterator
+
+from skipln.report.numbers import full
+from skipln.tables.statistics.summary import Block, Entry, Summary
+
+
+def values(summary: Summary) -> Iterator[list[object]]:
+    """The heading, then the lines."""
+    metrics = list(dict.fromkeys(metric.key for block in summary.blocks for metric in block.metrics))
+    heading = ["column", "row", "label", "seeds", "diverged"]
+    heading += [f"{key}{suffix}" for key in metrics for suffix in ("", "_std", "_n")]
+    heading += ["compared", "difference", "low_95", "high_95", "p", "p_holm", "method"]
+    yield [*heading, "parameters", "per_second", "arithmetic", "published", "source"]
+    for block in summary.blocks:
+        for entry in block.entries:
+            yield _line(block, entry, metrics)
+
+
+def _line(block: Block, entry: Entry, metrics: list[str]) -> list[object]:
+    line: list[object] = [block.column.name, entry.row.name, entry.row.label]
+    line += [" ".join(str(record.seed) for record in entry.records), entry.diverged]
+    for key in metrics:
+        mean = entry.values.get(key)
+        line += [full(mean.mean), full(mean.std), mean.n] if mean else ["", "", 0]
+    line += [block.metrics[0].key, full(entry.difference)]
+    test = entry.comparison
+    line += [full(test.low), full(test.high), full(test.p)] if test else ["", "", ""]
+    line += [full(entry.adjusted), test.method if test else ""]
+    published = entry.published
+    line += [entry.parameters or "", full(entry.speed), " and ".join(entry.arithmetic)]
+    return line + ([published.value, published.source] if published else ["", ""])

@@ -14,7 +14,7 @@ def untuned_step(whose: str, threads: int, precision: str = "fp32") -> Callable[
     whose: "fairseq" or "ours"; precision: of ours.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.bench.untuned_peer", whose, precision],
+        [sys.executable, "-m", "scripts.bench.untuned_process", whose, precision],
         cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": str(threads)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         text=True,
     )  # fmt: skip
@@ -27,30 +27,3 @@ def untuned_step(whose: str, threads: int, precision: str = "fp32") -> Callable[
             raise RuntimeError(f"{whose}: the process ended with {process.wait()}; its reason is above")
 
     return step
-
-
-def main(whose: str, precision: str) -> None:
-    """Answer every number on stdin with itself once the update is done."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what fairseq prints is no answer
-
-    import torch
-
-    from scripts.bench.mt_step import SMALL, SMALL_VOCABULARY, our_step, small_batches
-
-    torch.set_flush_denormal(True)
-    batches = small_batches()
-    if whose == "ours":
-        update = our_step(SMALL_VOCABULARY, SMALL, precision)
-        step: Callable[[int], object] = lambda k: update(batches[k % len(batches)])  # noqa: E731
-    else:
-        from scripts.bench.fairseq_peer import FairseqPeer
-
-        step = FairseqPeer(SMALL_VOCABULARY, SMALL).trainer(batches)
-    for line in sys.stdin:
-        step(int(line))
-        print(line.strip(), file=answers, flush=True)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

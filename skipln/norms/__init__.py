@@ -2,7 +2,7 @@
 
 from skipln.norms.batch import BatchNorm, batch_norm
 from skipln.norms.layer import LayerNorm, layer_norm
-from skipln.norms.registry import Norm, create, names, options
 from skipln.norms.rms import RMSNorm
+from skipln.seam.norm import Norm, create, names, options
 
 __all__ = ["BatchNorm", "LayerNorm", "Norm", "RMSNorm", "batch_norm", "create", "layer_norm", "names", "options"]

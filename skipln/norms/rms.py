@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skipln.norms.registry import register
+from skipln.seam.norm import register
 
 
 @register("rms")

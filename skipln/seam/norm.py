@@ -1,4 +1,4 @@
-"""The norms by name, as the configuration chooses them: filled by the files of this package."""
+"""The seam between a connection and its norm: how norms are made, and their names, one file each in skipln.norms."""
 
 from collections.abc import Callable
 from functools import partial

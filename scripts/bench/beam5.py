@@ -53,7 +53,7 @@ class Outputs:
 
 
 def against_fairseq(precision: str) -> Sides:
-    from scripts.bench.fairseq_peer import FairseqPeer
+    from scripts.bench.peers.fairseq_peer import FairseqPeer
 
     model, shape, sources = trained()
     peer = FairseqPeer(model.embedding.num_embeddings, shape)
@@ -62,7 +62,7 @@ def against_fairseq(precision: str) -> Sides:
 
 
 def against_ctranslate2(compute: str, precision: str) -> Sides:
-    from scripts.bench.ctranslate2_peer import ctranslate2_search
+    from scripts.bench.peers.ctranslate2_peer import ctranslate2_search
 
     model, shape, sources = trained()
     return _sides(model, sources, ctranslate2_search(model, shape, compute, SEARCH.beam, EXTRA), precision)

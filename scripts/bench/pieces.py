@@ -14,7 +14,7 @@ from torch import Tensor
 from scripts.bench import resnet
 from scripts.bench.harness import Part, Sides
 from scripts.bench.mt_step import SMALL, SMALL_VOCABULARY, SMALL_WORK, our_step, small_batches
-from scripts.bench.untuned_peer import untuned_step
+from scripts.bench.peers.untuned_peer import untuned_step
 from skipln.seam.fused import one_pass
 
 Switch = Callable[[], AbstractContextManager[Any]]

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from scripts.bench import moses_peer
 from scripts.bench.harness import Part, Sides
+from scripts.bench.peers import moses_peer
 from skipln.data.text.published import corpora
 from skipln.data.text.published.corpora import Corpus, Origin, Recipe
 from skipln.data.text.published.download import Remote

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.bench import moses_peer
+from scripts.bench.peers import moses_peer
 from scripts.bench.prepare_text import measure, synthetic
 
 pytest.importorskip("subword_nmt", reason="subword-nmt is not installed")

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from scripts.bench.fairseq_peer import FairseqPeer
+from scripts.bench.peers.fairseq_peer import FairseqPeer
 from skipln.models.transformer import Transformer, TransformerShape
 
 

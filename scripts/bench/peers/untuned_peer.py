@@ -14,7 +14,7 @@ def untuned_step(whose: str, threads: int, precision: str = "fp32") -> Callable[
     whose: "fairseq" or "ours"; precision: of ours.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.bench.untuned_process", whose, precision],
+        [sys.executable, "-m", "scripts.bench.peers.untuned_process", whose, precision],
         cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": str(threads)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         text=True,
     )  # fmt: skip

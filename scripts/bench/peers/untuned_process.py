@@ -18,7 +18,7 @@ def main(whose: str, precision: str) -> None:
         update = our_step(SMALL_VOCABULARY, SMALL, precision)
         step: Callable[[int], object] = lambda k: update(batches[k % len(batches)])  # noqa: E731
     else:
-        from scripts.bench.fairseq_peer import FairseqPeer
+        from scripts.bench.peers.fairseq_peer import FairseqPeer
 
         step = FairseqPeer(SMALL_VOCABULARY, SMALL).trainer(batches)
     for line in sys.stdin:

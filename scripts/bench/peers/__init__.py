@@ -1,0 +1,1 @@
+"""What ours is measured against: other programs, plain forms, and processes of their own."""

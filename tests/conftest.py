@@ -52,20 +52,19 @@ def tiny(tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]
 
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, int], None]:
-    """interrupt(config, update) trains a run until Ctrl-C is pressed before the next update."""
-    from skipln.engine.loop import Trainer
+    """interrupt(config, update) trains a run until Ctrl-C is pressed before the next update is made."""
+    from skipln.engine import loop
     from skipln.engine.run import execute
-
-    step = Trainer._step
+    from skipln.engine.schedule import learning_rate
 
     def interrupted(config: Any, update: int) -> None:
-        def stop(trainer: Trainer, interruptions: Any) -> Any:
-            if trainer.update == update:
+        def stop(schedule: Any, peak: float, at: int, updates: int) -> float:
+            if at == update + 1:
                 raise KeyboardInterrupt
-            return step(trainer, interruptions)
+            return learning_rate(schedule, peak, at, updates)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Trainer, "_step", stop)
+            patch.setattr(loop, "learning_rate", stop)
             assert execute(config) == "interrupted"
 
     return interrupted

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from skipln.config import compose
-from skipln.engine.loop import Trainer
+from skipln.engine import loop
 from skipln.engine.run import execute
+from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
 from skipln.processes import interrupting
 
@@ -74,12 +75,11 @@ def test_a_run_saves_before_the_scheduler_acts(ends, tiny, tmp_path, monkeypatch
 
     config = compose([*overrides, f"paths.runs={tmp_path / 'broken'}"])
     told: list[dict] = []
-    step = Trainer._step
 
-    def signalled(self, interruptions):
-        if self.update == 12:
+    def signalled(schedule, peak, update, updates):
+        if update == 13:
             signal.raise_signal(signal.SIGUSR2)
-        return step(self, interruptions)
+        return learning_rate(schedule, peak, update, updates)
 
     def act(number, frame):
         told.append(json.loads((config.folder / "status.json").read_text()))
@@ -87,13 +87,13 @@ def test_a_run_saves_before_the_scheduler_acts(ends, tiny, tmp_path, monkeypatch
         if ends:
             raise Requeued
 
-    monkeypatch.setattr(Trainer, "_step", signalled)
+    monkeypatch.setattr(loop, "learning_rate", signalled)
     before = signal.signal(signal.SIGUSR2, act)
     try:
         if ends:
             with pytest.raises(Requeued):
                 execute(config)
-            monkeypatch.setattr(Trainer, "_step", step)
+            monkeypatch.setattr(loop, "learning_rate", learning_rate)
         assert execute(config) == "done"
     finally:
         signal.signal(signal.SIGUSR2, before)

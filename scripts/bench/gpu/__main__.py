@@ -23,6 +23,7 @@ import torch
 
 from scripts.bench.gpu.archive import pack, unpack
 from scripts.bench.gpu.cells import TABLES, planned, run_cells
+from scripts.bench.gpu.kernels import kernel_times
 from scripts.bench.gpu.residual import SHAPES, residual_site
 from scripts.bench.gpu.timing import bandwidth
 from scripts.bench.gpu.updates import distributed, updates
@@ -56,6 +57,7 @@ def measure(options: argparse.Namespace) -> int:
     parts: dict[str, Callable[[], Any]] = {
         "copy_gb_per_second": lambda: bandwidth(device, n, 1 << 20 if smoke else 1 << 30),
         "residual_site": lambda: residual_site(device, n, ((4, 64),) if smoke else SHAPES),
+        "kernels": lambda: "left out by --smoke" if smoke else kernel_times(),
         "tests": lambda: "left out by --smoke" if smoke else gpu_tests(),
         "updates": lambda: updates(device, n, smoke),
         "updates_compiled": lambda: "left out by --smoke" if smoke else updates(device, n, smoke, compiled=True),

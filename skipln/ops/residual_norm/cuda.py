@@ -110,7 +110,7 @@ def _takes(x: Tensor, gains: Sequence[Tensor], site: Site) -> bool:
 
 
 def _stacked(weights: Sequence[Tensor]) -> Tensor:
-    return torch.stack([weight.float() for weight in weights])
+    return weights[0].float() if len(weights) == 1 else torch.stack([weight.float() for weight in weights])
 
 
 def _dropout(site: Site) -> tuple[Tensor | None, int, float]:

@@ -18,8 +18,9 @@ def test_the_command_for_a_gpu_runs_on_the_cpu_in_small(tmp_path):
     assert all(case["error"] < 1e-4 for case in found["residual_site"].values())
     tiny = found["updates"]["tiny"]
     assert tiny["tokens_per_second"] > 0 and tiny["share"] > 0
-    # embedding 32 × 100 once, projections of two layers: 3 products each forward and backward
-    assert tiny["gflop"] == pytest.approx(0.0035, rel=0.3)
+    weights = 4 * 32**2 + 2 * 32 * 64 + 8 * 32**2 + 2 * 32 * 64 + 32 * 100  # encoder, decoder, output
+    attentions = 3 * 2 * (2 * 8 * 8 * 32)  # of three, in two sentences: scores, and weights times values
+    assert tiny["gflop"] * 1e9 == pytest.approx(3 * 2 * (16 * weights + attentions))  # forward and both gradients
     assert found["distributed"]["backend"] == "gloo"
     assert found["distributed"]["ddp"]["loss"] == pytest.approx(found["distributed"]["bare"]["loss"], rel=1e-2)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from skipln.processes import interrupting
 from skipln.runs.reading import read_state
 from skipln.tables import manifest as manifests
 from skipln.tables.cells import Cell, cells
@@ -44,12 +45,14 @@ def run_cells(chosen: Sequence[Cell], seconds: float, at_once: int) -> dict[str,
     """
     launcher = SideBySide(at_once)
     todo = [cell for cell in chosen if read_state(cell.folder).result is None]
-    timer = threading.Timer(max(0.0, seconds - SAVING), os.kill, (os.getpid(), signal.SIGTERM))
-    timer.daemon = True
-    timer.start()
     failures: list[Failure] = []
+    timer = threading.Timer(seconds - SAVING, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
     try:
-        failures = launcher(todo, len(chosen)) if todo else []
+        if todo and seconds > SAVING:
+            with interrupting():  # before the timer, so that its signal always finds a handler
+                timer.start()
+                failures = launcher(todo, len(chosen))
     except KeyboardInterrupt:
         print("time is up: the cells that were under way have saved their state", file=sys.stderr)
     finally:

@@ -12,7 +12,8 @@ import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest, Result
 
-from skipln.tables.statistics.significance import LEVEL, over_sentences
+from skipln.tables.statistics.runs import LEVEL
+from skipln.tables.statistics.significance import over_sentences
 
 WORDS = [f"w{i}" for i in range(200)]
 

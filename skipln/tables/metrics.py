@@ -1,4 +1,4 @@
-"""The metrics a table can show: their names, direction, printed precision, and how a difference in one is tested."""
+"""The metrics a table can show: their names, direction, printed precision, and the statistics their examples leave."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,13 +12,13 @@ class Metric:
     label: str
     better: Literal["higher", "lower"]
     decimals: int
-    test: Literal["sentences", "seeds"] = "seeds"
+    examples: Literal["sentences"] | None = None  # whose statistics a run keeps, for a test beside that over runs
 
 
 METRICS = {
     metric.key: metric
     for metric in (
-        Metric("bleu", "BLEU", "higher", 1, test="sentences"),
+        Metric("bleu", "BLEU", "higher", 1, examples="sentences"),
         Metric("chrf", "chrF", "higher", 1),
         Metric("error", "error %", "lower", 2),
         Metric("error5", "top-5 error %", "lower", 2),

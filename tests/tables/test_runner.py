@@ -31,7 +31,7 @@ def test_every_kind_of_cell(workplace: Workplace, capfd: pytest.CaptureFixture[s
     assert "2 of 4 runs failed:" in err
     assert "post-LN, En-De catalogs, seed 1: data.dir=/nowhere: no such folder; give the folder of the raw files" in err
     assert "rSkip+LN λ=2, En-De catalogs, seed 1: RuntimeError: out of luck" in err
-    assert re.search(r"\| xSkip λ=2 +\| +diverged \|", out)
+    assert re.search(r"\| xSkip λ=2 +\| +1 of 1 diverged \|", out)
     assert re.search(r"\| post-LN +\| +– \|", out)
     assert "(n=1)" in out
 
@@ -97,7 +97,7 @@ def test_what_another_table_made_is_not_made_again(finished: Workplace, capfd: p
     assert finished.run() == 0
     out, err = capfd.readouterr()
     assert "table10 · test: 4 of 5 runs are finished" in err
-    assert re.search(r"\| xSkip λ=2 +\| +diverged \|", out)
+    assert re.search(r"\| xSkip λ=2 +\| +1 of 1 diverged \|", out)
     assert [start.split()[-2] for start in finished.starts()] == ["optim.lr=0.5"]
     adopted = store.read_records(finished.folder)
     assert [(record.table, record.row) for record in adopted] == [

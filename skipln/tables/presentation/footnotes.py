@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from skipln.report.provenance import code, machine
 from skipln.runs.divergence import CRITERION
-from skipln.tables.statistics.significance import LEVEL
+from skipln.tables.statistics.runs import FEWEST, LEVEL, METHOD, POWER
 from skipln.tables.statistics.summary import Block, Summary
 
 _PLAIN = re.compile(r"[\w@%+=:,./\[\]…-]+")  # to a shell between double quotes, and to one without
@@ -102,27 +102,36 @@ def _cells_note(summary: Summary) -> str:
 def _tests(summary: Summary) -> list[tuple[str, str]]:
     notes = []
     for block in summary.blocks:
-        label, tested = block.metrics[0].label, [e.comparison for e in block.entries if e.comparison]
-        methods = _unique(f"{item.method}, {item.resamples:,} resamples" for item in tested)
-        if tested:
-            text = (
-                f"Δ is to {_baseline(summary)}; p two-sided ({'; '.join(methods)}), Holm-corrected for {len(tested)} "
-                f"comparison{'s' if len(tested) > 1 else ''}; bold: p < {LEVEL:g}"
-            )
-            if block.metrics[0].test == "sentences":
-                text += "; it says what other test sentences might change, not what another seed might"
-        elif any(entry.difference is not None for entry in block.entries):
-            text = f"Δ is to {_baseline(summary)}; no test was made, {_why_untested(block)}"
-        else:
+        if all(entry.difference is None for entry in block.entries):
             continue
-        notes.append((_with(summary, f"Δ {label}", block), text))
+        over_runs = sum(entry.test is not None for entry in block.entries)
+        text = f"Δ is to {_baseline(summary)}; "
+        if over_runs:
+            text += (
+                f"with its 95 % interval and p, two-sided, by {METHOD}, Holm-corrected for {_comparisons(over_runs)}; "
+                f"bold: p < {LEVEL:g}; not tested where fewer than {FEWEST} runs are finished or one diverged; "
+                f"detectable: the true Δ that this test finds with a probability of {POWER:.0%}, given as many runs "
+                "that vary as much"
+            )
+        else:
+            text += (
+                f"no row is tested over runs, which takes {FEWEST} finished runs of both systems and none diverged, "
+                "so none is bold"
+            )
+        notes.append((_with(summary, f"Δ {block.metrics[0].label}", block), text))
+        tested = [entry.comparison for entry in block.entries if entry.comparison]
+        if tested:
+            methods = _unique(f"{item.method}, {item.resamples:,} resamples" for item in tested)
+            text = (
+                f"two-sided, of Δ ({'; '.join(methods)}), Holm-corrected for {_comparisons(len(tested))}; it says what "
+                "other test sentences might change, not what another seed might"
+            )
+            notes.append((_with(summary, f"p over {block.metrics[0].examples}", block), text))
     return notes
 
 
-def _why_untested(block: Block) -> str:
-    if block.metrics[0].test == "seeds":
-        return "as it needs two seeds of both systems"
-    return "as the statistics of single sentences (examples.npy of the run folders) are not here"
+def _comparisons(number: int) -> str:
+    return f"{number} comparison{'s' if number > 1 else ''}"
 
 
 def _baseline(summary: Summary) -> str:

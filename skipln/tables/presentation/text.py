@@ -30,21 +30,36 @@ def _section(summary: Summary, block: Block) -> Section:
 
 
 def header(block: Block) -> list[str]:
-    """The headings of a block's table."""
+    """The headings of a block's table. What no row has, such as a test over runs, has no column."""
     labels = [metric.label for metric in block.metrics]
-    return ["", *labels, f"Δ {labels[0]} (p)", "parameters", block.speed_label, "published"]
+    test = " [95 %] (p over runs)" if _tested(block) else ""
+    optional = ["detectable Δ"] * _tested(block) + [f"p over {block.metrics[0].examples}"] * _compared(block)
+    return ["", *labels, f"Δ {labels[0]}{test}", *optional, "parameters", block.speed_label, "published"]
 
 
 def cells(block: Block, entry: Entry, baseline: str, sources: Sequence[str]) -> list[str]:
     """An entry's cells under `header`; the difference is without emphasis. `sources`: the footnotes of "published"."""
+    metric = block.metrics[0]
+    detectable = f"{entry.test.detectable:.{metric.decimals}f}" if entry.test else EMPTY
+    over_examples = EMPTY if entry.adjusted_examples is None else p_value(entry.adjusted_examples)
     return [
         entry.row.label,
         *(value(block, entry, metric) for metric in block.metrics),
-        "baseline" if entry.row.name == baseline else difference(entry, block.metrics[0]),
+        "baseline" if entry.row.name == baseline else difference(entry, metric),
+        *[detectable] * _tested(block),
+        *[over_examples] * _compared(block),
         f"{entry.parameters / 1e6:.2f} M" if entry.parameters else EMPTY,
         f"{entry.speed:,.0f}" if entry.speed else EMPTY,
-        published(entry, block.metrics[0], sources),
+        published(entry, metric, sources),
     ]
+
+
+def _tested(block: Block) -> bool:
+    return any(entry.test for entry in block.entries)
+
+
+def _compared(block: Block) -> bool:
+    return any(entry.comparison for entry in block.entries)
 
 
 def difference_at(block: Block) -> int:
@@ -72,7 +87,7 @@ def value(block: Block, entry: Entry, metric: Metric) -> str:
     if block.lacks_data:
         return NO_DATA
     if entry.diverged == runs:
-        return EMPTY if not runs else "diverged" if runs == 1 else f"{runs} of {runs} diverged"
+        return f"{runs} of {runs} diverged" if runs else EMPTY
     if mean is None:
         return EMPTY
     text = spread(mean, metric)
@@ -88,11 +103,14 @@ def spread(mean: Mean, metric: Metric) -> str:
 
 
 def difference(entry: Entry, metric: Metric) -> str:
-    """Signed, with its adjusted p where a test could be made."""
+    """Signed, with its interval and adjusted p where a test over runs could be made."""
     if entry.difference is None:
         return EMPTY
     text = signed(entry.difference, metric.decimals)
-    return text if entry.adjusted is None else f"{text} ({p_value(entry.adjusted)})"
+    if entry.test is None or entry.adjusted is None:
+        return text
+    low, high = (signed(end, metric.decimals) for end in (entry.test.low, entry.test.high))
+    return f"{text} [{low}, {high}] ({p_value(entry.adjusted)})"
 
 
 def published(entry: Entry, metric: Metric, sources: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from skipln.report.numbers import full
+from skipln.tables.statistics.runs import METHOD
 from skipln.tables.statistics.summary import Block, Entry, Summary
 
 
@@ -11,7 +12,8 @@ def values(summary: Summary) -> Iterator[list[object]]:
     metrics = list(dict.fromkeys(metric.key for block in summary.blocks for metric in block.metrics))
     heading = ["column", "row", "label", "seeds", "diverged"]
     heading += [f"{key}{suffix}" for key in metrics for suffix in ("", "_std", "_n")]
-    heading += ["compared", "difference", "low_95", "high_95", "p", "p_holm", "method"]
+    heading += ["compared", "difference", "low_95", "high_95", "p", "p_holm", "detectable", "method"]
+    heading += [f"{key}_examples" for key in ("low_95", "high_95", "p", "p_holm", "method")]
     yield [*heading, "parameters", "per_second", "arithmetic", "published", "source"]
     for block in summary.blocks:
         for entry in block.entries:
@@ -25,9 +27,11 @@ def _line(block: Block, entry: Entry, metrics: list[str]) -> list[object]:
         mean = entry.values.get(key)
         line += [full(mean.mean), full(mean.std), mean.n] if mean else ["", "", 0]
     line += [block.metrics[0].key, full(entry.difference)]
-    test = entry.comparison
+    test, other = entry.test, entry.comparison
     line += [full(test.low), full(test.high), full(test.p)] if test else ["", "", ""]
-    line += [full(entry.adjusted), test.method if test else ""]
+    line += [full(entry.adjusted), full(test.detectable) if test else "", METHOD if test else ""]
+    line += [full(other.low), full(other.high), full(other.p)] if other else ["", "", ""]
+    line += [full(entry.adjusted_examples), other.method if other else ""]
     published = entry.published
     line += [entry.parameters or "", full(entry.speed), " and ".join(entry.arithmetic)]
     return line + ([published.value, published.source] if published else ["", ""])

@@ -1,4 +1,7 @@
-"""Each row against the baseline, tested when records are collected: statistics of single sentences stay in runs/."""
+"""Each row against the baseline over test sentences, tested when records are collected: their statistics stay in runs/.
+
+What another seed might change is `runs.over_runs`, from the records alone.
+"""
 
 import dataclasses
 import logging
@@ -11,7 +14,7 @@ import numpy as np
 from skipln.runs.reading import read_examples
 from skipln.tables.manifest import Manifest
 from skipln.tables.metrics import Metric
-from skipln.tables.statistics.significance import Difference, bleu, over_seeds, over_sentences
+from skipln.tables.statistics.significance import Difference, bleu, over_sentences
 from skipln.tables.store import Comparison, Record
 
 log = logging.getLogger(__name__)
@@ -23,13 +26,15 @@ def compare(
     """Every row with a finished run against the baseline, in each column, on the column's first metric.
 
     Where the run folders are gone, the comparison in `earlier` of what the same runs measured is kept; where none can
-    be made (one seed, or no statistics of single sentences) there is none.
+    be made, as there are no statistics of single sentences, there is none.
     """
     known = {(item.row, item.column, item.metric): item for item in earlier if item.baseline == manifest.baseline}
     comparisons = []
     columns = {column.name: column for columns in manifest.columns.values() for column in columns}
     for name in dict.fromkeys(record.column for record in records):
         metric = manifest.metrics_of(columns[name])[0]
+        if metric.examples is None:
+            continue
         sides = {
             row.name: [r for r in records if (r.row, r.column, r.state) == (row.name, name, "done")]
             for row in manifest.rows
@@ -62,8 +67,6 @@ def compare(
 def _difference(
     metric: Metric, runs: Sequence[Record], baseline: Sequence[Record], folders: Mapping[str, Path]
 ) -> Difference | None:
-    if metric.test == "seeds":
-        return over_seeds(_values(metric, runs), _values(metric, baseline))
     statistics = [_statistics(metric, record, folders) for record in (*runs, *baseline)]
     if any(item is None for item in statistics):
         return None
@@ -73,10 +76,6 @@ def _difference(
     except ValueError as error:
         log.warning("%s against %s: %s; not tested", runs[0].row, baseline[0].row, error)
         return None
-
-
-def _values(metric: Metric, runs: Sequence[Record]) -> list[float]:
-    return [value for record in runs if (value := record.metrics.get(metric.key)) is not None]
 
 
 def _statistics(metric: Metric, record: Record, folders: Mapping[str, Path]) -> np.ndarray | None:

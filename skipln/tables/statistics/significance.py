@@ -1,19 +1,14 @@
-"""Is a difference more than chance? Paired bootstrap over sentences for BLEU, permutation over seeds elsewhere."""
+"""Is a difference in BLEU more than other test sentences would make? And Holm's correction for many such questions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
-from math import comb
 
 import numpy as np
 
 RESAMPLES = 1000
 # One seed for every comparison: all systems of a column see the same resampled test sets.
 SEED = 20
-# Below this many rearrangements of the seeds a permutation test tries them all.
-EXACT = 20_000
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -74,30 +69,6 @@ def over_sentences(
     low, high = np.percentile(drawn, [2.5, 97.5])
     p = (int(strays.sum()) + 1) / (resamples + 1)
     return Difference(difference, float(low), float(high), p, "paired bootstrap over sentences", resamples)
-
-
-def over_seeds(system: Sequence[float], baseline: Sequence[float], seed: int = SEED) -> Difference | None:
-    """Permutation test of the difference in mean between two sets of runs; the interval is a bootstrap over seeds.
-
-    All rearrangements where they are few, else a fixed random sample. None with fewer than two runs on a side.
-    """
-    if min(len(system), len(baseline)) < 2:
-        return None
-    a, b = np.asarray(system, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
-    difference = a.mean() - b.mean()
-    pool, rng = np.concatenate([a, b]), np.random.default_rng(seed)
-    exact = comb(len(pool), len(a)) <= EXACT
-    if exact:
-        chosen = np.array(list(combinations(range(len(pool)), len(a))))
-    else:
-        chosen = np.argsort(rng.random((EXACT, len(pool))), axis=1)[:, : len(a)]
-    first = pool[chosen].sum(axis=1)
-    shuffled = first / len(a) - (pool.sum() - first) / len(b)
-    as_large = int((np.abs(shuffled) >= abs(difference) - 1e-12).sum())
-    p = as_large / len(chosen) if exact else (as_large + 1) / (len(chosen) + 1)
-    drawn = rng.choice(a, (RESAMPLES, len(a))).mean(axis=1) - rng.choice(b, (RESAMPLES, len(b))).mean(axis=1)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Difference(float(difference), float(low), float(high), p, "permutation over seeds", len(chosen))
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from skipln.tables.manifest import Column, Manifest, Published, Row
 from skipln.tables.metrics import Metric
-from skipln.tables.statistics.significance import LEVEL, holm
+from skipln.tables.statistics.runs import LEVEL, RunsTest, over_runs
+from skipln.tables.statistics.significance import holm
 from skipln.tables.store import Comparison, Record
 
 SPEEDS = {"tokens_per_second": "tokens/s", "images_per_second": "images/s"}
@@ -23,15 +24,21 @@ class Mean:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row in one column. `difference` is to the baseline in the first metric; `adjusted` its p after Holm."""
+    """One row in one column. `difference` is to the baseline in the first metric.
+
+    test: of that difference over runs, `adjusted` its p after Holm; None with too few runs, or where one diverged.
+    comparison: the same over test examples, `adjusted_examples` its p after Holm.
+    """
 
     row: Row
     records: list[Record]
     values: dict[str, Mean]
     diverged: int
     difference: float | None
-    comparison: Comparison | None
+    test: RunsTest | None
     adjusted: float | None
+    comparison: Comparison | None
+    adjusted_examples: float | None
     parameters: int | None
     speed: float | None
     published: Published | None
@@ -43,6 +50,7 @@ class Entry:
 
     @property
     def significant(self) -> bool:
+        """Whether a test over runs supports the difference: no other makes it bold."""
         return self.adjusted is not None and self.adjusted < LEVEL
 
 
@@ -99,8 +107,10 @@ def _block(manifest: Manifest, column: Column, records: Sequence[Record], compar
         if (item.column, item.metric, item.baseline) == (column.name, metrics[0].key, manifest.baseline)
         and item.holds_for(done.get(item.row, []), done.get(item.baseline, []))
     }
-    adjusted = dict(zip(tested, holm([item.p for item in tested.values()]), strict=True))
+    adjusted_examples = _adjusted({name: item.p for name, item in tested.items()})
     first = metrics[0].key
+    compared = {row.name: _over_runs(runs, row.name, manifest.baseline, first) for row in rows}
+    adjusted = _adjusted({name: test.p for name, test in compared.items() if test})
     baseline = _mean(runs.get(manifest.baseline, []), first)
     entries = []
     for row in rows:
@@ -113,14 +123,29 @@ def _block(manifest: Manifest, column: Column, records: Sequence[Record], compar
                 values=values,
                 diverged=sum(record.state == "diverged" for record in runs[row.name]),
                 difference=values[first].mean - baseline.mean if comparable and baseline else None,
-                comparison=tested.get(row.name),
+                test=compared[row.name],
                 adjusted=adjusted.get(row.name),
+                comparison=tested.get(row.name),
+                adjusted_examples=adjusted_examples.get(row.name),
                 parameters=next((r.parameters for r in runs[row.name] if r.parameters), None),
                 speed=_speed(runs[row.name]),
                 published=row.published.get(column.name),
             )
         )
     return Block(column, metrics, entries)
+
+
+def _adjusted(p: dict[str, float]) -> dict[str, float]:
+    return dict(zip(p, holm(list(p.values())), strict=True))
+
+
+def _over_runs(runs: dict[str, list[Record]], row: str, baseline: str, metric: str) -> RunsTest | None:
+    """None also where a run diverged: those that are left are the lucky ones, and no sample of all."""
+    sides = [runs[row], runs.get(baseline, [])]
+    if row == baseline or any(record.state == "diverged" for side in sides for record in side):
+        return None
+    system, other = ([v for r in side if (v := r.metrics.get(metric)) is not None] for side in sides)
+    return over_runs(system, other)
 
 
 def _mean(records: Sequence[Record], metric: str) -> Mean | None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -105,6 +106,29 @@ def test_a_record_without_its_precision_says_so(finished: Workplace) -> None:
     page = _rendered(finished)["table.md"].decode()
     assert "fp32, compiled: xSkip λ=2;" in page
     assert "commit 0123456789ab with uncommitted changes (patch abc), Python" in page
+
+
+def test_a_difference_is_bold_only_by_a_test_over_runs(finished: Workplace) -> None:
+    """The clearly better row with three seeds; two seeds, or a seed that diverged, make no test and so nothing bold."""
+    seeds = (1, 2, 3, 4)
+    for seed, noise in zip(seeds, (0.0, 0.004, -0.004, 0.002), strict=True):
+        fakes.finish(finished.cell("post_ln", seed).folder, 0.6 + noise, seed=seed)
+        fakes.finish(finished.cell("rskip_ln", seed).folder, 0.8 + noise, seed=10 + seed)
+        fakes.finish(
+            finished.cell("rskip_ln_3", seed).folder, 0.8, seed=seed, state="diverged" if seed == 4 else "done"
+        )
+    files = _rendered(finished, seeds)
+    page = files["table.md"].decode()
+    lines = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("| ")}
+    assert re.search(r"\*\*\+\d+\.\d \[\+\d+\.\d, \+\d+\.\d\] \(p(=0\.\d{3}|<0\.001)\)\*\*", lines["rSkip+LN λ=2"])
+    assert "(n=3), 1 of 4 diverged" in lines["rSkip+LN λ=3"]
+    assert "**" not in lines["rSkip+LN λ=3"] + lines["xSkip λ=2"] + lines["post-LN"]
+    assert "by Welch's t-test over runs, Holm-corrected for 1 comparison;" in page
+    assert "what other test sentences might change, not what another seed might" in page
+    line = list(csv.DictReader(io.StringIO(files["table.csv"].decode())))[2]
+    assert float(line["low_95"]) < float(line["difference"]) < float(line["high_95"])
+    assert float(line["detectable"]) > 0 and line["p"] == line["p_holm"] and line["method"].startswith("Welch")
+    assert b"textbf" in files["table.tex"] and b"<strong>" in files["curves.html"]
 
 
 def test_csv_reads_back(finished: Workplace) -> None:

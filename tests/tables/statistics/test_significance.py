@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 
-from skipln.tables.statistics.significance import bleu, holm, over_seeds, over_sentences
+from skipln.tables.statistics.significance import bleu, holm, over_sentences
 from tests.tables.fakes import sentences
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "."]), min_size=0, max_size=9).map(" ".join)
@@ -55,20 +55,6 @@ def test_false_alarms_are_rare() -> None:
 def test_unpaired_test_sets_are_refused() -> None:
     with pytest.raises(ValueError, match="100, 200 sentences cannot be paired"):
         over_sentences([sentences(0.6, 100)], [sentences(0.6, 200)])
-
-
-def test_over_seeds() -> None:
-    assert over_seeds([6.4], [6.6, 6.5]) is None
-    same = over_seeds([6.4, 6.6], [6.4, 6.6])
-    assert same is not None
-    assert same.p == 1
-    apart = over_seeds([5.0, 5.1, 5.2, 5.1], [6.0, 6.1, 6.2, 6.1])
-    assert apart is not None
-    assert apart.p == pytest.approx(2 / 70)  # the two most extreme of C(8, 4) rearrangements
-    assert apart.low <= apart.difference <= apart.high < 0
-    many = over_seeds(list(np.arange(12) / 10), list(np.arange(12) / 10 + 5))
-    assert many is not None
-    assert many.p < 0.001
 
 
 def test_holm_by_hand() -> None:

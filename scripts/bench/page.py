@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from scripts.bench.gpu import page as gpu
 from scripts.bench.hardware import RESULTS
 from scripts.bench.tried import TRIED
 from skipln.files import atomic_write
@@ -42,6 +43,9 @@ def page(results: Path = RESULTS) -> str:
 
 def _section(folder: Path) -> str:
     """All about one hardware."""
+    if (folder / "gpu.json").exists():
+        record = json.loads((folder / "gpu.json").read_text("utf-8"))
+        return f"\n## {record['hardware']}\n{gpu.section(record)}"
     records = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
     named = [record["hardware"] for record in records if "hardware" in record]
     compared = sorted((record for record in records if "ratio" in record), key=_place)

@@ -7,7 +7,9 @@ import pytest
 from scripts.bench.gpu.__main__ import main, take
 from scripts.bench.gpu.archive import pack, unpack
 from scripts.bench.gpu.cells import planned
+from scripts.bench.gpu.page import section
 from skipln.errors import UserError
+from skipln.places import RESULTS
 
 
 def test_the_command_for_a_gpu_runs_on_the_cpu_in_small(tmp_path):
@@ -72,3 +74,13 @@ def test_a_record_is_filed_under_its_hardware(tmp_path):
     take(tmp_path / "gpu.tar.gz", tmp_path / "runs", tmp_path / "results")
     filed = tmp_path / "results" / "bench" / "nvidia-h200" / "gpu.json"
     assert json.loads(filed.read_text("utf-8")) == {"hardware": "NVIDIA H200"}
+
+
+def test_the_page_has_every_figure_of_the_record_and_names_what_failed():
+    path = RESULTS / "bench" / "nvidia-h200" / "gpu.json"
+    record = json.loads(path.read_text("utf-8"))
+    text = section(record)
+    assert text.count("e-07 |") + text.count("e-06 |") == len(record["residual_site"])
+    assert f"{record['updates']['base']['tokens_per_second']:,}" in text
+    assert "Not measured: tests: TimeoutError: not done after 100 s" in text
+    assert section({**record, "updates": {"failed": "no memory"}}).count("Not measured") == 2

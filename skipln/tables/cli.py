@@ -21,7 +21,7 @@ from skipln.tables.manifest import SCALES, Manifest
 from skipln.tables.presentation.live import live
 from skipln.tables.presentation.render import render, render_all, render_live
 from skipln.tables.records import recorded_seeds
-from skipln.tables.runner import TRIALS, dry_run, output, plan, run
+from skipln.tables.runner import TRIALS, Order, dry_run, output, plan, run
 from skipln.tables.status import status
 
 MOST = 10_000  # seeds of a table: more are a slip of the hand
@@ -50,10 +50,11 @@ def _run(options: argparse.Namespace, trainer: Sequence[str]) -> int:
     chosen = [text for text in extra if text.startswith("launcher=")]
     kind = compose(chosen[-1:]).launcher.name if chosen else "local"
     launcher = LAUNCHERS[kind](trainer, manifest.threads.get(scale, 0))  # type: ignore[call-overload]
+    order = Order(manifest, scale, seeds, extra, rows, options.results)
     if options.dry_run:
-        dry_run(manifest, scale, seeds, extra, launcher, options.results, rows=rows)
+        dry_run(order, launcher)
         return 0
-    return run(manifest, scale, seeds, extra, launcher, options.results, rows=rows)
+    return run(order, launcher)
 
 
 def _status(options: argparse.Namespace, trainer: Sequence[str]) -> None:

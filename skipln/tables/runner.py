@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from skipln.errors import UserError
@@ -20,31 +21,41 @@ from skipln.tables.store import read_records
 TRIALS = Path("runs/tables")  # git-ignored
 
 
-def run(
-    manifest: Manifest,
-    scale: str,
-    seeds: Sequence[int],
-    extra: Sequence[str],
-    launcher: Launcher,
-    results: Path = RESULTS,
-    cache: Path | None = CACHE,
-    rows: Sequence[str] = (),
-) -> int:
-    """Make the table, or of it the `rows` named; return the exit status: 0, or 1 when a run failed. Prints the table
+@dataclass(frozen=True)
+class Order:
+    """What is asked for of a table: a scale, seeds, overrides of every run, and rows (none named: all of them)."""
+
+    manifest: Manifest
+    scale: str
+    seeds: Sequence[int]
+    extra: Sequence[str] = ()
+    rows: Sequence[str] = ()
+    results: Path = RESULTS
+    cache: Path | None = CACHE
+
+    def plan(self) -> list[Cell]:
+        return plan(self.manifest, self.scale, self.seeds, self.extra, self.cache, self.rows)
+
+    def output(self) -> Path:
+        return output(self.manifest, self.scale, self.extra, self.results)
+
+
+def run(order: Order, launcher: Launcher) -> int:
+    """Make the table; return the exit status: 0, or 1 when a run failed. Prints the table
     on stdout, with what is there of all rows.
 
     Raises UserError before anything runs, and KeyboardInterrupt, after the run under way has saved, when stopped.
     """
-    planned = plan(manifest, scale, seeds, extra, cache, rows)
-    folder = output(manifest, scale, extra, results)
+    manifest, scale, extra = order.manifest, order.scale, order.extra
+    planned, folder = order.plan(), order.output()
     made = adoptable(folder)
     unfinished = [cell for cell in planned if read_state(cell.folder).result is None and cell.hash not in made]
     missing = [cell for cell in unfinished if not cell.lacks]
     say(f"{manifest.name} · {scale}: {len(planned) - len(unfinished)} of {len(planned)} runs are finished")
     failures = launcher(missing, len(planned)) if missing else []
 
-    every_seed = sorted({*seeds, *recorded_seeds(folder)})
-    collect(manifest, cells(manifest, scale, every_seed, extra, cache), folder)
+    every_seed = sorted({*order.seeds, *recorded_seeds(folder)})
+    collect(manifest, cells(manifest, scale, every_seed, extra, order.cache), folder)
     render(manifest, scale, folder)
     say("")
     print((folder / "table.md").read_text(encoding="utf-8"), end="")
@@ -55,22 +66,12 @@ def run(
     return 1 if failures else 0
 
 
-def dry_run(
-    manifest: Manifest,
-    scale: str,
-    seeds: Sequence[int],
-    extra: Sequence[str],
-    launcher: Launcher,
-    results: Path = RESULTS,
-    cache: Path | None = CACHE,
-    rows: Sequence[str] = (),
-) -> None:
+def dry_run(order: Order, launcher: Launcher) -> None:
     """Print every run with its hash, state, GPU-hours and command, or what it lacks; start none.
 
     What was assumed goes to stderr.
     """
-    planned = plan(manifest, scale, seeds, extra, cache, rows)
-    records = read_records(output(manifest, scale, extra, results))
+    planned, records = order.plan(), read_records(order.output())
     total = left = 0.0
     for cell in planned:
         state = read_state(cell.folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from skipln.places import ROOT
+from skipln.places import CONFIGS, EXPERIMENTS, PACKAGE, ROOT
 
 SOURCE = ("skipln", "configs", "experiments", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
 
@@ -62,6 +62,15 @@ def command(environment: Path, tmp_path: Path):
         return found.stdout if status == 0 else found.stderr
 
     return run
+
+
+def test_every_file_is_in_the_wheel(environment):
+    """Kernels, pages, locks, configurations and manifests among them."""
+    here = {path.relative_to(PACKAGE) for path in PACKAGE.rglob("*") if path.is_file()}
+    here |= {path.relative_to(ROOT) for path in (*CONFIGS.rglob("*"), *EXPERIMENTS.rglob("*")) if path.is_file()}
+    here = {path for path in here if "__pycache__" not in path.parts}
+    package = packages(environment) / "skipln"
+    assert here - {path.relative_to(package) for path in package.rglob("*")} == set()
 
 
 def test_it_trains_to_the_end_and_its_own_folder_is_only_read(environment, command, tmp_path):

@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from skipln.figures.gradients import QUANTITIES
 from skipln.figures.measuring import Measurement
 from skipln.figures.points import Point
 from skipln.files import atomic_write
-from skipln.report.provenance import code, machine
+from skipln.report.provenance import arithmetic, code, machine
 
 Net = tuple[Point, Measurement]
 
@@ -68,6 +68,7 @@ class About:
     data: list[str]
     code: list[str]
     hardware: list[str]
+    arithmetic: list[str] = field(default_factory=list)  # of the trainings; empty in what was made before it was kept
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def join(nets: Sequence[Net], command: str) -> Numbers:
         data=_unique(f"{found.data}" for _, found in nets),
         code=_unique(code(found.environment) for _, found in nets),
         hardware=_unique(machine(found.environment) for _, found in nets),
+        arithmetic=_unique(arithmetic(found.environment, "not recorded") for _, found in nets),
     )
     return Numbers(sites, rows, about)
 

@@ -96,11 +96,16 @@ def _footnotes(numbers: Numbers, manifest: Manifest, scale: str) -> list[str]:
         f"Short training: {'; '.join(_trainings(at.overrides, at.models))}, on top of the recipe of scale={scale}.",
         "Diverged: the training ended as diverged (docs/reproduction.md says when); such a seed has no trained net.",
         *(f"Data: {text}" for text in about.data),
+        *([f"Arithmetic of the trainings: {_alike(about.arithmetic)}"] if about.arithmetic else []),
         *(f"Code: {text}" for text in about.code),
         *(f"Hardware: {text}" for text in about.hardware),
         *(f"Note: {note}" for note in manifest.notes),
         f"Made by: `{about.command}`",
     ]
+
+
+def _alike(found: Sequence[str]) -> str:
+    return found[0] if len(found) == 1 else f"NOT THE SAME in all nets: {'; '.join(found)}"
 
 
 def _count(number: int, what: str, plural: str = "s") -> str:

@@ -9,6 +9,11 @@ def code(environment: dict) -> str:
     return f"commit {environment.get('commit') or 'unknown'}{dirty}, {versions}"
 
 
+def arithmetic(environment: dict, otherwise: str) -> str:
+    """Such as "fp32" or "bf16, compiled"; otherwise: what is said of the precision of a record that has none."""
+    return f"{environment.get('precision') or otherwise}{', compiled' if environment.get('compiled') else ''}"
+
+
 def machine(environment: dict) -> str:
     """The processor or accelerator that a result was made on."""
     processor, device = environment.get("cpu"), environment.get("device")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from skipln.errors import UserError
 from skipln.files import atomic_write
+from skipln.report.provenance import arithmetic
 from skipln.runs.reading import Result
 
 MEND = "restore it with git, or remove the file and make the table again"
@@ -41,12 +42,7 @@ class Record(Result):
         if asked == "auto" and self.config.get("engine") == "fairseq" and self.environment.get("device") == "cpu":
             asked = "fp32"  # the only one that fairseq has there
         otherwise = "precision=auto, not recorded which" if asked == "auto" else asked
-        return " then ".join(
-            dict.fromkeys(
-                f"{made.get('precision') or otherwise}{', compiled' if made.get('compiled') else ''}"
-                for made in self.environments
-            )
-        )
+        return " then ".join(dict.fromkeys(arithmetic(made, otherwise) for made in self.environments))
 
 
 class Curves(BaseModel):

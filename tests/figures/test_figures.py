@@ -87,6 +87,7 @@ def test_it_is_made_once_and_goes_on_where_it_was(tiny, here, tmp_path, capfd, m
         f"preact_resnet-{quantity}.svg" for quantity in ("stream", "branch", "share")
     }
     assert first.out == before["figure.md"].decode()
+    assert "- Arithmetic of the trainings: fp32\n" in first.out
 
     lost, damaged, kept = sorted((tmp_path / "runs/figures").iterdir())
     lost.unlink()

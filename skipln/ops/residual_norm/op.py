@@ -1,7 +1,8 @@
 """`scaled_residual_norm`: the residual site as one operator of torch, whichever implementation runs it.
 
 What is kept for the backward is x, F and two numbers a row and step; with one step the sum, as in the plain form. The
-backward computes the steps again from them.
+backward computes the steps again from them. Arguments stand side by side, as an operator's schema knows no records;
+inside they are a `Site`.
 """
 
 from collections.abc import Sequence

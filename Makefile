@@ -113,5 +113,5 @@ lock: setup ## resolve pyproject.toml into requirements.lock and requirements-pe
 	$(COMPILE) $(EXTRAS) --extra peers --constraint requirements.lock pyproject.toml -o requirements-peers.lock
 
 clean: ## remove the environment and caches; runs/, data/ and results/ stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build skipln.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,13 +16,13 @@ RUN := $(VENV)/bin/python
 # Editable, and none of its dependencies touched: they are the lock's.
 INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
 
-.PHONY: help setup peers data table1 table2 table3 table4 table5 table6 figure1 results status curves wandb-sync bench \
+.PHONY: help setup peers data table1 table2 table3 table4 table5 table6 figure1 results verify-results status curves wandb-sync bench \
 	test test-slow test-slurm test-browser lint types check lock clean
 
 help: ## explain every target
 	@echo 'make TARGET [SCALE=test|demo|small|paper] [SEEDS=3 | SEEDS=2,5] [ROWS=skip,rskip_ln_2] [ARGS="KEY=VALUE …"]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo 'An interrupted command goes on where it was when it is given again; what is done is not done twice.'
 	@echo 'One run: $(RUN) -m skipln.train skip=rskip_ln skip.lam=3 seed=2   (--help lists every option)'
@@ -71,6 +71,9 @@ results: setup ## write every table under results/, and the README's, anew from 
 	@$(RUN) -m skipln.figures results
 	@$(RUN) -m scripts.bench.page
 	@$(RUN) -m scripts.readme
+
+verify-results: setup ## recompute all that results/ states from what is committed; say what does not agree
+	@$(RUN) -m scripts.verify_results
 
 status: setup ## every cell of every table: queued, running, done, diverged, failed, no data
 	@$(RUN) -m skipln.tables status --scale $(SCALE) --seeds "$(SEEDS)"

@@ -25,7 +25,7 @@ A residual site, forward and backward: the largest error of y and all gradients 
 def section(record: dict[str, Any]) -> str:
     """The section's body, Markdown. A part that failed is named with its reason."""
     environment, parts = record["environment"], [record.get("updates"), record.get("updates_compiled")]
-    times = next((update["milliseconds"] for part in parts for update in _found(part).values()), [])
+    times: list[float] = next((update["milliseconds"] for part in parts for update in _found(part).values()), [])
     text = TEXT.format(
         commit=environment["commit"],
         dirty=" with uncommitted changes" if environment["dirty"] else "",

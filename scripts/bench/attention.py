@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scripts.bench.harness import Part, Sides
-from skipln.ops import attention
+from skipln.ops.attention import SHORT, plain_attention
 
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TOKENS, HEADS, DEPTH, REPEATS = 2048, 8, 64, 10
@@ -26,12 +26,17 @@ def sides(time: int, precision: str) -> Sides:
         for _ in range(REPEATS):
             function(*(leaf.transpose(1, 2) for leaf in leaves), mask).backward(gradient)
 
-    return Sides(partial(run, attention), partial(run, F.scaled_dot_product_attention))
+    def products(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        return plain_attention(queries, keys, values, mask, 0.0, False)
+
+    return Sides(partial(run, products), partial(run, F.scaled_dot_product_attention))
 
 
 PARTS = [
-    Part(f"attention-{time}", "skipln's products, {precision}", "torch's scaled_dot_product_attention",
+    Part(f"attention-{time}{suffix}", "skipln's products, {precision}", "torch's scaled_dot_product_attention",
          f"{REPEATS} × attention, forward and backward, {TOKENS} tokens in sentences of {time}, {HEADS} × {DEPTH}",
-         partial(sides, time), n=20, warmup=2, goal=1.0)
-    for time in (14, 27, 64)
+         partial(sides, time), n=20, warmup=2, precision=precision,
+         goal=1.0 if time <= SHORT[KINDS[precision or "bf16"]] else None)
+    for time in (14, 27, 64, 128)
+    for suffix, precision in (("", None), ("-fp32", "fp32"))
 ]  # fmt: skip

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SHORT = 64  # keys up to which they are no slower than torch's own: `make bench BENCH="attention-14 attention-27"`
+# Keys up to which they are faster than torch's own: `make bench BENCH="attention-14 attention-128 attention-27-fp32"`.
+SHORT = {torch.bfloat16: 128, torch.float32: 16, torch.float64: 64}  # float64: torch's own has no second gradient
 
 
 def attention(
@@ -22,7 +23,7 @@ def attention(
     mask: bool, broadcastable to [batch, heads, query time, key time], True where attention may look; not with `causal`,
     where a query sees the keys up to its own place. dropout: of the weights, the probability.
     """
-    if queries.device.type != "cpu" or keys.size(-2) > SHORT or queries.size(-2) == 1:
+    if queries.device.type != "cpu" or keys.size(-2) > SHORT.get(queries.dtype, 0) or queries.size(-2) == 1:
         return F.scaled_dot_product_attention(queries, keys, values, mask, dropout, causal)
     return plain_attention(queries, keys, values, mask, dropout, causal)
 
@@ -30,11 +31,13 @@ def attention(
 def plain_attention(
     queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float, causal: bool
 ) -> Tensor:
-    """The formula, operation by operation."""
-    scores = (queries / math.sqrt(queries.size(-1))) @ keys.transpose(-1, -2)
-    if causal:
-        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    weights = scores.softmax(-1).to(values.dtype)
-    return F.dropout(weights, dropout, dropout > 0) @ values
+    """The formula, operation by operation; scores and their softmax in at least float32."""
+    kind = torch.promote_types(queries.dtype, torch.float32)
+    with torch.autocast(queries.device.type, enabled=False):
+        scores = (queries.to(kind) / math.sqrt(queries.size(-1))) @ keys.to(kind).transpose(-1, -2)
+        if causal:
+            mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        weights = scores.softmax(-1).to(values.dtype)
+        return F.dropout(weights, dropout, dropout > 0) @ values

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from skipln.engine.environment import cpu, cpu_flags
+from skipln.engine.environment import cpu
+from skipln.ops.processor import flags
 from skipln.places import ROOT
 
 RESULTS = ROOT / "results" / "bench"
@@ -17,8 +18,7 @@ INSTRUCTIONS = {  # the flags that decide how fast a processor multiplies, the w
 
 def hardware() -> str:
     """This machine's processor, its cores, and the widest instructions that multiply matrices, in words."""
-    flags = cpu_flags()
-    widest = [name for flag, name in INSTRUCTIONS.items() if flag in flags]
+    widest = [name for flag, name in INSTRUCTIONS.items() if flag in flags()]
     return ", ".join([cpu(), *widest[:1]])
 
 

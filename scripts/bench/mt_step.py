@@ -16,7 +16,6 @@ from skipln.data.text.padding import Batch
 from skipln.data.text.vocabulary import BOS, EOS, PAD
 from skipln.engine.optimizer import create_optimizer
 from skipln.models.transformer import Transformer, TransformerShape
-from skipln.ops import smoothed_cross_entropy
 from skipln.schema import Adam
 
 MAX_TOKENS = 2048
@@ -40,8 +39,7 @@ def our_step(
     def step(batch: Batch) -> None:
         autocast = torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else nullcontext()
         with autocast:
-            logits = model(batch.source, batch.target_in)
-            total, _ = smoothed_cross_entropy(logits, batch.target_out[batch.target_in != PAD], 0.1)
+            total, _ = model(batch.source, batch.target_in, batch.target_out, 0.1)
         (total / batch.target_tokens).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

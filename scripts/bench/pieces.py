@@ -20,9 +20,9 @@ from skipln.seam.fused import one_pass
 Switch = Callable[[], AbstractContextManager[Any]]
 
 
-def torchs_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """As `skipln.ops.smoothed_cross_entropy`."""
-    scores = logits.float()
+def torchs_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """As `skipln.ops.output_cross_entropy`."""
+    scores = F.linear(hidden, weight).float()
     total = F.cross_entropy(scores, targets, reduction="sum", label_smoothing=smoothing)
     return total, F.cross_entropy(scores.detach(), targets, reduction="sum")
 
@@ -38,8 +38,8 @@ SWITCHES: dict[str, tuple[str, Switch]] = {  # piece: what takes its place, and 
         partial(patch, "skipln.attention.softmax.attention", F.scaled_dot_product_attention),
     ),
     "cross-entropy": (
-        "torch's cross_entropy, for the loss and for its nll",
-        partial(patch, "scripts.bench.mt_step.smoothed_cross_entropy", torchs_cross_entropy),
+        "the logits as a whole and torch's cross_entropy, for the loss and for its nll",
+        partial(patch, "skipln.models.transformer.output_cross_entropy", torchs_cross_entropy),
     ),
     "dropout": ("torch's dropout, the sites' apart", partial(patch, "skipln.ops.Dropout.forward", torchs_dropout)),
     "residual-site": ("dropout, sum and LN one after another", partial(one_pass, False)),

@@ -11,7 +11,10 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 aten = torch.ops.aten
-MULTIPLY = {aten.mm.default, aten.addmm.default, aten.convolution.default, aten.convolution_backward.default}
+ONEDNN = torch.ops.mkldnn._linear_pointwise.default  # x Wᵀ, of `skipln.ops.linear`
+MULTIPLY = {
+    aten.mm.default, aten.addmm.default, aten.convolution.default, aten.convolution_backward.default, ONEDNN,
+}  # fmt: skip
 
 
 class Products(TorchDispatchMode):
@@ -32,7 +35,7 @@ class Products(TorchDispatchMode):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         if func in MULTIPLY:
-            self.flops += flop_registry[func._overloadpacket](*args, **kwargs, out_val=out)
+            self.flops += _flops(func, args, kwargs, out)
             alike = [tree_map_only(Tensor, _alike, argument) for argument in args]
             self.calls.append(lambda: func(*alike, **kwargs))
         return out
@@ -48,6 +51,12 @@ def products(work: Callable[[], object]) -> Products:
     with Products() as found:
         work()
     return found
+
+
+def _flops(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> int:
+    if func is ONEDNN:
+        return 2 * args[0].numel() * len(args[1])
+    return int(flop_registry[func._overloadpacket](*args, **kwargs, out_val=out))
 
 
 def _alike(tensor: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from skipln.attention import register
-from skipln.ops import attention, beam_attention
+from skipln.ops import Linear, attention, beam_attention
 from skipln.seam.attention import Attention
 
 
@@ -59,10 +59,10 @@ class SoftmaxAttention(Attention):
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__(dim, heads, dropout)
-        self.query = nn.Linear(dim, dim)
-        self.key_value = nn.Linear(dim, 2 * dim)
+        self.query = Linear(dim, dim)
+        self.key_value = Linear(dim, 2 * dim)
         self.inner: nn.Module = nn.Identity()
-        self.out = nn.Linear(dim, dim)
+        self.out = Linear(dim, dim)
 
     def reset_parameters(self) -> None:
         for projection in self.key_value.weight.chunk(2):  # two projections in one matrix, each with its own fan

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from skipln.ops.processor import flags
 from skipln.runs.source import Source, source
 
 
@@ -33,17 +34,8 @@ def describe(device: torch.device, code: Source | None = None) -> dict[str, Any]
 
 def fast_bf16() -> bool:
     """Whether the processor multiplies bfloat16 itself (x86: AVX512-BF16 or AMX; unknown elsewhere: yes)."""
-    flags = cpu_flags()
-    return not flags or bool({"avx512_bf16", "amx_bf16"} & flags)
-
-
-def cpu_flags() -> set[str]:
-    """The processor's flags as Linux lists them on x86; empty elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").partition(":")[2].split())
+    found = flags()
+    return not found or bool({"avx512_bf16", "amx_bf16"} & found)
 
 
 def cpu() -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from skipln.attention import create as create_attention
 from skipln.models.decoder_state import DecoderState
-from skipln.ops import Dropout
+from skipln.ops import Dropout, Linear, linear, output_cross_entropy
 from skipln.seam.attention import Attention, MakeAttention, State
 from skipln.seam.connection import Connection, DroppedBranch, MakeConnection, own_modules
 from skipln.seam.place import stack_of
@@ -48,10 +48,10 @@ class FeedForward(nn.Sequential):
 
     def __init__(self, shape: TransformerShape) -> None:
         super().__init__(
-            nn.Linear(shape.dim, shape.feed_forward_dim),
+            Linear(shape.dim, shape.feed_forward_dim),
             nn.ReLU(),
             Dropout(shape.activation_dropout),
-            nn.Linear(shape.feed_forward_dim, shape.dim),
+            Linear(shape.feed_forward_dim, shape.dim),
         )
 
     def weights(self) -> dict[str, Tensor]:
@@ -156,10 +156,20 @@ class Transformer(nn.Module):
             for site in layer.sites:
                 site.init_branch(getattr(layer, site.place.branch))
 
-    def forward(self, source: Tensor, target_in: Tensor) -> Tensor:
-        """Logits [positions, vocabulary] at the non-padding positions of target_in, in reading order."""
+    def forward(
+        self, source: Tensor, target_in: Tensor, target_out: Tensor | None = None, smoothing: float = 0.0
+    ) -> Any:
+        """Logits [positions, vocabulary] at the non-padding positions of target_in, in reading order.
+
+        With `target_out`, of target_in's shape, instead the two sums of `smoothed_cross_entropy` over these positions,
+        for which the logits are never held all at once.
+        """
         memory, memory_mask = self.encode(source)
-        return self.project(self.decode(target_in, memory, memory_mask)[target_in != self.pad])
+        real = target_in != self.pad
+        hidden = self.decode(target_in, memory, memory_mask)[real]
+        if target_out is None:
+            return self.project(hidden)
+        return output_cross_entropy(hidden, self.embedding.weight, target_out[real], smoothing)
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Memory [batch, time, dim] of a source batch and its mask [batch, time], True where it is not padding."""
@@ -197,7 +207,7 @@ class Transformer(nn.Module):
         return self.project(_last(self.decoder).leave(x)[:, 0])
 
     def project(self, hidden: Tensor) -> Tensor:
-        return nn.functional.linear(hidden, self.embedding.weight)
+        return linear(hidden, self.embedding.weight)
 
     def _embed(self, tokens: Tensor, start: int = 0) -> Tensor:
         end = start + tokens.size(1)

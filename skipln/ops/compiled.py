@@ -21,9 +21,20 @@ from torch import Tensor
 COMMON = Path(__file__).parent  # headers that all share
 # Linked without -fopenmp: the symbols are those of torch's OpenMP, so that two pools of threads never spin for the
 # same cores.
-COMPILE = ("-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fPIC", "-fopenmp", "-Wno-psabi", f"-I{COMMON}")
+COMPILE = (
+    "-std=c++17",
+    "-O2",
+    "-march=native",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fPIC",
+    "-fopenmp",
+    "-Wno-psabi",
+    f"-I{COMMON}",
+)
 
-TYPES = {torch.float32: "float", torch.bfloat16: "bfloat16"}  # of `inference_kernel`
+TYPES = {torch.float32: "float", torch.bfloat16: "bfloat16"}  # of `cpu_kernel`
+Kernel = Callable[..., None]
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +57,22 @@ def compiled(source: Path) -> ctypes.CDLL | None:
         return None
 
 
-def inference_kernel(source: Path, *inputs: Tensor) -> Callable[..., None] | None:
+def inference_kernel(source: Path, *inputs: Tensor) -> Kernel | None:
     """The function <source's stem>_<type> for `inputs` of one type on the CPU, where no gradient is asked for, or None.
 
-    To be called with a sequence of integers, which the C++ sees as a struct of int64_t, and the tensors, contiguous.
+    See `cpu_kernel`.
     """
     kinds = {(x.device.type, x.dtype) for x in inputs}
     device, kind = kinds.pop()
-    if (
-        kinds
-        or device != "cpu"
-        or kind not in TYPES
-        or torch.is_grad_enabled()
-        or (library := compiled(source)) is None
-    ):
+    return None if kinds or device != "cpu" or torch.is_grad_enabled() else cpu_kernel(source, kind)
+
+
+def cpu_kernel(source: Path, kind: torch.dtype) -> Kernel | None:
+    """The function <source's stem>_<kind>; None where there is none or it cannot be compiled.
+
+    To be called with a sequence of integers, which the C++ sees as a struct of int64_t, and the tensors, contiguous.
+    """
+    if kind not in TYPES or (library := compiled(source)) is None:
         return None
     function = getattr(library, f"{source.stem}_{TYPES[kind]}")
 

@@ -6,10 +6,10 @@
 struct Rows { int64_t rows, columns, k, token, threads; };
 
 INLINE bool any_above(float x, float least) { return x > least; }
-INLINE bool any_above(float8 x, float least) {
-  const int8 above = x > least;
+template <class V> INLINE bool any_above(V x, float least) {
+  const typename beside<V>::ints above = x > least;
   int any = 0;
-  for (int i = 0; i < LANES; ++i) any |= above[i];
+  for (int i = 0; i < int(sizeof(V) / sizeof(float)); ++i) any |= above[i];
   return any;
 }
 
@@ -46,9 +46,9 @@ static void topk(const Rows &sizes, const T *logits, float *values, int64_t *col
     each(n, [&](auto lanes, int64_t j, int slot) ALWAYS {
       sum.add(exponential(load<decltype(lanes)>(x + j) - highest), slot);
     });
-    const float normaliser = highest + std::log(sum.total());
-    for (int64_t i = 0; i < k; ++i) best[i] -= normaliser;
-    of_token[row] = load<float>(x + sizes.token) - normaliser;
+    const float log_sum = std::log(sum.total());  // apart from `highest`: their sum would lose its digits far from 0
+    for (int64_t i = 0; i < k; ++i) best[i] = (best[i] - highest) - log_sum;
+    of_token[row] = (load<float>(x + sizes.token) - highest) - log_sum;
   }
 }
 

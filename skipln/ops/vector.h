@@ -1,18 +1,46 @@
-// Eight lanes at a time, with the remainder one by one: `each` runs one body for both.
-// The lanes and the order of every sum are the same on all processors and for all thread counts.
+// Sixteen lanes at a time where the processor has them, else eight, with the remainder by eight and one by one: `each`
+// runs one body for all. The order of every sum is the same on all processors and for all thread counts.
 #pragma once
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #define ALWAYS __attribute__((always_inline))  // lambdas too: their vectors stay in registers
 #define INLINE inline ALWAYS
+
+#ifndef LANES
+#ifdef __AVX512F__
+#define LANES 16
+#else
+#define LANES 8
+#endif
+#endif
 
 typedef float float8 __attribute__((vector_size(32)));
 typedef int32_t int8 __attribute__((vector_size(32)));
 typedef uint32_t uint8 __attribute__((vector_size(32)));
 typedef uint16_t half8 __attribute__((vector_size(16)));
-constexpr int LANES = 8, SLOTS = 4;
+typedef float float16 __attribute__((vector_size(64)));  // sixteen of them
+typedef int32_t int16 __attribute__((vector_size(64)));
+typedef uint32_t uint16 __attribute__((vector_size(64)));
+typedef uint16_t half16 __attribute__((vector_size(32)));
+typedef std::conditional<LANES == 16, float16, float8>::type floats;
+
+// The integers beside a vector of floats, and the numbers 0, 1, … in its lanes.
+template <class V> struct beside;
+template <> struct beside<float8> {
+  typedef int8 ints;
+  typedef uint8 uints;
+  typedef half8 halves;
+  static INLINE uint8 places() { return uint8{0, 1, 2, 3, 4, 5, 6, 7}; }
+};
+template <> struct beside<float16> {
+  typedef int16 ints;
+  typedef uint16 uints;
+  typedef half16 halves;
+  static INLINE uint16 places() { return uint16{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
+};
 
 struct bfloat16 { uint16_t bits; };
 template <class A, class B> struct promoted { typedef float type; };
@@ -27,75 +55,108 @@ template <class To, class From> INLINE To cast(From value) {
 
 template <class V> INLINE V splat(float value) { return V{} + value; }
 INLINE float lane(float value, int) { return value; }
-INLINE float lane(float8 value, int i) { return value[i]; }
+template <class V> INLINE float lane(V value, int i) { return value[i]; }
 
 template <class V> INLINE V load(const float *p) {
   V value;
   std::memcpy(&value, p, sizeof(V));
   return value;
 }
-template <class V> INLINE V load(const bfloat16 *p);
-template <> INLINE float load<float>(const bfloat16 *p) { return cast<float>(uint32_t(p->bits) << 16); }
-template <> INLINE float8 load<float8>(const bfloat16 *p) {
-  half8 bits;
+template <class V> INLINE V load(const bfloat16 *p) {
+  typename beside<V>::halves bits;
   std::memcpy(&bits, p, sizeof bits);
-  return cast<float8>(__builtin_convertvector(bits, uint8) << 16);
+  return cast<V>(__builtin_convertvector(bits, typename beside<V>::uints) << 16);
+}
+template <> INLINE float load<float>(const bfloat16 *p) { return cast<float>(uint32_t(p->bits) << 16); }
+
+// The bits of the nearest bfloat16 in the upper half, ties to even; NaN stays NaN.
+INLINE uint32_t nearest(float value) {
+  const uint32_t bits = cast<uint32_t>(value);
+  return value != value ? 0x7fc00000u : (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u;
+}
+template <class V> INLINE typename beside<V>::uints nearest(V value) {
+  typedef typename beside<V>::uints U;
+  const U bits = cast<U>(value), nan = cast<U>(value != value);
+  return (((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u) & ~nan) | (nan & 0x7fc00000u);
 }
 
-// A value as memory of type T will hold it: for bfloat16 rounded to nearest, ties to even; NaN stays NaN.
-template <class T, class V> INLINE V rounded(V value) { return value; }
-template <> INLINE float rounded<bfloat16>(float value) {
-  const uint32_t bits = cast<uint32_t>(value);
-  return value != value ? value : cast<float>((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u);
-}
-template <> INLINE float8 rounded<bfloat16>(float8 value) {
-  const uint8 bits = cast<uint8>(value);
-  const uint8 nearest = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u;
-  const uint8 nan = cast<uint8>(value != value);
-  return cast<float8>((nearest & ~nan) | (nan & 0x7fc00000u));
+// A value as memory of type T will hold it.
+template <class T, class V> INLINE V rounded(V value) {
+  if constexpr (std::is_same<T, bfloat16>::value) return cast<V>(nearest(value));
+  return value;
 }
 
 template <class V> INLINE void store(float *p, V value) { std::memcpy(p, &value, sizeof(V)); }
-INLINE void store(bfloat16 *p, float value) { p->bits = uint16_t(cast<uint32_t>(rounded<bfloat16>(value)) >> 16); }
-INLINE void store(bfloat16 *p, float8 value) {
-  const half8 bits = __builtin_convertvector(cast<uint8>(rounded<bfloat16>(value)) >> 16, half8);
+INLINE void store(bfloat16 *p, float value) { p->bits = uint16_t(nearest(value) >> 16); }
+template <class V> INLINE void store(bfloat16 *p, V value) {
+  const auto bits = __builtin_convertvector(nearest(value) >> 16, typename beside<V>::halves);
   std::memcpy(p, &bits, sizeof bits);
 }
 
-// body(lane, j, slot): V = decltype(lane) is float8 or float, j the first element, slot < SLOTS a compile-time constant.
+// body(lane, j, slot): V = decltype(lane) is float16, float8 or float, j the first element; slot, a compile-time
+// constant, says which parts of a Sum take it.
 template <class Body> INLINE void each(int64_t n, Body body) {
   int64_t j = 0;
-  for (; j + LANES * SLOTS <= n; j += LANES * SLOTS) {
-    body(float8{}, j, 0);
-    body(float8{}, j + LANES, 1);
-    body(float8{}, j + 2 * LANES, 2);
-    body(float8{}, j + 3 * LANES, 3);
+  for (; j + 32 <= n; j += 32) {
+    body(floats{}, j, 0);
+    body(floats{}, j + LANES, 1);
+    if constexpr (LANES == 8) {
+      body(floats{}, j + 16, 2);
+      body(floats{}, j + 24, 3);
+    }
   }
-  for (; j + LANES <= n; j += LANES) body(float8{}, j, 0);
+  for (; j + 8 <= n; j += 8) body(float8{}, j, 0);
   for (; j < n; ++j) body(float{}, j, 0);
 }
 
-// A sum in SLOTS · LANES independent parts: neither its latency nor its rounding error grows with every element.
+// A sum in 32 independent parts, four times eight or twice sixteen: neither its latency nor its rounding error grows
+// with every element.
 struct Sum {
-  float8 parts[SLOTS] = {};
+  floats parts[32 / LANES] = {};
   float rest = 0;
-  INLINE void add(float8 value, int slot) { parts[slot] += value; }
+  INLINE void add(floats value, int slot) { parts[slot] += value; }
+  template <class V> INLINE typename std::enable_if<std::is_same<V, float8>::value && LANES == 16>::type add(V value, int) {
+    float8 first;
+    std::memcpy(&first, parts, sizeof first);
+    first += value;
+    std::memcpy(parts, &first, sizeof first);
+  }
   INLINE void add(float value, int) { rest += value; }
   INLINE float total() const {
-    float8 all = (parts[0] + parts[1]) + (parts[2] + parts[3]);
+    float8 p[4];
+    std::memcpy(p, parts, sizeof p);
+    const float8 all = (p[0] + p[1]) + (p[2] + p[3]);
     return ((all[0] + all[4]) + (all[1] + all[5])) + ((all[2] + all[6]) + (all[3] + all[7])) + rest;
   }
 };
 
+template <class V> INLINE V larger(V a, V b) { return a > b ? a : b; }
+
+// The largest of n > 0 elements; what it is where one is NaN is left open.
+template <class T> INLINE float largest(const T *x, int64_t n) {
+  floats parts[32 / LANES];
+  for (auto &part : parts) part = splat<floats>(-INFINITY);
+  float rest = -INFINITY;
+  each(n, [&](auto lanes, int64_t j, int slot) ALWAYS {
+    const auto value = load<decltype(lanes)>(x + j);
+    if constexpr (std::is_same<decltype(lanes), floats>::value) parts[slot] = larger<floats>(value, parts[slot]);
+    else for (int i = 0; i < int(sizeof(value) / sizeof(float)); ++i) rest = larger(lane(value, i), rest);
+  });
+  for (const auto &part : parts)
+    for (int i = 0; i < LANES; ++i) rest = larger(part[i], rest);
+  return rest;
+}
+
 // e^x for x <= 0 with a relative error of 2⁻²³, about 0 below −87; NaN stays NaN. 2ⁿ eʳ, |r| <= ln 2 / 2, eʳ by its series.
-INLINE float8 exponential(float8 x) {
-  const int8 low = x < -87.0f;
-  x = cast<float8>((cast<int8>(x) & ~low) | (cast<int8>(splat<float8>(-87.0f)) & low));
-  const float8 n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // adding 1.5 · 2²³ rounds to an integer
-  const float8 r = (x - n * 0.693359375f) + n * 2.12194440e-4f;    // ln 2 in two parts, the first times n exact
-  float8 series = splat<float8>(1.0f);
+template <class V> INLINE V exponential(V x) {
+  typedef typename beside<V>::ints I;
+  const I low = x < -87.0f;
+  x = cast<V>((cast<I>(x) & ~low) | (cast<I>(splat<V>(-87.0f)) & low));
+  const V n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // adding 1.5 · 2²³ rounds to an integer
+  const V r = (x - n * 0.693359375f) + n * 2.12194440e-4f;    // ln 2 in two parts, the first times n exact
+  V series = splat<V>(1.0f);
   for (int k = 7; k > 0; --k) series = 1.0f + r * (1.0f / k) * series;
-  return series * cast<float8>((__builtin_convertvector(n, int8) + 127) << 23);
+  return series * cast<V>((__builtin_convertvector(n, I) + 127) << 23);
 }
 INLINE float exponential(float x) { return std::exp(x); }
 
@@ -121,10 +182,11 @@ struct Dropout {
     INLINE float keep(float, int64_t j) const {
       return mix(uint32_t(j), key0, key1) >= dropped ? kept_scale : 0.0f;
     }
-    INLINE float8 keep(float8, int64_t j) const {
-      const uint8 counter = uint8{0, 1, 2, 3, 4, 5, 6, 7} + uint32_t(j);
-      const int8 kept = cast<int8>(mix(counter, key0, key1) ^ 0x80000000u) >= int32_t(dropped ^ 0x80000000u);
-      return cast<float8>(kept & cast<int8>(splat<float8>(kept_scale)));
+    template <class V> INLINE V keep(V, int64_t j) const {
+      typedef typename beside<V>::ints I;
+      const auto counter = beside<V>::places() + uint32_t(j);
+      const I kept = cast<I>(mix(counter, key0, key1) ^ 0x80000000u) >= int32_t(dropped ^ 0x80000000u);
+      return cast<V>(kept & cast<I>(splat<V>(kept_scale)));
     }
     // F after dropout.
     template <class V, class T> INLINE V apply(const T *f, int64_t j) const {

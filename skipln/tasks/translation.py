@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 from skipln.bleu_tokeniser import DEFAULT, bleu_metric, chosen
-from skipln.data.text import BOS, EOS, PAD, Batch, ParallelCorpus, TextData, collate, token_batches
+from skipln.data.text import BOS, EOS, Batch, ParallelCorpus, TextData, collate, token_batches
 from skipln.data.text.demo import catalogs
 from skipln.decode.translate import Search, translate
 from skipln.models.transformer import Transformer, TransformerShape
-from skipln.ops import smoothed_cross_entropy
 from skipln.schema import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
 from skipln.scoring import score
 from skipln.tasks.connections import make_attention, make_connections
@@ -54,9 +53,8 @@ class TranslationTask:
         return batch.target_tokens
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        logits = model(batch.source, batch.target_in)
-        targets = batch.target_out[batch.target_in != PAD]
-        return Loss(*smoothed_cross_entropy(logits, targets, self.options.label_smoothing))
+        smoothing = self.options.label_smoothing
+        return Loss(*model(batch.source, batch.target_in, batch.target_out, smoothing))
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         total = nll = units = 0.0

@@ -9,12 +9,13 @@ import torch
 from scripts.bench import mt_step, pieces
 from scripts.bench.text import random_batches
 from skipln.models.transformer import TransformerShape
+from skipln.ops import output_cross_entropy
 from skipln.ops.residual_norm import cpu
 from skipln.seam import fused
 
 INSIDE = {  # what a piece calls, and nothing else does
     "attention": ("skipln.ops.attention", "plain_attention"),
-    "cross-entropy": ("skipln.ops.cross_entropy", "_SmoothedCrossEntropy.apply"),
+    "cross-entropy": ("skipln.ops.output_cross_entropy", "_OutputCrossEntropy.apply"),
     "dropout": ("skipln.ops.dropout", "keep_scaled"),
     "residual-site": ("skipln.seam.fused", "scaled_residual_norm"),
 }
@@ -46,6 +47,6 @@ def test_a_switch_leaves_its_piece_out(name, monkeypatch):
 
 def test_torchs_cross_entropy_is_ours():
     torch.manual_seed(0)
-    logits, targets = torch.randn(5, 7), torch.randint(7, (5,))
-    ours = mt_step.smoothed_cross_entropy(logits, targets, 0.1)
-    torch.testing.assert_close(pieces.torchs_cross_entropy(logits, targets, 0.1), ours)
+    hidden, weight, targets = torch.randn(5, 3), torch.randn(7, 3), torch.randint(7, (5,))
+    ours = output_cross_entropy(hidden, weight, targets, 0.1)
+    torch.testing.assert_close(pieces.torchs_cross_entropy(hidden, weight, targets, 0.1), ours)

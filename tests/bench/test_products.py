@@ -1,9 +1,12 @@
 """The products of a step are all of them, forward and both gradients, and are done again as they were."""
 
+import sys
+
 import torch
 from torch import nn
 
 from scripts.bench.products import Products, products
+from skipln.ops import linear
 
 
 def test_a_layers_products_forward_and_both_gradients():
@@ -12,6 +15,14 @@ def test_a_layers_products_forward_and_both_gradients():
     assert found.flops == 3 * 2 * 7 * 3 * 5
     assert len(found.calls) == 3
     assert products(found.run).flops == found.flops
+
+
+def test_products_by_onednn_are_as_many(monkeypatch):
+    module = sys.modules[linear.__module__]
+    monkeypatch.setattr(module, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(module, "SMALLEST", 0)
+    x, weight = torch.randn(7, 3, requires_grad=True), torch.randn(5, 3, requires_grad=True)
+    assert products(lambda: linear(x, weight).square().sum().backward()).flops == 3 * 2 * 7 * 3 * 5
 
 
 def test_a_convolution_and_its_gradients_in_bfloat16_and_channels_last():

@@ -48,6 +48,16 @@ def test_bfloat16_and_threads(kernel_alone, threads):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("shift", [1e5, -1e5])
+def test_far_from_zero_no_digit_is_lost(kernel_alone, shift):
+    x = 3 * torch.randn(4, 200) + shift
+    values, words, of_token = topk_log_softmax(x, 5, 7)
+    exact = x.double().log_softmax(-1)
+    torch.testing.assert_close(values.double(), exact.gather(1, words), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(of_token.double(), exact[:, 7], rtol=1e-6, atol=1e-6)
+
+
+@torch.no_grad()
 def test_impossible_words(kernel_alone):
     x = torch.full((3, 500), -torch.inf)
     x[0, 17:20] = torch.arange(3.0)

@@ -60,7 +60,8 @@ struct ChannelsLast {  // [pixel][channel]: the lanes are channels
   template <class X, class F, class G>
   static INLINE void moments(int64_t n, int64_t channels, X x, F f, G g, Channel *to) {
     int64_t c = 0;
-    for (; c + LANES <= channels; c += LANES) some<float8>(n, channels, c, x, f, g, to + c);
+    for (; c + LANES <= channels; c += LANES) some<floats>(n, channels, c, x, f, g, to + c);
+    for (; c + 8 <= channels; c += 8) some<float8>(n, channels, c, x, f, g, to + c);
     for (; c < channels; ++c) some<float>(n, channels, c, x, f, g, to + c);
   }
   template <int K, class Body>

@@ -1,0 +1,61 @@
+"""float32 products by oneDNN where MKL, which torch calls, leaves half of the processor unused."""
+
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skipln.ops.processor import flags, vendor
+
+SMALLEST = 2**20  # multiplications; below, calling oneDNN takes longer than they do
+
+
+class Linear(nn.Linear):
+    """y = x Wᵀ + b (torch.nn.Linear), by `linear`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.weight, self.bias)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x Wᵀ + b as torch.nn.functional.linear has it; x [..., in], weight [out, in], bias [out].
+
+    On a processor that is not Intel's MKL multiplies float32 by AVX2 even where there is AVX-512; oneDNN, which torch
+    calls for bfloat16, takes AVX-512. Elsewhere, in any other type and under autocast it is torch's own.
+    """
+    if torch.compiler.is_compiling():  # its own compiler chooses
+        return F.linear(x, weight, bias)
+    if not (x.dtype == torch.float32 == weight.dtype and x.device.type == "cpu" and onednn_is_faster()):
+        return F.linear(x, weight, bias)
+    if torch.is_autocast_enabled("cpu") or x.numel() * weight.size(0) < max(SMALLEST, 1):
+        return F.linear(x, weight, bias)
+    rows = x.reshape(-1, x.size(-1))
+    if not torch.is_grad_enabled():
+        return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "").view(*x.shape[:-1], -1)
+    out = _Product.apply(rows, weight) if bias is None else _Product.apply(rows, weight, bias)
+    return out.view(*x.shape[:-1], -1)
+
+
+@cache
+def onednn_is_faster() -> bool:
+    """Whether this is a processor with AVX-512 that MKL does not use, and torch has oneDNN."""
+    found = torch.backends.mkldnn.is_available() and "avx512f" in flags() and vendor() != "GenuineIntel"
+    return found and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+class _Product(torch.autograd.Function):
+    """a Bᵀ + bias. Its gradients are products of the same kind, so it has gradients of every order."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+        ctx.save_for_backward(a, b)
+        return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        a, b = ctx.saved_tensors
+        of_a = _Product.apply(gradient, b.t()) if ctx.needs_input_grad[0] else None
+        of_b = _Product.apply(gradient.t(), a.t()) if ctx.needs_input_grad[1] else None
+        return of_a, of_b, *(gradient.sum(0) for _ in ctx.needs_input_grad[2:])

@@ -1,0 +1,78 @@
+"""Sixteen lanes give the bits that eight give: every kernel, both types, widths with and without a remainder."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from skipln.ops import beam_attention, compiled, output_cross_entropy, scaled_residual_norm, topk_log_softmax
+from skipln.ops.residual_norm import cpu
+
+WIDTHS = (3, 8, 44, 96, 203)
+KINDS = (torch.float32, torch.bfloat16)
+
+
+def rows() -> Iterator[Tensor]:
+    for kind in KINDS:
+        for width in WIDTHS:
+            yield from site(torch.randn(3, 9, width).to(kind), "btc", width)
+
+
+def maps() -> Iterator[Tensor]:
+    for form in (torch.contiguous_format, torch.channels_last):
+        for channels in (3, 8, 21, 37):
+            yield from site(torch.randn(2, channels, 7, 9).contiguous(memory_format=form), "nchw", channels)
+
+
+def site(x: Tensor, layout: str, channels: int) -> Iterator[Tensor]:
+    """The residual site of x and its gradients, with one step and more, with dropout and without."""
+    for steps, p in ((1, 0.0), (3, 0.0), (3, 0.2)):
+        leaves = [t.requires_grad_() for t in (x.clone(), x.flip(0).clone())]
+        gains, biases = ([torch.randn(channels).requires_grad_() for _ in range(steps)] for _ in range(2))
+        y = scaled_residual_norm(*leaves, gains, biases, steps=steps, dropout=p, layout=layout)
+        yield y
+        yield from torch.autograd.grad(y, [*leaves, *gains, *biases], x.roll(1, 0))
+
+
+@torch.no_grad()
+def best_words() -> Iterator[Tensor]:
+    for kind in KINDS:
+        for width in WIDTHS:
+            yield from topk_log_softmax((5 * torch.randn(3, width)).to(kind), 2, 1)
+
+
+@torch.no_grad()
+def beams() -> Iterator[Tensor]:
+    for kind in KINDS:
+        for depth in WIDTHS:
+            cache = torch.randn(4, 5, 4 * depth).to(kind)
+            yield beam_attention(torch.randn(5, 2 * depth).to(kind), cache, torch.randint(5, (4, 5)), 2)
+
+
+def losses() -> Iterator[Tensor]:
+    for kind in KINDS:
+        for width in WIDTHS:
+            leaves = [torch.randn(size, 4).to(kind).requires_grad_() for size in (6, width)]
+            total, nll = output_cross_entropy(*leaves, torch.randint(width, (6,)), 0.1)
+            yield from (total, nll, *torch.autograd.grad(total, leaves))
+
+
+@pytest.mark.parametrize("work", [rows, maps, best_words, beams, losses])
+def test_the_bits_do_not_depend_on_the_lanes(
+    work: Callable[[], Iterator[Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if cpu.library() is None:
+        pytest.skip("no C++ compiler here")
+    command, found = compiled.COMPILE, []
+    try:
+        for lanes in (8, 16):
+            monkeypatch.setattr(compiled, "COMPILE", (f"-DLANES={lanes}", *command))
+            compiled.compiled.cache_clear()
+            torch.manual_seed(1)
+            found.append([tensor.detach() for tensor in work()])
+    finally:
+        compiled.compiled.cache_clear()
+    assert len(found[0]) > 9
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert not any(t.isnan().any() for t in found[0])

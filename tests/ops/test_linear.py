@@ -1,0 +1,70 @@
+"""oneDNN's products are torch's: in value, in gradients of every order, and where they are taken."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from skipln.ops.linear import Linear, linear
+
+module = __import__("sys").modules[linear.__module__]
+
+
+@pytest.fixture
+def onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the processor and the size."""
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        pytest.skip("torch has no oneDNN here")
+    monkeypatch.setattr(module, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(module, "SMALLEST", 0)
+
+
+@pytest.mark.usefixtures("onednn")
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(6, 4), (2, 3, 4), (1, 4), (4,), (0, 4)])
+def test_value_and_gradients_are_torchs(shape: tuple[int, ...], bias: bool) -> None:
+    leaves = [torch.randn(size, requires_grad=True) for size in (shape, (5, 4), (5,))][: 2 + bias]
+    found = []
+    for function in (linear, F.linear):
+        y = function(*leaves)
+        found.append((y, *torch.autograd.grad(y.square().sum(), leaves)))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    with torch.no_grad():
+        torch.testing.assert_close(linear(*leaves), found[1][0])
+
+
+@pytest.mark.usefixtures("onednn")
+def test_gradients_of_gradients() -> None:
+    leaves = [torch.randn(size, requires_grad=True) for size in ((6, 4), (5, 4), (5,))]
+    seconds = []
+    for function in (linear, F.linear):
+        first = torch.autograd.grad(function(*leaves).pow(3).sum(), leaves, create_graph=True)
+        seconds.append(torch.autograd.grad(sum(g.square().sum() for g in first), leaves))
+    for ours, theirs in zip(*seconds, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("onednn")
+def test_another_type_and_autocast_are_torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(module._Product, "apply", lambda *given: calls.append(given) or F.linear(*given))
+    layer = Linear(4, 5)
+    layer(torch.randn(3, 4))
+    assert len(calls) == 1
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(torch.randn(3, 4)).dtype == torch.bfloat16
+    layer.double()(torch.randn(3, 4, dtype=torch.float64))
+    assert len(calls) == 1
+
+
+def test_nothing_changes_where_mkl_uses_the_whole_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    module.onednn_is_faster.cache_clear()
+    try:
+        for flags, vendor, faster in ((("avx512f",), "GenuineIntel", False), (("avx2",), "AuthenticAMD", False),
+                                      (("avx512f",), "AuthenticAMD", True), ((), "", False)):  # fmt: skip
+            monkeypatch.setattr(module, "flags", lambda flags=flags: frozenset(flags))
+            monkeypatch.setattr(module, "vendor", lambda vendor=vendor: vendor)
+            assert module.onednn_is_faster() is (faster and hasattr(torch.ops.mkldnn, "_linear_pointwise"))
+            module.onednn_is_faster.cache_clear()
+    finally:
+        module.onednn_is_faster.cache_clear()

@@ -1,0 +1,111 @@
+"""Train one published run anew and say whether it agrees: make rerun CELL=table2/demo/rskip_ln_2/seed1
+
+CELL is TABLE/SCALE/ROW/seedN, or TABLE/SCALE/ROW/COLUMN/seedN where a table has several columns. The run is made in
+runs/rerun/; results/ stays as it is. On the machine, with the versions and at the commit of the published run the
+metrics must be equal; elsewhere each must lie in the 95 % prediction interval of the row's published runs, which takes
+three of them. Exit status 0 where it agrees or nothing can be said, 1 where it does not.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from skipln.config import compose
+from skipln.errors import UserError
+from skipln.places import RESULTS
+from skipln.printing import exit_status
+from skipln.runs.reading import Result, read_result
+from skipln.tables import store
+from skipln.tables.execution.local import TRAINER
+from skipln.tables.statistics.prediction import prediction_interval
+from skipln.tables.store import Record
+
+RUNS = "runs/rerun"
+SAME = ("commit", "dirty", "cpu", "device", "threads", "python", "torch")
+
+
+def published(cell: str, results: Path) -> tuple[Record, list[Record]]:
+    """The record that `cell` names, and those of all seeds of its row and column. Raises UserError for none or many."""
+    found = re.fullmatch(r"(\w+)/(\w+)/(\w+)(?:/(\w+))?/seed(\d+)", cell)
+    if found is None:
+        raise UserError(f"CELL={cell}: give it as TABLE/SCALE/ROW/seedN or TABLE/SCALE/ROW/COLUMN/seedN")
+    table, scale, row, column, seed = found.groups()
+    of_row = [r for r in store.read_records(results / scale / table) if r.row == row and column in (None, r.column)]
+    columns = sorted({record.column for record in of_row})
+    if len(columns) > 1:
+        raise UserError(f"CELL={cell}: of which column: {', '.join(f'{row}/{c}/seed{seed}' for c in columns)}")
+    for record in of_row:
+        if record.seed == int(seed):
+            return record, of_row
+    raise UserError(f"CELL={cell}: no such published run in {results / scale / table}")
+
+
+def compared(record: Record, siblings: Sequence[Record], result: Result) -> tuple[list[str], bool]:
+    """(what is said of the run made anew, whether it agrees with the published one)."""
+    if result.state != record.state:
+        return [f"state: {result.state} ({result.message}), published {record.state}: does NOT agree"], False
+    if result.state == "diverged":
+        return [f"state: diverged at update {result.update}, published at {record.update}: agrees"], True
+    different = [key for key in SAME if result.environment.get(key) != record.environment.get(key)]
+    lines = [f"not the same: {', '.join(different)}" if different else "the same machine, versions and commit"]
+    agrees = True
+    for name, value in record.metrics.items():
+        found = result.metrics.get(name)
+        line = f"{name}: {_short(found)}, published {_short(value)}"
+        others = [v for r in siblings if r.state == "done" and (v := r.metrics.get(name)) is not None]
+        interval = prediction_interval(others)
+        if found == value:
+            lines.append(f"{line}: equal")
+        elif not different or found is None:
+            lines.append(f"{line}: NOT equal")
+            agrees = False
+        elif interval is None:
+            lines.append(f"{line}: n = {len(others)} published runs are too few to say where another would lie")
+        else:
+            inside = interval[0] <= found <= interval[1]
+            where = f"{'inside' if inside else 'OUTSIDE'} [{_short(interval[0])}, {_short(interval[1])}]"
+            lines.append(f"{line}: {where}, where another run of ours would lie (95 %, n = {len(others)})")
+            agrees &= inside
+    return lines, agrees
+
+
+def _short(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"
+
+
+def rerun(cell: str, extra: Sequence[str], results: Path, trainer: Sequence[str]) -> int:
+    record, siblings = published(cell, results)
+    threads = record.environment.get("threads")
+    where = [f"compute.threads={threads}"] if threads else []
+    overrides = [*record.overrides, *where, *extra, f"paths.runs={RUNS}"]
+    config = compose(overrides)
+    if config.hash != record.hash:
+        raise UserError(f"CELL={cell} is run {record.hash}, and what would be trained {config.hash}, another one")
+    status = subprocess.run([*trainer, *overrides], check=False).returncode
+    if status:
+        return status
+    result = read_result(config.folder)
+    if result is None:
+        raise UserError(f"{config.folder}: no result; start it again")
+    lines, agrees = compared(record, siblings, result)
+    print("\n".join([f"{cell}, run {record.hash}", *lines, "agrees" if agrees else "does NOT agree"]))
+    return 0 if agrees else 1
+
+
+def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINER) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.rerun", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("cell", help="such as table2/demo/rskip_ln_2/seed1")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="what the data needs: data.dir=FOLDER")
+    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    resume = "stopped; the same command goes on where it was"
+    return exit_status(lambda: rerun(options.cell, options.overrides, options.results, trainer), resume)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""A published run made anew: equal, inside or outside of where another would lie, or another verdict."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from scripts.rerun import compared, main
+from skipln.runs.reading import Result
+from skipln.tables import store
+from skipln.tables.statistics.prediction import prediction_interval
+
+ROOT = Path(__file__).resolve().parents[1]
+CELL = "table2/demo/xskip_ln_1/seed1"
+WRITE = """
+import sys, pathlib
+folder = pathlib.Path(sys.argv[1])
+folder.mkdir(parents=True)
+(folder / "result.json").write_text(sys.argv[2])
+"""
+
+
+@pytest.fixture
+def records(tmp_path, monkeypatch) -> list[store.Record]:
+    shutil.copytree(ROOT / "results/demo", tmp_path / "results/demo")
+    monkeypatch.chdir(tmp_path)
+    return [r for r in store.read_records(Path("results/demo/table2")) if r.row == "xskip_ln_1"]
+
+
+def again(record: store.Record, **changes: object) -> Result:
+    content = record.model_dump(exclude={"table", "row", "column", "seed", "overrides", "config"})
+    return Result.model_validate(content | changes)
+
+
+def run(cell: str, result: Result) -> int:
+    """The command with a trainer that leaves `result`."""
+    trainer = [sys.executable, "-c", WRITE, f"runs/rerun/{result.hash}", json.dumps(result.model_dump())]
+    return main([cell, "--results", "results"], trainer)
+
+
+def test_a_run_that_is_equal_agrees_and_results_stay(records, capsys):
+    before = Path("results/demo/table2/records.jsonl").read_bytes()
+    assert run(CELL, again(records[0])) == 0
+    said = capsys.readouterr().out
+    assert "the same machine, versions and commit" in said and ": equal" in said and said.endswith("\nagrees\n")
+    assert Path("results/demo/table2/records.jsonl").read_bytes() == before
+
+
+def test_on_the_same_machine_another_number_disagrees(records, capsys):
+    assert run(CELL, again(records[0], metrics={"bleu": 17.0, "chrf": 40.0})) == 1
+    assert "NOT equal" in capsys.readouterr().out
+
+
+def test_elsewhere_the_published_runs_say_where_another_would_lie(records):
+    record, elsewhere = records[0], {**records[0].environment, "cpu": "another"}
+    siblings = [record.model_copy(update={"metrics": {"bleu": value}}) for value in (17.0, 18.0, 19.0)]
+    published = siblings[0]
+    for bleu, agrees in ((19.5, True), (23.0, False), (17.0, True)):
+        lines, found = compared(published, siblings, again(published, metrics={"bleu": bleu}, environment=elsewhere))
+        assert found is agrees, lines
+        assert lines[0] == "not the same: cpu"
+    lines, found = compared(published, siblings[:2], again(published, metrics={"bleu": 90.0}, environment=elsewhere))
+    assert found and "n = 2 published runs are too few" in lines[1]
+
+
+def test_another_verdict_disagrees(records, capsys):
+    assert run(CELL, again(records[0], state="diverged", metrics={}, message="training loss nan at update 7")) == 1
+    assert "does NOT agree" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("table2", "give it as TABLE/SCALE/ROW/seedN"),
+        ("table1/demo/skip/seed1", "of which column: skip/digits/seed1, skip/digits_post/seed1"),
+        ("table2/demo/skip/seed9", "no such published run"),
+        ("table9/demo/skip/seed1", "no such published run"),
+    ],
+)
+def test_a_mistake_is_one_line(records, capsys, cell, said):
+    assert main([cell, "--results", "results"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_nineteen_of_twenty_runs_lie_in_the_prediction_interval():
+    draws = np.random.default_rng(0).normal(20, 3, (2000, 6))
+    intervals = [prediction_interval(row[:5].tolist()) for row in draws]
+    inside = [low <= row[5] <= high for row, (low, high) in zip(draws, intervals, strict=True)]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+    low, high = prediction_interval([1.0, 2.0, 3.0])
+    assert high - 2 == pytest.approx(stats.t.ppf(0.975, 2) * np.sqrt(4 / 3)) and low == pytest.approx(4 - high)
+    assert prediction_interval([1.0, 2.0]) is None

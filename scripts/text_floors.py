@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from skipln.bleu_tokeniser import AUTO, bleu_metric, chosen, names
 from skipln.data.text import ParallelFiles
 from skipln.data.text.demo import floors
+from skipln.data.text.lines import as_given
 from skipln.errors import UserError
 
 
@@ -24,7 +26,7 @@ def main() -> None:
     files = ParallelFiles(options.folder, options.source, options.target, train=options.train, test=options.test)
     try:
         bleu = bleu_metric(chosen(options.tokeniser, options.target))
-        train, test = list(files.pairs("train")), list(files.pairs("test"))
+        train, test = list(files.pairs("train")), list(replace(files, form=as_given).pairs("test"))
     except UserError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None

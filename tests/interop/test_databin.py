@@ -6,10 +6,11 @@ import pytest
 from skipln.config import compose
 from skipln.data.text.corpus import TokenCorpus, TokenWriter
 from skipln.data.text.dataset import TextData
+from skipln.data.text.subwords import SubwordVocabulary
 from skipln.data.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from skipln.errors import UserError
 from skipln.interop.fairseq.databin import _write, read_databin, write_databin
-from skipln.interop.fairseq.symbols import fairseq_ids, our_ids, read_dictionary
+from skipln.interop.fairseq.symbols import fairseq_ids, our_ids, read_dictionary, write_dictionary
 from skipln.tasks.translation import prepare_text
 
 
@@ -123,6 +124,52 @@ def test_nothing_of_the_users_is_overwritten(data, databin, tmp_path):
     with pytest.raises(UserError, match="there already"):
         read_databin(databin, databin / "vocabulary.model", tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("encoding", ["sentencepiece", "bpe"])
+def test_fairseq_reads_the_dictionary_of_any_text(fairseq, tmp_path, encoding):
+    """Text full of fairseq's own symbols, white space and control characters."""
+    from fairseq.data import Dictionary
+
+    from skipln.data.text import bpe
+
+    words = [
+        "<s>",
+        "</s>",
+        "<pad>",
+        "<unk>",
+        "x<s>",
+        "@@",
+        "#fairseq:overwrite",
+        "▁",
+        "▅",
+        "\x00",
+        "0",
+        "1 1",
+        "\x7f",
+        "\u200e",
+    ]
+    if encoding == "sentencepiece":
+        (tmp_path / "text").write_text(
+            "".join(f"{word} a{word} {word}\u2028{word}\x85\n" for word in words * 9), "utf-8"
+        )
+        vocabulary = Vocabulary.train([tmp_path / "text"], 290, tmp_path / "model")
+    else:
+        parts = {bpe.split(bpe.marked(word), {}) for one in words for word in one.split()}
+        vocabulary = SubwordVocabulary(sorted({part for one in parts for part in one.split(" ")}), " ".join)
+    write_dictionary(tmp_path / "dict.txt", vocabulary)
+    dictionary = Dictionary.load(str(tmp_path / "dict.txt"))
+    assert dictionary.symbols[4:] == vocabulary.pieces()[4:]
+    assert [dictionary.index(piece) for piece in dictionary.symbols] == list(range(len(vocabulary)))
+
+
+@pytest.mark.parametrize(
+    "parts", [["a", "<s>"], ["</s>"], ["<pad>", "b"], ["<unk>"], ["a", "a"], ["a b"], ["\u2028"], [""]]
+)
+def test_a_vocabulary_that_fairseq_would_refuse_is_one_line(tmp_path, parts):
+    with pytest.raises(UserError, match=r"dict.txt: fairseq cannot read the piece .* of this vocabulary"):
+        write_dictionary(tmp_path / "dict.txt", SubwordVocabulary(parts, " ".join))
+    assert not (tmp_path / "dict.txt").exists()
 
 
 def test_a_dictionary_may_hold_any_symbol(tmp_path):

@@ -1,6 +1,7 @@
 """Byte-pair encoding (Sennrich et al. 2016) with codes in subword-nmt's format: learnt fast, applied, undone."""
 
 import heapq
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from skipln.errors import UserError
 SEPARATOR = "@@"  # at the end of every part of a word but the last
 REMEMBERED = 1_000_000  # words an encoder keeps the parts of
 VERSION = "#version: 0.2"
+_MARKS = re.compile(r"(@@|<s>|</s>|<pad>|<unk>)\\*$")
 _END = "</w>"
 _NEVER = 1 << 62  # the rank of what was not learnt
 _WORDS = 1 << 17  # that are read at a time
@@ -76,6 +78,20 @@ def split(word: str, learnt: dict[tuple[str, str], int]) -> str:
 
 def _shown(symbols: list[str]) -> str:
     return f"{SEPARATOR} ".join([*symbols[:-1], symbols[-1].removesuffix(_END)])
+
+
+def marked(word: str) -> str:
+    """A word that its file would take for marks of its own, with a backslash behind it; any other as it is.
+
+    Such are a word that ends in "@@", which would be joined to the next, and one that may leave a part that reads as
+    a special symbol. `unmarked` takes one backslash away, and no other word's.
+    """
+    return f"{word}\\" if _MARKS.search(word) else word
+
+
+def unmarked(word: str) -> str:
+    """What `marked` was given."""
+    return word[:-1] if word.endswith("\\") and _MARKS.search(word) else word
 
 
 def joined(tokens: Iterable[str]) -> list[str]:

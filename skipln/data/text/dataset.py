@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,10 +11,10 @@ from pathlib import Path
 import sentencepiece
 from tqdm import tqdm
 
-from skipln.data.checksums import remembered_sha256
+from skipln.data.checksums import remembered, remembered_sha256
 from skipln.data.folders import SUMS, atomic_folder, check_sums
 from skipln.data.text.corpus import ParallelCorpus, TokenCorpus, binarise
-from skipln.data.text.lines import read_lines
+from skipln.data.text.lines import as_given, read_lines
 from skipln.data.text.parallel import SPLITS, ParallelFiles
 from skipln.data.text.subwords import FILES, SubwordVocabulary
 from skipln.data.text.vocabulary import Vocabulary
@@ -21,7 +22,12 @@ from skipln.errors import UserError
 from skipln.files import atomic_write, locked
 
 MAX_UNKNOWN = 0.5  # of held-out text
-FORMAT = 1  # counts up when prepared folders change: old ones are then left alone
+# Counts up when prepared folders change: old ones are then left alone. Format 2 scores references as they were given,
+# learns from every line and keeps U+2581 in encoded text. To text without such characters and lines it makes no
+# difference, and the fingerprint under which that was published stays.
+FORMAT = 2
+_CHANGED = re.compile("[\u200b\u2060\ufeff\u2581\u2585]")
+_LONG = 4192  # bytes of a line
 log = logging.getLogger(__name__)
 
 
@@ -108,14 +114,14 @@ class TextData:
         return self._lines(split, 0)
 
     def references(self, split: str) -> list[str]:
-        """Target lines of a split, whole, with spaces and invisible characters normalised and nothing else."""
+        """Target lines of a split, whole and as they were given (of train: what its tokens spell)."""
         return self._lines(split, 1)
 
     def _lines(self, split: str, side: int) -> list[str]:
         if split == "train":  # not stored again: the vocabulary is lossless
             corpus = (self.train.source, self.train.target)[side]
             return [self.vocabulary.decode(ids.tolist()) for ids in corpus]
-        return list(read_lines(self.folder / f"{split}.{self.languages[side]}"))
+        return list(read_lines(self.folder / f"{split}.{self.languages[side]}", as_given))
 
 
 def _fingerprint(files: ParallelFiles, memory: Path, vocab_size: int, max_length: int, encoding: str) -> str:
@@ -123,12 +129,12 @@ def _fingerprint(files: ParallelFiles, memory: Path, vocab_size: int, max_length
     how = {"sentencepiece": sentencepiece.__version__}  # may learn other merges
     if encoding != "sentencepiece":
         how = {"encoding": encoding}
-        paths += [path for split in SPLITS[1:] for path in _scored(files).paths(split)]
+        paths += [path for split in SPLITS[1:] for path in _scored(files, encoding).paths(split)]
         paths += [files.folder / name for name in FILES]
     if missing := [path for path in paths if not path.is_file()]:
         raise UserError(f"{missing[0]}: missing; data.encoding={encoding} needs a folder that a prepare script made")
     options = {
-        "format": FORMAT,
+        "format": FORMAT if any(remembered(_changed, path, memory.with_name("changed.json")) for path in paths) else 1,
         **how,
         "languages": [files.source, files.target],
         "vocab_size": vocab_size,
@@ -138,21 +144,32 @@ def _fingerprint(files: ParallelFiles, memory: Path, vocab_size: int, max_length
     return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
 
 
-def _scored(files: ParallelFiles) -> ParallelFiles:
-    """The held-out text before it was encoded."""
-    return replace(files, valid=f"{files.valid}.raw", test=f"{files.test}.raw")
+def _changed(path: Path) -> str:
+    """Something where format 2 makes of a file what format 1 did not, "" elsewhere."""
+    with path.open("rb") as file:
+        for line in file:
+            if len(line) > _LONG or (not line.isascii() and _CHANGED.search(line.decode("utf-8", "replace"))):
+                return "format 2"
+    return ""
+
+
+def _scored(files: ParallelFiles, encoding: str) -> ParallelFiles:
+    """The held-out text that scores are computed against: as it was given, before it was encoded."""
+    if encoding == "sentencepiece":
+        return replace(files, form=as_given)
+    return replace(files, valid=f"{files.valid}.raw", test=f"{files.test}.raw", form=as_given)
 
 
 def _build(work: Path, files: ParallelFiles, fingerprint: str, vocab_size: int, max_length: int, encoding: str) -> None:
+    if encoding != "sentencepiece":
+        files = replace(files, form=as_given)  # its words are what the writer made of them
     totals = files.check()
     languages = (files.source, files.target)
     about: dict = {"fingerprint": fingerprint, "languages": languages}
     vocabulary: Vocabulary | SubwordVocabulary
     if encoding == "sentencepiece":
-        held_out = files
         vocabulary = Vocabulary.train(files.paths("train"), vocab_size, work / "vocabulary.model")
     else:
-        held_out = _scored(files)
         vocabulary = SubwordVocabulary.load(files.folder, encoding, vocab_size, files.target)
         if (files.folder / SUMS).exists():
             check_sums(files.folder)
@@ -170,7 +187,7 @@ def _build(work: Path, files: ParallelFiles, fingerprint: str, vocab_size: int, 
             what = "left out" if split == "train" else "cut in the tokens (references stay whole)"
             log.warning("%s: %d of %d pairs have over %d tokens: %s", split, long, totals[split], max_length, what)
         if split != "train":
-            _copy_lines(held_out, split, out, totals[split])
+            _copy_lines(_scored(files, encoding), split, out, totals[split])
     if not counts["train"]["pairs"]:
         raise UserError(f"no training pair has at most max_length={max_length} tokens; raise max_length")
     with atomic_write(work / "about.json", "w") as file:
@@ -178,7 +195,7 @@ def _build(work: Path, files: ParallelFiles, fingerprint: str, vocab_size: int, 
 
 
 def _copy_lines(files: ParallelFiles, split: str, out: tuple[Path, Path], total: int) -> None:
-    """A split's lines, normalised; in one-to-one correspondence with the encoded ones."""
+    """A split's lines; in one-to-one correspondence with the encoded ones."""
     for side, path in enumerate(out):
         lines = 0
         with atomic_write(path) as file:

@@ -1,14 +1,14 @@
 """Parallel text of the user's own: plain files `<split>.<language>` in one folder, line i of one the translation of
 line i of the other, checked before anything long starts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
 from tqdm import tqdm
 
-from skipln.data.text.lines import read_lines
+from skipln.data.text.lines import normalise, read_lines
 from skipln.errors import UserError
 
 SPLITS = ("train", "valid", "test")
@@ -17,7 +17,8 @@ SPLITS = ("train", "valid", "test")
 @dataclass(frozen=True)
 class ParallelFiles:
     """Where the two sides of three splits lie. `train`, `valid`, `test` are file names without the language, so
-    Multi30k is `ParallelFiles(folder, valid="val", test="test_2016_flickr")`."""
+    Multi30k is `ParallelFiles(folder, valid="val", test="test_2016_flickr")`. `form`: what becomes of a line that is
+    read; text that came encoded has its own, since its words may hold characters that `normalise` changes."""
 
     folder: Path
     source: str = "en"
@@ -25,6 +26,7 @@ class ParallelFiles:
     train: str = "train"
     valid: str = "valid"
     test: str = "test"
+    form: Callable[[str], str] = normalise
 
     def paths(self, split: str) -> tuple[Path, Path]:
         """Source and target file of a split ("train", "valid" or "test")."""
@@ -32,14 +34,14 @@ class ParallelFiles:
         return self.folder / f"{prefix}.{self.source}", self.folder / f"{prefix}.{self.target}"
 
     def pairs(self, split: str) -> Iterator[tuple[str, str]]:
-        """Stream a split's normalised (source, target) lines, in the files' order; no more than a line is in memory.
+        """Stream a split's (source, target) lines in their `form` and the files' order, no more than one in memory.
 
         Pairs with both sides empty are left out of train (crawled corpora are full of them), but refused in valid and
         test: dropping them would number the sentences differently from everybody else's scores. Raises `UserError`
         for unequal line counts (both are told), a line empty on one side only, and bytes that are not UTF-8.
         """
         source, target = self.paths(split)
-        lines = enumerate(zip_longest(read_lines(source), read_lines(target)), 1)
+        lines = enumerate(zip_longest(read_lines(source, self.form), read_lines(target, self.form)), 1)
         for number, (left, right) in lines:
             if left is None or right is None:
                 more = sum(1 for _ in lines)
@@ -48,10 +50,10 @@ class ParallelFiles:
                     f"{source} has {counts[0]} lines and {target} has {counts[1]}; make line i of one the translation "
                     "of line i of the other"
                 )
-            if left and right:
+            if left.strip() and right.strip():
                 yield left, right
-            elif left or right:
-                empty, full = (target, source) if left else (source, target)
+            elif left.strip() or right.strip():
+                empty, full = (target, source) if left.strip() else (source, target)
                 raise UserError(
                     f"{empty}:{number} is empty but {full}:{number} is not; remove the line from both files"
                 )

@@ -5,12 +5,12 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from skipln.data.text.lines import normalise
 from skipln.data.text.vocabulary import BOS, EOS, PAD, UNK
 from skipln.errors import UserError
 
 CODES, WORDS, ENCODING = "codes", "vocabulary.txt", "encoding.json"
 FILES = (CODES, WORDS, ENCODING)
+FORMAT = 2  # counts up when the same text is written otherwise: folders made before are then made again
 SPECIAL = 4  # ids in front of the vocabulary's: pad, unk, bos, eos
 
 
@@ -34,6 +34,7 @@ class SubwordVocabulary:
             about = json.loads((folder / ENCODING).read_text("utf-8"))
             content = {name: (folder / name).read_bytes() for name in (CODES, WORDS)}
             made = about["encoding"], about["merges"]
+            current = about.get("format") == FORMAT
             sums = {name: about["sha256"][name] for name in content}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
@@ -45,6 +46,8 @@ class SubwordVocabulary:
                 f"{folder} was made with data.encoding={made[0]} data.vocabulary={made[1]}; give these, or "
                 "prepare it again"
             )
+        if not current:
+            raise UserError(f"{folder}: made by an older version, in another format; prepare the data again")
         for name, found in content.items():
             if hashlib.sha256(found).hexdigest() != sums[name]:
                 raise UserError(
@@ -65,17 +68,18 @@ class SubwordVocabulary:
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of lines of parts, without begin and end symbols; a part that is not in the vocabulary is `UNK`."""
         ids = self._ids
-        found = [[ids.get(part, UNK) for part in normalise(line).split()] for line in lines]
+        found = [[ids.get(part, UNK) for part in line.split(" ") if part] for line in lines]
         self.encoded += sum(map(len, found))
         self.unknown += sum(line.count(UNK) for line in found)
         return found
 
     def decode(self, ids: Sequence[int]) -> str:
         """The line some ids spell: parts joined, tokenisation undone. Pad, begin and end spell nothing."""
-        from skipln.data.text.bpe import joined  # subword-nmt is wanted only where such text is
+        from skipln.data.text.bpe import joined, unmarked  # subword-nmt is wanted only where such text is
 
         known = (int(one) for one in ids if int(one) not in (PAD, BOS, EOS))
-        return self._spell(joined("<unk>" if one == UNK else self._parts[one - SPECIAL] for one in known))
+        words = joined("<unk>" if one == UNK else self._parts[one - SPECIAL] for one in known)
+        return self._spell([unmarked(word) for word in words])
 
 
 def _speller(encoding: str, target: str) -> Callable[[list[str]], str]:

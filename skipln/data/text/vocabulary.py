@@ -13,6 +13,8 @@ from skipln.errors import UserError
 from skipln.files import atomic_write
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
+_LONGEST = 4192  # bytes: sentencepiece's default, above which it leaves a line out
+_RESERVED = "\u2585"  # sentencepiece's own mark for what is unknown: it leaves out a line that has one
 SAMPLE = 2_000_000  # lines at most that merges are learned from: more changes nothing but the memory needed
 
 
@@ -33,12 +35,16 @@ class Vocabulary:
     def train(cls, files: Iterable[Path], size: int, path: Path) -> "Vocabulary":
         """Learn `size` pieces from all lines of `files` together and write the model to `path`: same text, same bytes.
 
+        No line is left out, however long it is: U+2585, which sentencepiece keeps to itself, counts as a space while
+        merges are learnt, and is spelled in bytes.
+
         Raises `UserError` when the text gives fewer pieces (with the largest possible size) or needs more.
         """
-        model = io.BytesIO()
+        model, files = io.BytesIO(), list(files)
+        count, longest = _extent(files)
         try:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=_sample(list(files)),
+                sentence_iterator=_sample(files, count),
                 model_writer=model,
                 vocab_size=size,
                 model_type="bpe",
@@ -55,6 +61,7 @@ class Vocabulary:
                 eos_id=EOS,
                 num_threads=1,  # merges are counted in one thread anyway
                 minloglevel=2,
+                **({"max_sentence_length": longest} if longest > _LONGEST else {}),
             )
         except RuntimeError as error:
             raise UserError(_explain(str(error), size)) from error
@@ -89,10 +96,19 @@ class Vocabulary:
         return self._model.decode([int(one) for one in ids])
 
 
-def _sample(files: list[Path]) -> Iterator[str]:
-    """The lines of all files; every k-th of them, the smallest k that leaves no more than `SAMPLE`."""
-    count = sum(1 for path in files for _ in read_lines(path))
-    return islice((line for path in files for line in read_lines(path)), 0, None, max(1, -(-count // SAMPLE)))
+def _extent(files: list[Path]) -> tuple[int, int]:
+    """The number of lines of all files, and the most bytes that one of them has."""
+    count = longest = 0
+    for path in files:
+        for line in read_lines(path):
+            count, longest = count + 1, max(longest, len(line.encode()))
+    return count, longest
+
+
+def _sample(files: list[Path], count: int) -> Iterator[str]:
+    """The lines of all files; every k-th of them, the smallest k that leaves no more than `SAMPLE` of `count`."""
+    lines = (line.replace(_RESERVED, " ") for path in files for line in read_lines(path))
+    return islice(lines, 0, None, max(1, -(-count // SAMPLE)))
 
 
 def _explain(message: str, size: int) -> str:

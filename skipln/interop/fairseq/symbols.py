@@ -15,6 +15,7 @@ from skipln.errors import UserError
 from skipln.files import atomic_write
 
 SPECIAL = 4
+SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")
 FAIRSEQ_BOS, FAIRSEQ_PAD, FAIRSEQ_EOS, FAIRSEQ_UNK = range(SPECIAL)
 _TO = {BOS: FAIRSEQ_BOS, PAD: FAIRSEQ_PAD, EOS: FAIRSEQ_EOS, UNK: FAIRSEQ_UNK}
 
@@ -32,7 +33,15 @@ def our_ids(size: int) -> np.ndarray:
 
 
 def write_dictionary(path: Path, vocabulary: Vocabulary | SubwordVocabulary) -> None:
-    """Write our pieces as a fairseq dictionary; the counts, of which fairseq makes no use here, are 1."""
+    """Write our pieces as a fairseq dictionary; the counts, of which fairseq makes no use here, are 1.
+
+    Raises UserError for pieces that fairseq would read otherwise: its special symbols, white space, a piece twice.
+    """
+    seen = set(SYMBOLS)
+    for piece in vocabulary.pieces()[SPECIAL:]:
+        if piece in seen or piece.split() != [piece]:
+            raise UserError(f"{path}: fairseq cannot read the piece {piece!r} of this vocabulary: learn another one")
+        seen.add(piece)
     with atomic_write(path, "w") as file:
         file.writelines(f"{piece} 1\n" for piece in vocabulary.pieces()[SPECIAL:])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from skipln.data.text import TextData, Vocabulary, dataset
+from skipln.data.text import ParallelFiles, TextData, Vocabulary, dataset
 from skipln.errors import UserError
 from tests.data.text.conftest import SENTENCES
 
@@ -84,6 +84,36 @@ def test_prepared_text_that_changed_is_prepared_again(
         assert {path: path.read_bytes() for path in again.folder.iterdir()} == whole
         attacks += 1
     assert attacks == 2 * len(whole) + 3
+
+
+MARKED = ["Ein\u200b Satz", "noch\u2060  einer ", "\ufeffvorn", "▁mit ▁Marken", "▅ und\xa0mehr", "a\u2028b\rc\x85d"]
+
+
+def test_references_are_scored_as_they_were_given(parallel_text: Path, cache: Path) -> None:
+    for split in ("valid", "test"):
+        (parallel_text / f"{split}.de").write_bytes("".join(f"{line}\r\n" for line in MARKED).encode())
+        (parallel_text / f"{split}.en").write_text("".join(f"line {i}\n" for i in range(len(MARKED))))
+    data = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
+    assert data.references("valid") == data.references("test") == MARKED
+    assert data.vocabulary.decode(data.test.target[3].tolist()) == "mit Marken"  # a model writes spaces
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "changes"),
+    [("train.en", line, True) for line in ("x▅y", "word " * 900, "▁", "\u200bx")]
+    + [("test.de", line, True) for line in MARKED[:5]]
+    + [("test.de", line, False) for line in ("schön …", "a\xa0b\u2028c  d", "word " * 800, "می\u200cخواهم 今天")],
+)
+def test_only_a_text_that_is_treated_otherwise_has_another_fingerprint(
+    parallel_text: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, line: str, changes: bool
+) -> None:
+    """What was prepared and published before keeps its name."""
+    path = parallel_text / name
+    path.write_text(path.read_text("utf-8").replace("\n", f" {line}\n", 1), "utf-8")
+    now = dataset._fingerprint(ParallelFiles(parallel_text), cache / "memory", 300, 60, "sentencepiece")
+    monkeypatch.setattr(dataset, "FORMAT", 1)
+    before = dataset._fingerprint(ParallelFiles(parallel_text), cache / "memory", 300, 60, "sentencepiece")
+    assert (now != before) == changes
 
 
 def test_long_sentences(parallel_text: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:

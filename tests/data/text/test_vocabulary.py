@@ -22,7 +22,14 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
     return Vocabulary.train([folder / "text"], 300, folder / "model")
 
 
-@given(st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("the \u2581\u200b\t<s>/0x41"))))
+@given(
+    st.lists(
+        st.one_of(
+            st.characters(codec="utf-8"),
+            st.sampled_from([*"the \u2581\u2585\u200b\t", "<s>", "</s>", "<pad>", "<unk>", "<0x41>"]),
+        )
+    ).map("".join)
+)
 def test_round_trip(learned: Vocabulary, text: str) -> None:
     (ids,) = learned.encode([text])
     assert learned.decode(ids) == normalise(text)
@@ -63,9 +70,47 @@ def test_no_text(tmp_path: Path) -> None:
 
 
 def test_big_corpora_are_sampled_evenly(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    everything = list(vocabulary._sample(files))
+    everything = list(vocabulary._sample(files, 16))
     monkeypatch.setattr(vocabulary, "SAMPLE", 6)
-    assert list(vocabulary._sample(files)) == everything[::3]
+    assert list(vocabulary._sample(files, 16)) == everything[::3]
+
+
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        ("a zebra grazes " * 400, ["a zebra grazes"] * 400),  # over 4,192 bytes, which sentencepiece leaves out
+        ("a zebra \u2585 grazes \u2585", ["a zebra grazes"]),  # its mark for what is unknown: likewise
+        ("\u2585\u2585a\u2585zebra grazes" * 300, ["a zebra grazes"] * 300),
+        ("斑马吃草" * 2000, ["斑马吃草" * 1000] * 2),
+    ],
+)
+def test_no_line_is_left_out(files: list[Path], tmp_path: Path, line: str, same: list[str]) -> None:
+    """What is learnt from a line that sentencepiece would skip is what it learns from the line in plain pieces."""
+    kept, learnt = files[0].read_text("utf-8"), []
+    for lines in ([line], same):
+        files[0].write_text(kept + "".join(f"{one}\n" for one in lines * 20), "utf-8")
+        learnt.append(set(Vocabulary.train(files, 330, tmp_path / "model").pieces()))
+    assert len(learnt[0] ^ learnt[1]) <= 2  # the last of equally frequent ones
+    files[0].write_text(kept, "utf-8")
+    without = set(Vocabulary.train(files, 330, tmp_path / "model").pieces())
+    assert {piece for piece in learnt[0] - without if "zebra" in piece or "斑马" in piece}
+
+
+def test_a_text_of_such_lines_alone_is_learnt(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("many words in one line " * 300 + "\n\u2585 and others\n")
+    learned = Vocabulary.train([tmp_path / "text"], 295, tmp_path / "model")
+    assert "▁words" in learned.pieces()
+    assert learned.decode(learned.encode(["\u2585 and \u2585"])[0]) == "\u2585 and \u2585"
+
+
+def test_marks_of_sentencepiece_are_text_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("<s> <pad> </s> <unk> a<s> <0x41> <s>b ▁ ▁c and words\n" * 50)
+    learned = Vocabulary.train([tmp_path / "text"], 272, tmp_path / "model")
+    assert not {"<s>", "<pad>", "</s>", "<unk>"} & set(learned.pieces()[4:])
+    line = "<s>a</s> <pad> <unk><unk> <0x41>"
+    (ids,) = learned.encode([line])
+    assert min(ids) > EOS
+    assert learned.decode(ids) == line
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model"])

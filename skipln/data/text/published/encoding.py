@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from skipln.data.text.bpe import Segmenter
+from skipln.data.text.bpe import Segmenter, marked
 from skipln.data.text.moses import Normaliser, Tokeniser, plain
 from skipln.errors import UserError
 
@@ -97,7 +97,7 @@ class Segment:
         counts: Counter[str] = Counter()
         left, right = (_decoded(block, side) for side in (0, 1))
         for pair in zip(left, right, strict=True):
-            parts = [self.segment(line.split()) for line in pair]
+            parts = [self.segment(map(marked, line.split())) for line in pair]
             if self.drop and not self._clean(*(line.count(" ") + bool(line) for line in parts)):
                 continue
             for side, line in enumerate(parts):

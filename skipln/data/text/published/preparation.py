@@ -23,11 +23,10 @@ from skipln.data.text.published.download import fetch, forget
 from skipln.data.text.published.encoding import BLOCK, Block, Encoded, Segment, Tokenise, blocks
 from skipln.data.text.published.steps import Steps
 from skipln.data.text.published.workers import ordered_map
-from skipln.data.text.subwords import CODES, ENCODING, WORDS
+from skipln.data.text.subwords import CODES, ENCODING, FORMAT, WORDS
 from skipln.errors import UserError
 from skipln.files import DiskError, atomic_write, disk_errors, locked, sha256
 
-FORMAT = 1  # counts up when the steps give other text: folders made before are then made again
 STEPS = ".steps.json"  # what was done, what it said, how long it took
 _SEGMENT = re.compile(rb"<seg[^>]*>(.*?)</seg>")
 
@@ -186,6 +185,7 @@ class _Maker:
         """encoding.json, the proof that the folder is whole and that its files belong together."""
         content = {
             "name": self.recipe.name,
+            "format": FORMAT,
             "encoding": "moses_bpe" if self.recipe.tokenise else "bpe",
             **_choices(self.recipe),
             "lines": {key.removeprefix("fetch "): found["lines"] for key, found in said.items() if "lines" in found},

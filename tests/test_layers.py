@@ -43,7 +43,7 @@ def test_everything_has_its_place_in_the_picture():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_downward(path):
     own = part(module_of(path))
-    for module in imports(path):
+    for module in imports(path) if own else ():  # `skipln` itself stands above all
         other = part(module)
         assert other == own or not other or HEIGHT[other] < HEIGHT[own], f"{own} imports {module}"
 

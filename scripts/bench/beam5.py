@@ -15,7 +15,7 @@ from skipln.engine.checkpoint import Checkpoints
 from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.places import ROOT
-from skipln.tasks.translation import TranslationTask
+from skipln.tasks.translation import TranslationTask, shape_of
 
 MODEL = ["scale=demo", "skip=xskip_ln", "skip.lam=1", "seed=1"]  # the post-LN baseline of table 2
 EXTRA = 50  # tokens that a translation may have more than its source
@@ -36,7 +36,7 @@ def trained() -> tuple[Transformer, TransformerShape, list[list[int]]]:
     training = config.training
     checkpoints = Checkpoints(config.folder / "checkpoints", config.hash, keep=training.average)
     model.load_state_dict(checkpoints.average(training.updates, training.checkpoint_every))
-    shape = TransformerShape(**task.shape.model_dump(exclude={"kind"}))
+    shape = shape_of(config)
     return model, shape, [sentence.tolist() for sentence in task.data.test.source]
 
 

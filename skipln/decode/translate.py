@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from skipln.decode.beam import beam_search
+from skipln.decode.beam import Hypothesis, beam_search
 from skipln.decode.workers import forked
 from skipln.models.decoder_state import DecoderState
 from skipln.models.transformer import Transformer
@@ -28,34 +28,55 @@ class Search:
     max_tokens: int = 16384  # source tokens times beam in a batch
 
 
-@torch.inference_mode()
 def translate(
     model: Transformer, sources: Sequence[Sequence[int]], search: Search, *, bos: int, eos: int, progress: str = ""
 ) -> list[list[int]]:
-    """Best translation (token ids without bos, eos) of every source (token ids without eos), in the given order.
+    """Best translation (token ids without bos, eos) of every source (token ids without eos), as `hypotheses` has it."""
+    found = hypotheses(model, sources, search, bos=bos, eos=eos, progress=progress)
+    return [best[0].tokens if best else [] for best in found]
+
+
+@torch.inference_mode()
+def hypotheses(
+    model: Transformer,
+    sources: Sequence[Sequence[int]],
+    search: Search,
+    *,
+    bos: int,
+    eos: int,
+    count: int = 1,
+    progress: str = "",
+) -> list[list[Hypothesis]]:
+    """The best `count` translations of every source (token ids without eos), in the given order, best first.
 
     Sentences are batched with others of their length; the result does not depend on the batch they are in. On a CPU
     with several threads, as many one-thread processes share the batches.
     progress: the label of a progress bar, none when empty.
     """
     model.eval()
-    translations: list[list[int]] = [[] for _ in sources]
+    translations: list[list[Hypothesis]] = [[] for _ in sources]
     on_cpu = model.embedding.weight.device.type == "cpu"
     workers = max(1, min(torch.get_num_threads(), len(sources) // WORTH)) if on_cpu else 1
     batches = length_batches([len(source) + 1 for source in sources], search.max_tokens // search.beam, workers)
-    work = partial(_translate_batch, model, sources, search, bos, eos)
+    work = partial(_translate_batch, model, sources, search, bos, eos, count)
     with tqdm(total=len(sources), desc=progress, unit="sentence", disable=not progress, leave=False) as bar:
         for indices, found in forked(work, batches, min(workers, len(batches))):
-            for i, tokens in zip(indices, found, strict=True):
-                translations[i] = tokens
+            for i, best in zip(indices, found, strict=True):
+                translations[i] = best
             bar.update(len(indices))
     return translations
 
 
 def _translate_batch(
-    model: Transformer, sources: Sequence[Sequence[int]], search: Search, bos: int, eos: int, indices: list[int]
-) -> tuple[list[int], list[list[int]]]:
-    """`indices` and the best translation of each of these sources."""
+    model: Transformer,
+    sources: Sequence[Sequence[int]],
+    search: Search,
+    bos: int,
+    eos: int,
+    count: int,
+    indices: list[int],
+) -> tuple[list[int], list[list[Hypothesis]]]:
+    """`indices` and the best `count` translations of each of these sources."""
     device = model.embedding.weight.device
     batch = torch.nn.utils.rnn.pad_sequence(
         [torch.tensor([*map(int, sources[i]), eos]) for i in indices], batch_first=True, padding_value=model.pad
@@ -75,7 +96,7 @@ def _translate_batch(
             alpha=search.alpha,
             penalty=search.penalty,
         )
-    return indices, [hypotheses[0].tokens if hypotheses else [] for hypotheses in found]
+    return indices, [of[:count] for of in found]
 
 
 def _step(model: Transformer, state: DecoderState, tokens: Tensor) -> Tensor:

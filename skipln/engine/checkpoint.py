@@ -40,6 +40,14 @@ class Checkpoints:
     def save_best(self, weights: States) -> None:
         save(self.folder / "best.pt", weights, self._owner("best", None))
 
+    def save_tested(self, update: int, weights: States) -> None:
+        """The weights that the run's result is of: averaged, with the statistics that belong to the average."""
+        save(self.folder / "tested.pt", weights, self._owner("tested", update))
+
+    def load_tested(self, update: int) -> States:
+        """Raises UserError when they are missing, damaged, or not of this run's end at `update`."""
+        return load(self.folder / "tested.pt", self._owner("tested", update))
+
     def load_state(self, fits: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any] | None:
         """The newest whole training state, None to begin anew. One that is damaged, another run's, or for which `fits`
         raises UserError is passed over with a line on stderr, and kept under another name.

@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from skipln.commands import how_to_use
 from skipln.engine.environment import describe, fast_bf16
 from skipln.engine.loop import Trainer, after_step
 from skipln.engine.ranks import Ranks, lost_ranks_told
@@ -80,6 +81,7 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
     if fabric.is_global_zero:
         folder.write_config(config)
         environment |= folder.write_start(trainer.update, environment, code)
+        task.save_inputs(folder.inputs)
         folder.write_status("running", trainer.update, updates)
     state, message = trainer.fit()
     if not fabric.is_global_zero or state == "interrupted":
@@ -109,6 +111,7 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
     }
     if state == "done":
         started = time.monotonic()
+        trainer.checkpoints.save_tested(trainer.update, trainer.model.state_dict())
         trainer.model.eval()
         with torch.no_grad():
             tested = task.test(trainer.model)
@@ -117,11 +120,13 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
         with atomic_write(folder.examples) as file:
             np.save(file, tested.examples, allow_pickle=False)
         if tested.outputs:
-            with atomic_write(folder.translations, "w") as file:
-                file.writelines(f"{line}\n" for line in tested.outputs)
+            folder.write_translations(tested.sources, tested.references, tested.outputs)
     folder.write_result(result)
     folder.write_status(state, trainer.update, updates, message)
     _say(fabric, f"{state}: {folder.path} {message}{_short(result['metrics'])}")
+    if state == "done":
+        command, arguments = ("translate", "FILE") if config.task.name == "translation" else ("classify", "IMAGE")
+        _say(fabric, f"use it: {how_to_use(command, folder.path, arguments)}")
     return state
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,9 @@ RESULT_KEYS = {"hash", "state", "update", "metrics", "signatures", "parameters",
 
 
 class RunFolder:
-    """runs/<hash>/: config.yaml, starts.jsonl, status.json, metrics.jsonl, result.json, examples.npy, checkpoints/."""
+    """runs/<hash>/: config.yaml, starts.jsonl, status.json, metrics.jsonl, result.json, examples.npy, checkpoints/;
+    inputs/, with which raw inputs are prepared; of text, translations.txt and, with sources and references beside
+    them, translations.tsv."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,6 +34,8 @@ class RunFolder:
         self.result = path / "result.json"
         self.examples = path / "examples.npy"
         self.translations = path / "translations.txt"
+        self.table = path / "translations.tsv"
+        self.inputs = path / "inputs"
 
     def lock(self) -> AbstractContextManager[None]:
         """Own the folder while training. Raises UserError when another process does."""
@@ -77,6 +82,17 @@ class RunFolder:
 
     def write_result(self, result: dict[str, Any]) -> None:
         self._write_json(self.result, result)
+
+    def write_translations(self, sources: Sequence[str], references: Sequence[str], outputs: Sequence[str]) -> None:
+        """translations.txt, and translations.tsv: a head line, then source, reference and output of each sentence.
+
+        White space within a cell of the table is one space.
+        """
+        with atomic_write(self.translations, "w") as file:
+            file.writelines(f"{line}\n" for line in outputs)
+        rows = [("source", "reference", "output"), *zip(sources, references, outputs, strict=True)]
+        with atomic_write(self.table, "w") as file:
+            file.writelines("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
 
     def finished(self) -> dict[str, Any] | None:
         """The result of a run that is done or diverged, else None (a damaged file counts as none)."""

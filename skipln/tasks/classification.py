@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from skipln.data.images import ImageBatches, ImageData, ImageSplit
 from skipln.data.images.augmentation import augmented, centre_crop, normalise
 from skipln.data.images.batches import ImageBatch
+from skipln.data.images.inputs import ImageInputs
 from skipln.data.prefetch import prefetched
 from skipln.models.resnet import ResNet, ResNetShape
 from skipln.ops import smoothed_cross_entropy
@@ -43,18 +44,19 @@ class ClassificationTask:
         assert isinstance(config.data, Digits | PublishedImages | ClassFolders | Photographs)
         assert isinstance(config.training, ImageTraining) and isinstance(config.model, ResNetModel)
         self.config, self.smoothing, self.options = config, config.task.label_smoothing, config.data
-        self.batch, self.shape = config.training.batch, config.model
+        self.batch = config.training.batch
         self.workers = config.compute.loaders(isinstance(config.data, Photographs))
         self.data = prepare_images(config)
-        crop = config.data.crop
-        self.crop = (crop, crop) if crop else self.data.size
+        resize = config.data.resize if isinstance(config.data, Photographs) else 0
+        self.inputs = ImageInputs.of(self.data, config.data.crop, resize)
+        self.crop = self.inputs.crop
         centre_crop(torch.empty(1, 1, *self.data.size), self.crop)  # an image smaller than the crop: say so now
 
     def build(self) -> ResNet:
-        shape = ResNetShape(**self.shape.model_dump(exclude={"kind"}))
-        make = make_connections(self.config, "nchw")
-        net = ResNet(shape, self.data.channels, len(self.data.classes), make)
-        return net.to(memory_format=torch.channels_last)  # the layout that convolutions are fastest in
+        return build_resnet(self.config, self.data.channels, len(self.data.classes))
+
+    def save_inputs(self, folder: Path) -> None:
+        self.inputs.save(folder)
 
     def epoch(self, number: int) -> ImageBatches:
         return ImageBatches(self.data.train, self.batch, self.config.seed, number)
@@ -108,8 +110,16 @@ class ClassificationTask:
         elif training:
             images = augmented(images, self.crop, options.pad, options.flip, mean, std)
         else:
-            images = normalise(centre_crop(images, self.crop), mean, std)
+            return self.inputs.normalised(images)
         return images.contiguous(memory_format=torch.channels_last)
+
+
+def build_resnet(config: RunConfig, channels: int, classes: int) -> ResNet:
+    """The net of a configuration, freshly initialised."""
+    assert isinstance(config.model, ResNetModel)
+    shape = ResNetShape(**config.model.model_dump(exclude={"kind"}))
+    net = ResNet(shape, channels, classes, make_connections(config, "nchw"))
+    return net.to(memory_format=torch.channels_last)  # the layout that convolutions are fastest in
 
 
 def prepare_images(config: RunConfig) -> ImageData:

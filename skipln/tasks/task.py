@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,12 +19,15 @@ class Loss:
 
 @dataclass(frozen=True)
 class TestResult:
-    """Metrics by name, their signatures, and per-example statistics [examples, k] for significance tests."""
+    """Metrics by name, their signatures, and per-example statistics [examples, k] for significance tests; of text,
+    the outputs with their sources and references."""
 
     metrics: dict[str, float]
     signatures: dict[str, str]
     examples: np.ndarray
     outputs: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
 
 
 class Task(Protocol):
@@ -34,6 +38,9 @@ class Task(Protocol):
 
     def build(self) -> nn.Module:
         """A freshly initialised model; the caller has seeded torch."""
+
+    def save_inputs(self, folder: Path) -> None:
+        """Write into `folder` what raw inputs must be prepared with: the trained model is of use without its data."""
 
     def epoch(self, number: int) -> Sequence[Any]:
         """The micro-batches of an epoch, a pure function of its number; items are loaded on access."""

@@ -5,19 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from skipln.bleu_tokeniser import DEFAULT, bleu_metric, chosen
+from skipln.bleu_tokeniser import bleu_metric, chosen
 from skipln.data.text import BOS, EOS, Batch, ParallelCorpus, TextData, collate, token_batches
 from skipln.data.text.demo import catalogs
+from skipln.data.text.raw import VOCABULARY_FILES
 from skipln.decode.translate import Search, translate
+from skipln.files import atomic_write
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.schema import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
-from skipln.scoring import score
 from skipln.tasks.connections import make_attention, make_connections
 from skipln.tasks.task import Loss, TestResult
+from skipln.tasks.translation_score import scored
 
 
 class TranslationTask:
@@ -29,22 +30,21 @@ class TranslationTask:
         assert isinstance(config.task, Translation)  # create_task and the schema see to all three
         assert isinstance(config.training, TextTraining) and isinstance(config.model, TransformerModel)
         self.config, self.options, self.workers = config, config.task, config.compute.loaders(False)
-        self.max_tokens, self.shape = config.training.max_tokens, config.model
+        self.max_tokens = config.training.max_tokens
         assert isinstance(config.data, Catalogs | ParallelText)
         self.tokeniser = chosen(self.options.tokeniser, config.data.target)
         self.data = prepare_text(config)
-        self.start = {"bos": BOS, "eos": EOS}[self.options.start]
-        self.search = Search(
-            beam=self.options.beam,
-            alpha=self.options.length_penalty,
-            penalty=self.options.penalty,
-            extra_length=self.options.extra_length,
-        )
+        self.start, self.end = first_and_last(self.options)
+        self.search = search_of(self.options)
 
     def build(self) -> Transformer:
-        shape = TransformerShape(**self.shape.model_dump(exclude={"kind"}))
-        connections, attention = make_connections(self.config, "btc"), make_attention(self.config)
-        return Transformer(len(self.data.vocabulary), shape, connections, attention=attention)
+        return build_transformer(self.config, len(self.data.vocabulary))
+
+    def save_inputs(self, folder: Path) -> None:
+        for name in VOCABULARY_FILES:
+            if (path := self.data.folder / name).is_file():
+                with atomic_write(folder / name) as file:
+                    file.write(path.read_bytes())
 
     def epoch(self, number: int) -> "CorpusBatches":
         return CorpusBatches(self.data.train, self.max_tokens, self.config.seed, number, self.start)
@@ -77,15 +77,10 @@ class TranslationTask:
 
     def score(self, outputs: list[str]) -> TestResult:
         """BLEU and chrF of translations of the first sentences of the test set, by whatever they were made."""
-        references = self.data.references("test")[: len(outputs)]
-        data = self.config.data
-        # Text that Moses tokenised is of the recipes whose papers print BLEU on tokens.
-        moses = isinstance(data, ParallelText) and data.encoding == "moses_bpe"
-        tokens_of = data.target if moses else None  # type: ignore[union-attr]
-        scores = score(outputs, references, tokens_of, self.tokeniser)
-        metrics = {name: found.value for name, found in scores.items()}
-        signatures = {name: found.signature for name, found in scores.items()}
-        return TestResult(metrics, signatures, sentence_statistics(outputs, references, self.tokeniser), outputs)
+        sources, references = (
+            lines[: len(outputs)] for lines in (self.data.sources("test"), self.data.references("test"))
+        )
+        return scored(self.config, self.tokeniser, sources, references, outputs)
 
     def describe(self) -> dict[str, Any]:
         data = self.config.data
@@ -100,7 +95,7 @@ class TranslationTask:
         assert isinstance(model, Transformer)
         vocabulary = self.data.vocabulary
         sources = [corpus.source[i].tolist() for i in range(count)]
-        found = translate(model, sources, search, bos=self.start, eos=EOS, progress=progress)
+        found = translate(model, sources, search, bos=self.start, eos=self.end, progress=progress)
         # One line each, whatever bytes a barely trained model produces.
         return [" ".join(vocabulary.decode(tokens).split()) for tokens in found]
 
@@ -134,8 +129,23 @@ def prepare_text(config: RunConfig) -> TextData:
     return TextData.prepare(folder, encoding=encoding, **languages, **prefixes, **sizes, cache=cache)  # type: ignore[arg-type]
 
 
-def sentence_statistics(outputs: Sequence[str], references: Sequence[str], tokeniser: str = DEFAULT) -> np.ndarray:
-    """What corpus BLEU is a function of, int32 [sentences, 10]: both lengths, 4 n-gram matches, 4 n-gram totals."""
-    bleu = bleu_metric(tokeniser, effective_order=True)
-    scores = [bleu.sentence_score(output, [reference]) for output, reference in zip(outputs, references, strict=True)]
-    return np.array([[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.int32)
+def build_transformer(config: RunConfig, vocabulary: int) -> Transformer:
+    """The model of a configuration for a vocabulary of that size, freshly initialised."""
+    connections, attention = make_connections(config, "btc"), make_attention(config)
+    return Transformer(vocabulary, shape_of(config), connections, attention=attention)
+
+
+def shape_of(config: RunConfig) -> TransformerShape:
+    """The sizes of a configuration's model."""
+    assert isinstance(config.model, TransformerModel)
+    return TransformerShape(**config.model.model_dump(exclude={"kind"}))
+
+
+def search_of(options: Translation) -> Search:
+    """The beam search of a task."""
+    return Search(options.beam, options.length_penalty, options.penalty, options.extra_length)
+
+
+def first_and_last(options: Translation) -> tuple[int, int]:
+    """The ids that a target begins and ends with."""
+    return {"bos": BOS, "eos": EOS}[options.start], EOS

@@ -13,7 +13,7 @@ from skipln.seam.place import Place
 from skipln.tables.statistics.significance import bleu
 from skipln.tasks import create_task
 from skipln.tasks.connections import make_connections
-from skipln.tasks.translation import sentence_statistics
+from skipln.tasks.translation_score import sentence_statistics
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("model/transformer_*.yaml")), ids=lambda path: path.stem)

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from skipln.data.checksums import remembered_sha256
 from skipln.data.folders import atomic_folder, check_sums
 from skipln.data.images.dataset import Split
-from skipln.data.images.decoding import decode
+from skipln.data.images.decoding import decode, fitted
 from skipln.data.images.layout import by_class
 from skipln.errors import UserError
 from skipln.files import atomic_write, locked
@@ -113,12 +112,7 @@ def _build(work: Path, source: Path, found: dict[str, dict[str, list[str]]], rea
 def _decode(content: bytes, name: str, size: int) -> np.ndarray:
     """uint8 [H, W, 3]. Raises UserError for what is no image, or only a part of one."""
     rgb = decode(content, name)
-    if size:
-        scale = size / min(rgb.size)
-        width, height = (max(size, round(side * scale)) for side in rgb.size)
-        left, top = (width - size) // 2, (height - size) // 2
-        rgb = rgb.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
-    return np.asarray(rgb)
+    return np.asarray(fitted(rgb, size, size) if size else rgb)
 
 
 def _key(source: Path, names: list[str], size: int, cache: Path) -> str:

@@ -153,8 +153,13 @@ def _changed(path: Path) -> str:
     return ""
 
 
+def held_out(files: ParallelFiles) -> ParallelFiles:
+    """The text that scores are computed against: as it was given and, where it came encoded, before it was."""
+    raw = replace(files, valid=f"{files.valid}.raw", test=f"{files.test}.raw", form=as_given)
+    return raw if all(path.is_file() for path in raw.paths("test")) else replace(files, form=as_given)
+
+
 def _scored(files: ParallelFiles, encoding: str) -> ParallelFiles:
-    """The held-out text that scores are computed against: as it was given, before it was encoded."""
     if encoding == "sentencepiece":
         return replace(files, form=as_given)
     return replace(files, valid=f"{files.valid}.raw", test=f"{files.test}.raw", form=as_given)

@@ -1,7 +1,7 @@
 """What a line of text is here: UTF-8, ended by "\\n" alone, its spacing made plain."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from skipln.errors import UserError
@@ -38,11 +38,13 @@ def read_lines(path: Path, form: Callable[[str], str] = normalise) -> Iterator[s
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     with file:
-        for number, raw in enumerate(file, 1):
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{path}:{number}: not UTF-8; convert the file first, for example with iconv"
-                ) from error
-            yield form(line)
+        yield from map(form, decoded(file, str(path)))
+
+
+def decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
+    """Undecoded lines as text; the error names `name` and the line's number."""
+    for number, raw in enumerate(file, 1):
+        try:
+            yield raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{name}:{number}: not UTF-8; convert the file first, for example with iconv") from error

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
@@ -42,6 +43,7 @@ class Vocabulary:
         """
         model, files = io.BytesIO(), list(files)
         count, longest = _extent(files)
+        options: dict[str, Any] = {"max_sentence_length": longest} if longest > _LONGEST else {}
         try:
             sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=_sample(files, count),
@@ -61,7 +63,7 @@ class Vocabulary:
                 eos_id=EOS,
                 num_threads=1,  # merges are counted in one thread anyway
                 minloglevel=2,
-                **({"max_sentence_length": longest} if longest > _LONGEST else {}),
+                **options,
             )
         except RuntimeError as error:
             raise UserError(_explain(str(error), size)) from error

@@ -198,10 +198,10 @@ def export_run(folder: Path, out: Path) -> Model:
         training, data = content["training"], content["data"]
         languages = (str(data["source"]), str(data["target"]))
         checkpoints = Checkpoints(RunFolder(folder).checkpoints, identity(content), int(training["average"]))
-        every, update = int(training["checkpoint_every"]), int(RunFolder(folder).last_update())
+        update = int(RunFolder(folder).last_update())
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"{folder}: not the folder of a translation run ({type(error).__name__})") from error
-    weights = checkpoints.average(update, every)
+    weights = checkpoints.load_tested(update)
     write_checkpoint(out, weights, model, languages)
     return model
 

@@ -118,8 +118,7 @@ def _run(config: RunConfig, folder: RunFolder) -> State:
         result["test_seconds"] = round(time.monotonic() - started, 1)
         with atomic_write(folder.examples) as binary:
             np.save(binary, tested.examples, allow_pickle=False)
-        with atomic_write(folder.translations, "w") as text:
-            text.writelines(f"{line}\n" for line in tested.outputs)
+        folder.write_translations(tested.sources, tested.references, tested.outputs)
     folder.write_result(result)
     folder.write_status(state, result["update"], config.training.updates, result["message"])
     print(f"{state}: {folder.path} {result['metrics']}", file=sys.stderr)

@@ -1,7 +1,7 @@
 """Blocks of a parallel corpus through Moses and BPE: what the worker processes of `preparation` do."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -58,7 +58,7 @@ class Tokenise:
     empty, of more than `max_tokens` words, or with a word of more than `MAX_CHARACTERS`."""
 
     def __init__(self, languages: tuple[str, str], tokenise: bool, max_tokens: int, drop: bool) -> None:
-        self.sides = [_moses(language) if tokenise else _unescaped for language in languages]
+        self.sides = [tokeniser(language, tokenise) for language in languages]
         self.max_tokens, self.drop = max_tokens, drop
 
     def __call__(self, block: Block) -> Encoded:
@@ -110,7 +110,12 @@ class Segment:
         return shorter >= 1 and longer <= self.max_tokens and longer <= self.max_ratio * shorter
 
 
-class _moses:
+def tokeniser(language: str, moses: bool) -> Callable[[str], list[str]]:
+    """A `plain` line -> its tokens: by Moses, or, of text that comes tokenised, without the escapes of its form."""
+    return _Moses(language) if moses else _unescaped
+
+
+class _Moses:
     def __init__(self, language: str) -> None:
         self.normalise, self.tokenise = Normaliser(language), Tokeniser(language)
 

@@ -1,0 +1,55 @@
+"""`skipln-classify RUN IMAGE…`: the likeliest classes of images, by a trained run."""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from skipln.errors import UserError
+from skipln.trained.options import answered, parser_for, use_threads
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = parser_for("classify", __doc__ or "")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    parser.add_argument("--top", type=int, default=1, metavar="K", help="classes of each image [1]")
+    parser.add_argument("--format", choices=("csv", "json"), default="csv", help="[csv]")
+    given = parser.parse_args(arguments)
+    if given.top < 1 or given.threads < 0:
+        parser.error("--top is at least 1, --threads at least 0")
+
+    def work() -> None:
+        if missing := next((path for path in given.images if not path.is_file()), None):
+            raise UserError(f"{missing}: no such image")
+        from skipln.trained.run import load_run
+
+        use_threads(given.threads)
+        run = load_run(given.run, given.device)
+        classes, top = run.classes, min(given.top, len(run.classes))
+        rows: list[dict[str, Any]] = []
+        for path, probabilities in zip(given.images, run.probabilities(given.images), strict=True):
+            best = (-probabilities).argsort(kind="stable")[:top]
+            found = enumerate(best.tolist(), 1)
+            rows += [_row(path, rank, classes[i], float(probabilities[i])) for rank, i in found]
+        _print(rows, given.format)
+
+    return answered(work)
+
+
+def _row(path: Path, rank: int, name: str, probability: float) -> dict[str, Any]:
+    return {"image": str(path), "rank": rank, "class": name, "probability": round(probability, 6)}
+
+
+def _print(rows: Sequence[dict[str, Any]], form: str) -> None:
+    if form == "json":
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""`skipln-evaluate RUN [data=…] [data.KEY=…] [task.beam=…]`: a trained run on a test set, its own or any that fits.
+
+The record is one like a run's own: result.json, of text translations.tsv, and the statistics of each example, under
+RUN/evaluations/.
+"""
+
+import sys
+
+from skipln.trained.options import answered, parser_for, use_threads
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = parser_for("evaluate", (__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="of data and task; nothing: the run's own test"
+    )
+    given = parser.parse_args(arguments)
+
+    def work() -> None:
+        from skipln.trained.evaluation import evaluate
+
+        use_threads(given.threads)
+        folder, result = evaluate(given.run, given.overrides, given.device)
+        for name, value in result["metrics"].items():
+            print(f"{name} {value:.2f}   {result['signatures'].get(name, '')}".rstrip())
+        print(f"n = {result['data']['test_examples']:,}   {folder}")
+
+    return answered(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Scores of translations, and what of each sentence they are functions of."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from skipln.bleu_tokeniser import DEFAULT, bleu_metric
+from skipln.schema import ParallelText, RunConfig
+from skipln.scoring import score
+from skipln.tasks.task import TestResult
+
+
+def scored(
+    config: RunConfig, tokeniser: str, sources: list[str], references: list[str], outputs: list[str]
+) -> TestResult:
+    """BLEU (with `tokeniser`) and chrF of translations, all raw text; BLEU on Moses' tokens where its recipe has it."""
+    data = config.data
+    # Text that Moses tokenised is of the recipes whose papers print BLEU on tokens.
+    moses = isinstance(data, ParallelText) and data.encoding == "moses_bpe"
+    scores = score(outputs, references, data.target if moses else None, tokeniser)  # type: ignore[union-attr]
+    metrics = {name: found.value for name, found in scores.items()}
+    signatures = {name: found.signature for name, found in scores.items()}
+    statistics = sentence_statistics(outputs, references, tokeniser)
+    return TestResult(metrics, signatures, statistics, outputs, sources, references)
+
+
+def sentence_statistics(outputs: Sequence[str], references: Sequence[str], tokeniser: str = DEFAULT) -> np.ndarray:
+    """What corpus BLEU is a function of, int32 [sentences, 10]: both lengths, 4 n-gram matches, 4 n-gram totals."""
+    bleu = bleu_metric(tokeniser, effective_order=True)
+    scores = [bleu.sentence_score(output, [reference]) for output, reference in zip(outputs, references, strict=True)]
+    return np.array([[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.int32)

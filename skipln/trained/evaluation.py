@@ -1,0 +1,119 @@
+"""A trained run on a test set that is given by name and folder, as a run's configuration gives its own."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from pydantic import ValidationError
+
+from skipln.bleu_tokeniser import chosen
+from skipln.config import compose
+from skipln.data.text.dataset import held_out
+from skipln.data.text.demo import catalogs
+from skipln.data.text.parallel import ParallelFiles
+from skipln.engine.environment import describe
+from skipln.errors import UserError
+from skipln.files import atomic_write
+from skipln.runs.folder import RunFolder
+from skipln.schema import Catalogs, Classification, ParallelText, RunConfig, Translation
+from skipln.tasks.classification import ClassificationTask
+from skipln.tasks.task import TestResult
+from skipln.tasks.translation import search_of
+from skipln.tasks.translation_score import scored
+from skipln.trained.run import Run, load_run
+
+CHANGEABLE = ("data", "task")
+
+
+def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[Path, dict[str, Any]]:
+    """Test the run in `folder` under its configuration with `overrides`; returns where the record lies, and it.
+
+    Raises UserError as `load_run`, for a key that is not of data or task, and for data that does not fit the run.
+    """
+    run = load_run(folder, device)
+    config = changed(run.config, overrides)
+    started = time.monotonic()
+    if isinstance(config.task, Translation):
+        tested, fingerprint = _text(run, config)
+    else:
+        tested, fingerprint = _images(run, config)
+    where = next(run.model.parameters()).device
+    result = {
+        **run.result,
+        "metrics": tested.metrics,
+        "signatures": tested.signatures,
+        "test_seconds": round(time.monotonic() - started, 1),
+        "data": {"name": config.data.name, "fingerprint": fingerprint, "test_examples": len(tested.examples)},
+        "environment": {**describe(where), "precision": "fp32"},
+        "evaluated": overrides,
+    }
+    made = RunFolder(folder / "evaluations" / f"{config.hash}-{fingerprint[:8]}")
+    with atomic_write(made.examples) as file:
+        np.save(file, tested.examples, allow_pickle=False)
+    if tested.outputs:
+        made.write_translations(tested.sources, tested.references, tested.outputs)
+    made.write_config(config)
+    made.write_result(result)
+    return made.path, result
+
+
+def changed(config: RunConfig, overrides: list[str]) -> RunConfig:
+    """The configuration with other data and another search. Raises UserError for any other key, value or kind."""
+    content = config.model_dump()
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        group, _, rest = key.partition(".")
+        if not equals or group not in CHANGEABLE or key == "task":
+            raise UserError(f"{override}: an evaluation changes data=NAME, data.KEY=VALUE and task.KEY=VALUE alone")
+        if not rest:
+            own = [one for one in overrides if one.startswith("data.")]
+            content["data"] = compose([f"task={config.task.name}", override, *own]).data.model_dump()
+        elif rest not in content[group]:
+            raise UserError(f"{group} has no key '{rest}': its keys are {', '.join(content[group])}")
+        else:
+            content[group][rest] = yaml.safe_load(value)
+    try:
+        found = RunConfig.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{'.'.join(map(str, first['loc']))}={first['input']!r}: {first['msg'].lower()}") from error
+    texts = [isinstance(one.data, Catalogs | ParallelText) for one in (config, found)]
+    if texts[0] != texts[1]:
+        raise UserError(
+            f"data={found.data.name}: {'images' if texts[0] else 'text'}, and this run is of the other kind"
+        )
+    return found
+
+
+def _text(run: Run, config: RunConfig) -> tuple[TestResult, str]:
+    data, task = config.data, config.task
+    assert isinstance(task, Translation) and isinstance(data, Catalogs | ParallelText)
+    tokeniser = chosen(task.tokeniser, data.target)
+    if isinstance(data, Catalogs):
+        files = held_out(ParallelFiles(catalogs.prepare(Path(config.paths.cache))))
+    else:
+        files = held_out(ParallelFiles(Path(data.dir), data.source, data.target, data.train, data.valid, data.test))
+    pairs = list(files.pairs("test"))
+    if not pairs:
+        raise UserError(f"{files.paths('test')[0]}: no sentences")
+    fingerprint = hashlib.sha256("\n".join(f"{source}\t{target}" for source, target in pairs).encode()).hexdigest()
+    sources, references = ([pair[side] for pair in pairs[: task.test_sentences or None]] for side in (0, 1))
+    outputs = run.translate(sources, search=search_of(task), cut=True, progress="translate")
+    return scored(config, tokeniser, sources, references, outputs), fingerprint
+
+
+def _images(run: Run, config: RunConfig) -> tuple[TestResult, str]:
+    assert isinstance(config.task, Classification) and run.images is not None
+    task = ClassificationTask(config)
+    if task.data.classes != run.classes or task.inputs.channels != run.images.channels:
+        raise UserError(
+            f"data={config.data.name}: {len(task.data.classes)} classes with {task.inputs.channels} channels, and the "
+            f"run has learnt {len(run.classes)} with {run.images.channels}; give a test set of the same classes"
+        )
+    task.inputs = run.images  # its training set's moments, not those of the new one's
+    with torch.inference_mode():
+        return task.test(run.model), task.data.fingerprint

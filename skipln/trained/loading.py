@@ -1,0 +1,62 @@
+"""A run's folder -> its model with the averaged weights. Nothing but the folder is needed, wherever it lies."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pydantic import ValidationError
+from torch import nn
+
+from skipln.engine.checkpoint import Checkpoints
+from skipln.errors import UserError
+from skipln.runs.folder import RunFolder
+from skipln.runs.reading import read_state
+from skipln.schema import RunConfig
+
+
+def read_run(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
+    """The configuration and the result of a run that is done. Raises UserError, one line, for any other folder."""
+    try:
+        content = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+        config = RunConfig.model_validate(content)
+    except OSError as error:
+        raise UserError(f"{folder}: not a run's folder, it has no config.yaml") from error
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UserError(f"{folder}: a run of another version ({where}: {error.errors()[0]['msg'].lower()})") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{folder}/config.yaml: damaged") from error
+    result = RunFolder(folder).finished()
+    if result is None:
+        state = read_state(folder)
+        raise UserError(
+            f"{folder}: this run is not finished ({state.state}, update {state.update} of {state.updates}); "
+            "start its training command again to go on"
+        )
+    if result["state"] == "diverged":
+        raise UserError(f"{folder}: this run diverged at update {result['update']} and has no model to use")
+    if config.engine != "skipln":
+        raise UserError(f"{folder}: trained by {config.engine}, whose checkpoints are beside it; use fairseq-generate")
+    return config, result
+
+
+def load_weights(model: nn.Module, folder: Path, config: RunConfig, update: int) -> None:
+    """Give `model` the weights that the result of a run is of, which ended at `update`, in evaluation mode.
+
+    Only tensors are read, nothing is executed. Raises UserError for weights that are missing, damaged or another
+    model's.
+    """
+    checkpoints = Checkpoints(RunFolder(folder).checkpoints, config.hash, config.training.average)
+    try:
+        model.load_state_dict(checkpoints.load_tested(update))
+    except (RuntimeError, AttributeError, KeyError, TypeError) as error:
+        raise UserError(f"{checkpoints.folder}: its weights are not those of this run's model") from error
+    model.eval()
+
+
+def device_of(name: str) -> torch.device:
+    """ "auto", "cpu" or "cuda". Raises UserError where there is no such device."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda: torch finds no CUDA device here; leave it at auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

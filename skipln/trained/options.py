@@ -1,0 +1,33 @@
+"""What the commands for trained runs have in common."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from skipln.printing import exit_status
+
+
+def parser_for(name: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"skipln-{name}", description=description)
+    parser.add_argument("run", type=Path, metavar="RUN", help="a finished run's folder")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="[auto]")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores [0]")
+    return parser
+
+
+def answered(work: Callable[[], None]) -> int:
+    """Exit status of a command, as `exit_status`; a reader that has seen enough (`head`) is no mistake."""
+    try:
+        return exit_status(work, stopped="stopped")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor are the lines that Python still holds
+        return 0
+
+
+def use_threads(threads: int) -> None:
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)

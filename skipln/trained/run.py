@@ -1,0 +1,136 @@
+"""`load_run(folder)`: a trained run as an object that translates or classifies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import nn
+
+from skipln.data.images.inputs import ImageInputs
+from skipln.data.text.raw import RawText
+from skipln.decode.translate import Search, hypotheses
+from skipln.errors import UserError
+from skipln.runs.folder import RunFolder
+from skipln.schema import Catalogs, ParallelText, RunConfig, Translation
+from skipln.tasks.classification import build_resnet
+from skipln.tasks.translation import build_transformer, first_and_last, search_of
+from skipln.trained.loading import device_of, load_weights, read_run
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: what it was (`config`, `result`) and what it can do. `model` has the averaged weights."""
+
+    folder: Path
+    config: RunConfig
+    result: dict[str, Any] = field(repr=False)
+    model: nn.Module = field(repr=False)
+    text: RawText | None = field(default=None, repr=False)
+    images: ImageInputs | None = field(default=None, repr=False)
+
+    @property
+    def vocabulary(self) -> Any:
+        """Of a translation run. Raises UserError for another."""
+        return self._text().vocabulary
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of a classification run, in the order of the model's outputs. Raises UserError for another."""
+        return self._images().classes
+
+    def translate(self, lines: Sequence[str], **options: Any) -> list[str]:
+        """The best translation of each raw line, as raw text; options as in `candidates`."""
+        return [found[0][0] for found in self.candidates(lines, **options)]
+
+    def candidates(
+        self,
+        lines: Sequence[str],
+        *,
+        count: int = 1,
+        beam: int | None = None,
+        length_penalty: float | None = None,
+        max_tokens: int | None = None,
+        search: Search | None = None,
+        cut: bool = False,
+        first: int = 1,
+        progress: str = "",
+    ) -> list[list[tuple[str, float]]]:
+        """The best `count` translations of each line with log p / length penalty, best first; at most `beam`.
+
+        search: the run's own unless given; beam, length_penalty, max_tokens (source tokens times beam in a batch): the
+        search's unless given. cut: leave out what is beyond the longest sentence the model was trained on, as the
+        run's own test does. Raises UserError with the line's number, from `first` on, for a line that is empty or,
+        without `cut`, longer than that.
+        """
+        text, data = self._text(), self.config.data
+        assert isinstance(data, Catalogs | ParallelText) and isinstance(self.config.task, Translation)
+        sources = []
+        for number, line in enumerate(lines, first):
+            ids = text.encode(line)
+            if not ids:
+                raise UserError(f"line {number} is empty: nothing to translate; remove it")
+            if len(ids) > data.max_length and not cut:
+                raise UserError(
+                    f"line {number} has {len(ids):,} tokens, and this model was trained on at most "
+                    f"{data.max_length:,}: split it"
+                )
+            sources.append(ids[: data.max_length])
+        search = search or search_of(self.config.task)
+        given: dict[str, Any] = {"beam": beam, "alpha": length_penalty, "max_tokens": max_tokens}
+        search = replace(search, **{key: value for key, value in given.items() if value is not None})
+        if not 1 <= count <= search.beam:
+            raise UserError(f"{count} translations of each line are asked for and the beam is {search.beam}: widen it")
+        start, end = first_and_last(self.config.task)
+        found = hypotheses(self.model, sources, search, bos=start, eos=end, count=count, progress=progress)  # type: ignore[arg-type]
+        return [[(text.decode(one.tokens), one.score) for one in of] or [("", float("-inf"))] for of in found]
+
+    def predict(self, images: Sequence[Path | str | Image | np.ndarray]) -> list[str]:
+        """The likeliest class of each image: a file, a PIL image, or uint8 [height, width, channels]."""
+        return [self.classes[i] for i in self.probabilities(images).argmax(1)]
+
+    def probabilities(self, images: Sequence[Path | str | Image | np.ndarray], batch: int = 64) -> np.ndarray:
+        """float32 [images, classes], each row of sum 1. Raises UserError for a file that is no image."""
+        inputs, device = self._images(), next(self.model.parameters()).device
+        rows = [np.zeros((0, len(inputs.classes)), np.float32)]
+        with torch.inference_mode():
+            for start in range(0, len(images), batch):
+                pixels = inputs.read(images[start : start + batch]).to(device)
+                rows.append(self.model(inputs.normalised(pixels)).float().softmax(1).cpu().numpy())
+        return np.concatenate(rows)
+
+    def _text(self) -> RawText:
+        if self.text is None:
+            raise UserError(f"{self.folder}: this run classifies images; it has no translations")
+        return self.text
+
+    def _images(self) -> ImageInputs:
+        if self.images is None:
+            raise UserError(f"{self.folder}: this run translates; it has no classes")
+        return self.images
+
+
+def load_run(folder: Path | str, device: str = "auto") -> Run:
+    """The run in `folder`, which may have come from another machine: nothing else is read.
+
+    Raises UserError, one line, when the run is not finished, diverged, of another version, or damaged.
+    """
+    folder = Path(folder)
+    config, result = read_run(folder)
+    inputs, on = RunFolder(folder).inputs, device_of(device)
+    if not inputs.is_dir():
+        raise UserError(f"{folder}: a run of an older version, without its {inputs.name}/; train it again")
+    data = config.data
+    if isinstance(data, Catalogs | ParallelText):
+        encoding = data.encoding if isinstance(data, ParallelText) else "sentencepiece"
+        text = RawText.load(inputs, encoding, data.vocabulary, data.source, data.target)
+        transformer = build_transformer(config, len(text.vocabulary))
+        load_weights(transformer, folder, config, result["update"])
+        return Run(folder, config, result, transformer.to(on), text=text)
+    images = ImageInputs.load(inputs)
+    resnet = build_resnet(config, images.channels, len(images.classes))
+    load_weights(resnet, folder, config, result["update"])
+    return Run(folder, config, result, resnet.to(on), images=images)

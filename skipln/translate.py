@@ -1,0 +1,85 @@
+"""`skipln-translate RUN [FILE]`: translate lines of raw text with a trained run; standard input without FILE.
+
+Output is one line for each line; with --nbest, Moses' format: `line number ||| translation ||| log p / penalty`.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+
+from skipln.data.text.lines import decoded
+from skipln.errors import UserError
+from skipln.files import atomic_write
+from skipln.trained.options import answered, parser_for, use_threads
+
+BLOCK = 10_000  # lines in memory at a time
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = parser_for("translate", (__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="raw text, a sentence a line [standard input]"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="written whole or not at all [standard output]"
+    )
+    parser.add_argument("--beam", type=int, help="hypotheses that are kept [the run's]")
+    parser.add_argument("--length-penalty", type=float, metavar="α", help="0: none [the run's]")
+    parser.add_argument("--nbest", type=int, default=0, metavar="N", help="print so many of each line, with scores")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="source tokens times beam in a batch [16384]")
+    given = parser.parse_args(arguments)
+    for name in ("beam", "max_tokens"):
+        if (value := getattr(given, name)) is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} {value}: give at least 1")
+    if (given.length_penalty or 0) < 0 or given.nbest < 0 or given.threads < 0:
+        parser.error("--length-penalty, --nbest and --threads are at least 0")
+
+    def work() -> None:
+        if given.file and not given.file.is_file():
+            raise UserError(f"{given.file}: no such file of text")
+        from skipln.trained.run import load_run
+
+        use_threads(given.threads)
+        run = load_run(given.run, given.device)
+        options = {"beam": given.beam, "length_penalty": given.length_penalty, "max_tokens": given.max_tokens}
+        name = str(given.file or "standard input")
+        done = 0
+        with (
+            given.file.open("rb") if given.file else nullcontext(sys.stdin.buffer) as source,
+            _output(given.output) as out,
+        ):
+            for lines in _blocks(decoded(source, name), 1 if sys.stdin.isatty() and not given.file else BLOCK):
+                label = "translate" if sys.stderr.isatty() and (given.file or given.output) else ""
+                try:
+                    found = run.candidates(lines, count=given.nbest or 1, first=done + 1, progress=label, **options)
+                except UserError as error:
+                    raise UserError(f"{name}: {error}") from error
+                for number, of in enumerate(found, done):
+                    if given.nbest:
+                        out.writelines(f"{number} ||| {text} ||| {score:.4f}\n" for text, score in of)
+                    else:
+                        out.write(f"{of[0][0]}\n")
+                out.flush()
+                done += len(lines)
+
+    return answered(work)
+
+
+def _output(path: Path | None):  # type: ignore[no-untyped-def]  # a context of a text file
+    if path:
+        return atomic_write(path, "w")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8")
+    return nullcontext(sys.stdout)
+
+
+def _blocks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    lines = iter(lines)
+    while block := list(islice(lines, size)):
+        yield block
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""README's commands for finished runs, executed in a shell; and the scripts that an installation has."""
+
+import os
+import shlex
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.test_readme import ROOT, USE
+
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+
+
+@pytest.mark.parametrize("command", USE)
+def test_the_command_does_what_readme_says(command: str, translator: Path, classifier: Path, tmp_path: Path) -> None:
+    script, rest = command.removeprefix(".venv/bin/").split(" ", 1)
+    module = SCRIPTS[script].partition(":")[0]
+    run = classifier if "classify" in script else translator
+    rest = rest.replace("runs/HASH", shlex.quote(str(run))).replace("FOLDER", shlex.quote(str(tmp_path)))
+    for name in ("text.en", "mine.en", "mine.de"):
+        (tmp_path / name).write_text("two red dogs\n")
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(np.full((9, 9), 60, np.uint8)).save(tmp_path / name)
+    done = subprocess.run(
+        f"{shlex.quote(sys.executable)} -m {module} {rest}", shell=True, cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    if ">" in command:
+        assert (tmp_path / "text.de").read_text().count("\n") == 1
+    elif "classify" in script:
+        assert len(done.stdout.splitlines()) == 1 + 2 * 5
+    else:
+        assert done.stdout.startswith("bleu ") and "n = 1" in done.stdout
+
+
+@pytest.mark.parametrize("script", ["skipln-translate", "skipln-classify", "skipln-evaluate"])
+def test_a_script_is_a_function_that_explains_itself(script: str, capsys: pytest.CaptureFixture) -> None:
+    module, _, function = SCRIPTS[script].partition(":")
+    with pytest.raises(SystemExit) as ended:
+        getattr(import_module(module), function)(["--help"])
+    assert ended.value.code == 0
+    assert script in capsys.readouterr().out

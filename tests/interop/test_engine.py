@@ -136,6 +136,28 @@ def test_a_run_lands_where_ours_do(skip, tiny, tmp_path):
 
 @pytest.mark.slow
 @needs_fairseq
+def test_both_engines_call_the_same_explosion_diverged(tiny, tmp_path):
+    """By one criterion of the losses in metrics.jsonl, far before training.diverged_after."""
+    from skipln.train import run
+
+    exploding = [
+        "optim.lr=100",
+        "schedule=constant",
+        "schedule.warmup=0",
+        "training.updates=40",
+        "training.log_every=1",
+    ]
+    for engine in ("skipln", "fairseq"):
+        late = ["training.diverged_after=1000", f"paths.runs={tmp_path}", f"engine={engine}"]
+        config = compose([*tiny, *exploding, *late])
+        assert run(config) == 0
+        result = json.loads((config.folder / "result.json").read_text())
+        assert (result["state"], result["metrics"]) == ("diverged", {})
+        assert "times the lowest before" in result["message"] or "not finite" in result["message"]  # fairseq's own word
+
+
+@pytest.mark.slow
+@needs_fairseq
 def test_a_wall_limit_stops_both_engines(tiny, tmp_path):
     from skipln.train import run
 

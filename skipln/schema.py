@@ -296,6 +296,9 @@ class RunConfig(Node):
 
     seed: Annotated[int, Field(ge=0, lt=SEEDS)]
     engine: Literal["skipln", "fairseq"] = "skipln"
+    inputs: list[
+        Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
+    ] = []  # the finished runs that are evaluated, not trained
     task: Annotated[Translation | Classification, Field(discriminator="name")]
     data: Annotated[
         Catalogs | ParallelText | Digits | PublishedImages | ClassFolders | Photographs, Field(discriminator="kind")

@@ -37,7 +37,7 @@ def run(config: RunConfig) -> int:
     from skipln.allocator import keep_freed_memory
 
     keep_freed_memory()
-    if config.engine == "fairseq":
+    if config.engine == "fairseq" and not config.inputs:
         from skipln.interop.fairseq.engine import execute
     else:
         from skipln.engine.run import execute

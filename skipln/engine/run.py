@@ -14,6 +14,7 @@ from torch import nn
 
 from skipln.commands import how_to_use
 from skipln.engine.environment import describe, fast_bf16
+from skipln.engine.inputs import Input
 from skipln.engine.loop import Trainer, after_step
 from skipln.engine.ranks import Ranks, lost_ranks_told
 from skipln.engine.statistics import estimate_statistics
@@ -24,7 +25,7 @@ from skipln.processes import interrupting
 from skipln.runs.folder import RunFolder, State
 from skipln.runs.source import source
 from skipln.schema import RunConfig
-from skipln.tasks import create_task
+from skipln.tasks import Task, create_task
 
 PRECISIONS: dict[str, Any] = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
 
@@ -46,6 +47,8 @@ def execute(config: RunConfig) -> State:
         try:
             tracking = tracked(config, folder, fabric.device) if fabric.is_global_zero else nullcontext()
             with tracking, interrupting(), _denormals_flushed(), lost_ranks_told():
+                if config.inputs:
+                    return _evaluate(config, fabric, folder)
                 return _train_and_test(config, fabric, folder, ranks)
         except KeyboardInterrupt:
             _leave(config, fabric, folder, "interrupted", "outside training; nothing is lost")
@@ -75,14 +78,7 @@ def _denormals_flushed() -> Iterator[None]:
 def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks: Ranks) -> State:
     task = create_task(config)
     trainer = Trainer(config, task, fabric, folder, ranks)
-    updates = config.training.updates
-    code = source()  # now: by the end of the run the files may be others
-    environment = {**describe(fabric.device, code), **arithmetic(config)}
-    if fabric.is_global_zero:
-        folder.write_config(config)
-        environment |= folder.write_start(trainer.update, environment, code)
-        task.save_inputs(folder.inputs)
-        folder.write_status("running", trainer.update, updates)
+    environment = _begin(config, fabric, folder, task, trainer.update)
     state, message = trainer.fit()
     if not fabric.is_global_zero or state == "interrupted":
         return state
@@ -94,16 +90,65 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
             estimate_statistics(trainer.model, task, fabric, config.seed)
         if not _all_finite(trainer.model):  # an explosion in the last update, which no later loss can show
             state, message = "diverged", f"weights or statistics are not finite after update {trainer.update}"
+    if state == "done":
+        trainer.checkpoints.save_tested(trainer.update, trainer.model.state_dict())
+    trained = {
+        f"{task.unit}_per_second": round(trainer.units / max(trainer.busy, 1e-9), 1),
+        "train_seconds": round(trainer.wall, 1),
+    }
+    return _test(config, fabric, folder, task, trainer.model, trainer.update, state, message, environment, trained)
 
+
+def _evaluate(config: RunConfig, fabric: Fabric, folder: RunFolder) -> State:
+    """Test the input of `config`, a finished run, as its task now says; of a diverged one that is the result."""
+    source = Input.of(config)
+    if not fabric.is_global_zero:
+        return source.state
+    task = create_task(config)
+    source.check(task)
+    environment = _begin(config, fabric, folder, task, source.update)
+    model = task.build().to(fabric.device)
+    message = f"evaluates {source.name}"
+    if source.state == "done":
+        source.load(model)
+    else:
+        message += f", which diverged: {source.message}"
+    return _test(config, fabric, folder, task, model, source.update, source.state, message, environment, {})
+
+
+def _begin(config: RunConfig, fabric: Fabric, folder: RunFolder, task: Task, update: int) -> dict[str, Any]:
+    """Say in the folder what begins; returns the environment for the record."""
+    code = source()  # now: by the end of the run the files may be others
+    environment = {**describe(fabric.device, code), **arithmetic(config)}
+    if fabric.is_global_zero:
+        folder.write_config(config)
+        environment |= folder.write_start(update, environment, code)
+        task.save_inputs(folder.inputs)
+        folder.write_status("running", update, config.training.updates)
+    return environment
+
+
+def _test(
+    config: RunConfig,
+    fabric: Fabric,
+    folder: RunFolder,
+    task: Task,
+    model: nn.Module,
+    update: int,
+    state: State,
+    message: str,
+    environment: dict[str, Any],
+    trained: dict[str, float],
+) -> State:
+    """Test a model whose training is done, and record what it gave."""
     result: dict[str, Any] = {
         "hash": config.hash,
         "state": state,
-        "update": trainer.update,
+        "update": update,
         "metrics": {},
         "signatures": {},
-        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
-        f"{task.unit}_per_second": round(trainer.units / max(trainer.busy, 1e-9), 1),
-        "train_seconds": round(trainer.wall, 1),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        **trained,
         "test_seconds": 0.0,
         "data": task.describe(),
         "environment": environment,
@@ -111,10 +156,9 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
     }
     if state == "done":
         started = time.monotonic()
-        trainer.checkpoints.save_tested(trainer.update, trainer.model.state_dict())
-        trainer.model.eval()
+        model.eval()
         with torch.no_grad():
-            tested = task.test(trainer.model)
+            tested = task.test(model)
         result |= {"metrics": tested.metrics, "signatures": tested.signatures}
         result["test_seconds"] = round(time.monotonic() - started, 1)
         with atomic_write(folder.examples) as file:
@@ -122,9 +166,9 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
         if tested.outputs:
             folder.write_translations(tested.sources, tested.references, tested.outputs)
     folder.write_result(result)
-    folder.write_status(state, trainer.update, updates, message)
-    _say(fabric, f"{state}: {folder.path} {message}{_short(result['metrics'])}")
-    if state == "done":
+    folder.write_status(state, update, config.training.updates, message)
+    _say(fabric, " ".join(filter(None, [f"{state}: {folder.path}", message, _short(result["metrics"])])))
+    if state == "done" and not config.inputs:
         command, arguments = ("translate", "FILE") if config.task.name == "translation" else ("classify", "IMAGE")
         _say(fabric, f"use it: {how_to_use(command, folder.path, arguments)}")
     return state

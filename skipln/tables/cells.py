@@ -98,7 +98,12 @@ def _cell(
     given = _meant_for(column, manifest.columns_at(scale), extra)
     tracking = [f"tracker.group={manifest.name}/{row.name}", f"tracker.tags=[{scale}/{column.name}]"]
     wanted = (*(tracking if "tracker=wandb" in given else []), *given)
-    merged = {_key(text): text for text in (f"scale={scale}", *column.overrides, *row.overrides, *wanted)}
+    its = row.overrides
+    if row.evaluates is not None:
+        (trained,) = (other for other in manifest.rows if other.name == row.evaluates)
+        source = _cell(manifest, scale, trained, column, seed, extra, composer)
+        its = [*trained.overrides, *row.overrides, f"inputs=[{source.hash}]"]
+    merged = {_key(text): text for text in (f"scale={scale}", *column.overrides, *its, *wanted)}
     overrides = tuple(merged.values())
     lacking = [key for key in column.needs if key not in merged]
     try:  # what is lacking is no part of the run's identity, so the hash is right without it

@@ -60,13 +60,17 @@ class Published(Node):
 
 
 class Row(Node):
-    """One system. `only`: the columns that have it (default: all)."""
+    """One system. `only`: the columns that have it (default: all).
+
+    `evaluates`: the row whose finished runs are tested again with these overrides; nothing is trained.
+    """
 
     name: Name
     label: Line
     overrides: list[Override]
     published: dict[str, Published | None] = {}
     only: list[str] | None = None
+    evaluates: str | None = None
 
 
 class Column(Node):
@@ -118,7 +122,10 @@ class Manifest(Node):
         if self.baseline not in rows:
             raise ValueError(f"baseline={self.baseline}: choose one of {', '.join(rows)}")
         known = {column.name for columns in self.columns.values() for column in columns}
+        trained = [row.name for row in self.rows if row.evaluates is None]
         for row in self.rows:
+            if row.evaluates is not None and row.evaluates not in trained:
+                raise ValueError(f"{row.name}.evaluates={row.evaluates}: choose one of {', '.join(trained)}")
             for where, names in (("published", list(row.published)), ("only", row.only or [])):
                 for name in names:
                     if name not in known:

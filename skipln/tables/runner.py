@@ -52,7 +52,7 @@ def run(order: Order, launcher: Launcher) -> int:
     unfinished = [cell for cell in planned if read_state(cell.folder).result is None and cell.hash not in made]
     missing = [cell for cell in unfinished if not cell.lacks]
     say(f"{manifest.name} · {scale}: {len(planned) - len(unfinished)} of {len(planned)} runs are finished")
-    failures = launcher(missing, len(planned)) if missing else []
+    failures = _launch(launcher, missing, len(planned))
 
     every_seed = sorted({*order.seeds, *recorded_seeds(folder)})
     collect(manifest, cells(manifest, scale, every_seed, extra, order.cache), folder)
@@ -64,6 +64,20 @@ def run(order: Order, launcher: Launcher) -> int:
         say(f"results/ is left as it is, since {' '.join(trial(manifest, scale, extra))} is not the table's own")
     _report(failures, [cell for cell in unfinished if cell.lacks], len(planned))
     return 1 if failures else 0
+
+
+def _launch(launcher: Launcher, missing: Sequence[Cell], total: int) -> list[Failure]:
+    """First what is trained, then what evaluates it; an evaluation whose input has no result is not started."""
+    trained = [cell for cell in missing if not cell.config.inputs]
+    failures = launcher(trained, total) if trained else []
+    ready = []
+    for cell in (cell for cell in missing if cell.config.inputs):
+        lacking = [name for name in cell.config.inputs if read_state(cell.folder.parent / name).result is None]
+        if lacking:
+            failures.append(Failure(cell, f"its input {cell.folder.parent / lacking[0]} has no result"))
+        else:
+            ready.append(cell)
+    return failures + (launcher(ready, total) if ready else [])
 
 
 def dry_run(order: Order, launcher: Launcher) -> None:

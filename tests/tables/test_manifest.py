@@ -30,6 +30,16 @@ from tests.tables.conftest import MANIFEST
         ("[skip=xskip]", "[seed=3]", "the seed of a run is the table's to set"),
         ("name: xskip,", "name: X skip,", "rows.0.name='X skip'"),
         ("title: A small table", "title: [", "table9.yaml: "),
+        (
+            "overrides: [skip=xskip]}",
+            "overrides: [], evaluates: none}",
+            "xskip.evaluates=none: choose one of post_ln, rskip_ln, rskip_ln_3",
+        ),
+        (
+            "overrides: [skip=xskip]}",
+            "overrides: [], evaluates: xskip}",
+            "xskip.evaluates=xskip: choose one of post_ln",
+        ),
     ],
 )
 def test_error(tmp_path: Path, old: str, new: str, said: str) -> None:

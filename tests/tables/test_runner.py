@@ -217,3 +217,40 @@ def _wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.fixture
+def evaluated(workplace: Workplace) -> Workplace:
+    """The table with a row more, in front: post-LN's runs, translated with another beam."""
+    row = "rows:\n  - {name: wide, label: wide, overrides: [task.beam=9], evaluates: post_ln}\n"
+    path = workplace.path / "experiments/table9.yaml"
+    path.write_text(path.read_text().replace("rows:\n", row))
+    return Workplace(workplace.path, load("table9", Path("experiments")), workplace.results)
+
+
+def test_an_evaluation_waits_for_its_input(evaluated: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+    """Named first, started last; its configuration is its input's but for its own overrides."""
+    evaluated.behave()
+    assert evaluated.run() == 0
+    wide, post_ln = evaluated.cell("wide"), evaluated.cell("post_ln")
+    assert wide.config.inputs == [post_ln.hash]
+    assert wide.config.model_copy(update={"inputs": [], "task": post_ln.config.task}).hash == post_ln.hash
+    assert evaluated.starts()[-1] == " ".join(wide.overrides)
+    assert len(evaluated.starts()) == 5
+    assert re.search(r"\| wide +\| +\d+\.\d \(n=1\) \|", capfd.readouterr().out)
+    assert evaluated.run() == 0
+    assert len(evaluated.starts()) == 5
+
+
+def test_an_evaluation_of_what_failed_is_not_started(evaluated: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+    evaluated.behave(post_ln="crash")
+    assert evaluated.run() == 1
+    wide, post_ln = evaluated.cell("wide"), evaluated.cell("post_ln")
+    assert " ".join(wide.overrides) not in evaluated.starts()
+    assert f"wide, En-De catalogs, seed 1: its input {post_ln.folder} has no result\n" in capfd.readouterr().err
+
+
+def test_every_seed_is_evaluated_by_itself(evaluated: Workplace) -> None:
+    inputs = {(cell.row.name, cell.seed): cell for cell in evaluated.cells((1, 2))}
+    for seed in (1, 2):
+        assert inputs["wide", seed].config.inputs == [inputs["post_ln", seed].hash]

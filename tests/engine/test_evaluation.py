@@ -1,0 +1,100 @@
+"""Evaluations: finished runs tested again, another way; nothing is trained."""
+
+import json
+
+import numpy as np
+import pytest
+
+from skipln.config import compose
+from skipln.engine.run import execute
+from skipln.errors import UserError
+from skipln.runs.folder import RunFolder
+
+LONGER = ["training.updates=60", "training.checkpoint_every=30", "training.average=2", "optim.lr=0.01"]
+
+
+def result(config) -> dict:
+    return json.loads((config.folder / "result.json").read_text())
+
+
+@pytest.fixture
+def run(tiny, tmp_path):
+    return lambda *overrides: compose([*tiny, f"paths.runs={tmp_path / 'runs'}", *overrides])
+
+
+@pytest.fixture
+def trained(run):
+    config = run(*LONGER)
+    assert execute(config) == "done"
+    return config
+
+
+def test_translated_again_with_another_beam_and_length_penalty(run, trained):
+    """As a run gives it that is trained alike and tested so from the start."""
+    search = ["task.beam=7", "task.length_penalty=4"]
+    evaluation, whole = run(*LONGER, *search, f"inputs=[{trained.hash}]"), run(*LONGER, *search)
+    assert len({trained.hash, evaluation.hash, whole.hash}) == 3
+    assert execute(evaluation) == "done"
+    assert execute(whole) == "done"
+    assert result(evaluation)["metrics"] == result(whole)["metrics"]
+    for name in ("translations.txt", "translations.tsv", "examples.npy"):
+        assert (evaluation.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert not np.array_equal(np.load(evaluation.folder / "examples.npy"), np.load(trained.folder / "examples.npy"))
+    assert not (evaluation.folder / "checkpoints").exists()
+    assert not (evaluation.folder / "metrics.jsonl").exists()
+    assert result(evaluation)["message"] == f"evaluates {trained.hash}"
+    assert result(evaluation)["parameters"] == result(trained)["parameters"]
+    before = (evaluation.folder / "result.json").stat().st_mtime_ns
+    assert execute(evaluation) == "done"  # done is done
+    assert (evaluation.folder / "result.json").stat().st_mtime_ns == before
+
+
+def test_the_same_task_gives_the_same_numbers(run, trained):
+    evaluation = run(*LONGER, f"inputs=[{trained.hash}]")
+    assert execute(evaluation) == "done"
+    assert result(evaluation)["metrics"] == result(trained)["metrics"]
+
+
+def test_a_missing_an_interrupted_and_a_failed_input_are_one_line(run, tmp_path):
+    config = run("seed=7")
+    evaluation = run("seed=7", f"inputs=[{config.hash}]")
+    for state, said in (("", "missing"), ("interrupted", "interrupted: by a signal"), ("failed", "failed: no memory")):
+        if state:
+            RunFolder(config.folder).write_status(state, 5, 20, said.partition(": ")[2])
+        with pytest.raises(UserError) as error:
+            execute(evaluation)
+        assert str(error.value) == f"inputs: {config.folder} has no result ({said}); run it first"
+
+
+def test_what_diverged_has_nothing_to_evaluate(run):
+    config = run("optim=sgd", "optim.lr=1e6", "skip=xskip", "skip.lam=3", "training.updates=30", "schedule=constant")
+    assert execute(config) == "diverged"
+    evaluation = config.model_copy(update={"inputs": [config.hash]})
+    assert execute(evaluation) == "diverged"
+    assert result(evaluation)["metrics"] == {}
+    assert result(evaluation)["message"].startswith(f"evaluates {config.hash}, which diverged: training loss")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("seed=2", "is another run; an evaluation may differ from its input in keys of task alone"),
+        ("skip=skip", "is another run; an evaluation may differ from its input in keys of task alone"),
+        ("inputs=[0123456789ab,0123456789ac]", "inputs: task=translation evaluates one run, not 2"),
+    ],
+)
+def test_an_evaluation_of_another_run_is_refused(run, trained, override, said):
+    with pytest.raises(UserError) as error:
+        execute(run(*LONGER, f"inputs=[{trained.hash}]", override))
+    assert said in str(error.value)
+
+
+def test_an_input_is_named_by_its_hash():
+    with pytest.raises(UserError, match=r"inputs\.0='table2': string should match pattern"):
+        compose(["inputs=[table2]"])
+
+
+def test_lost_weights_are_one_line(run, trained):
+    (trained.folder / "checkpoints/tested.pt").unlink()
+    with pytest.raises(UserError, match=r"tested\.pt"):
+        execute(run(*LONGER, f"inputs=[{trained.hash}]"))

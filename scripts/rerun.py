@@ -24,6 +24,7 @@ from skipln.tables.statistics.prediction import prediction_interval
 from skipln.tables.store import Record
 
 RUNS = "runs/rerun"
+CONCLUSION = {True: "agrees", False: "does NOT agree", None: "nothing can be said: n too small"}
 SAME = ("commit", "dirty", "cpu", "device", "threads", "python", "torch")
 
 
@@ -43,15 +44,15 @@ def published(cell: str, results: Path) -> tuple[Record, list[Record]]:
     raise UserError(f"CELL={cell}: no such published run in {results / scale / table}")
 
 
-def compared(record: Record, siblings: Sequence[Record], result: Result) -> tuple[list[str], bool]:
-    """(what is said of the run made anew, whether it agrees with the published one)."""
+def compared(record: Record, siblings: Sequence[Record], result: Result) -> tuple[list[str], bool | None]:
+    """(what is said of the run made anew, whether it agrees with the published one; None where n is too small)."""
     if result.state != record.state:
         return [f"state: {result.state} ({result.message}), published {record.state}: does NOT agree"], False
     if result.state == "diverged":
         return [f"state: diverged at update {result.update}, published at {record.update}: agrees"], True
     different = [key for key in SAME if result.environment.get(key) != record.environment.get(key)]
     lines = [f"not the same: {', '.join(different)}" if different else "the same machine, versions and commit"]
-    agrees = True
+    verdicts: list[bool | None] = []
     for name, value in record.metrics.items():
         found = result.metrics.get(name)
         line = f"{name}: {_short(found)}, published {_short(value)}"
@@ -59,17 +60,19 @@ def compared(record: Record, siblings: Sequence[Record], result: Result) -> tupl
         interval = prediction_interval(others)
         if found == value:
             lines.append(f"{line}: equal")
+            verdicts.append(True)
         elif not different or found is None:
             lines.append(f"{line}: NOT equal")
-            agrees = False
+            verdicts.append(False)
         elif interval is None:
             lines.append(f"{line}: n = {len(others)} published runs are too few to say where another would lie")
+            verdicts.append(None)
         else:
             inside = interval[0] <= found <= interval[1]
             where = f"{'inside' if inside else 'OUTSIDE'} [{_short(interval[0])}, {_short(interval[1])}]"
             lines.append(f"{line}: {where}, where another run of ours would lie (95 %, n = {len(others)})")
-            agrees &= inside
-    return lines, agrees
+            verdicts.append(inside)
+    return lines, False if False in verdicts else None if None in verdicts else True
 
 
 def _short(value: float | None) -> str:
@@ -91,8 +94,8 @@ def rerun(cell: str, extra: Sequence[str], results: Path, trainer: Sequence[str]
     if result is None:
         raise UserError(f"{config.folder}: no result; start it again")
     lines, agrees = compared(record, siblings, result)
-    print("\n".join([f"{cell}, run {record.hash}", *lines, "agrees" if agrees else "does NOT agree"]))
-    return 0 if agrees else 1
+    print("\n".join([f"{cell}, run {record.hash}", *lines, CONCLUSION[agrees]]))
+    return int(agrees is False)
 
 
 def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINER) -> int:

@@ -64,7 +64,7 @@ def test_elsewhere_the_published_runs_say_where_another_would_lie(records):
         assert found is agrees, lines
         assert lines[0] == "not the same: cpu"
     lines, found = compared(published, siblings[:2], again(published, metrics={"bleu": 90.0}, environment=elsewhere))
-    assert found and "n = 2 published runs are too few" in lines[1]
+    assert found is None and "n = 2 published runs are too few" in lines[1]
 
 
 def test_another_verdict_disagrees(records, capsys):

@@ -102,6 +102,8 @@ class PostActBlock(nn.Module):
             self.project = nn.Sequential(_conv(inputs, site.dim, 1, stride, shape), _norm(site.dim, shape))
 
     def open(self, x: Tensor) -> Tensor:
+        if isinstance(self.project, nn.Identity):
+            return self(x)
         return self._joined(self.project(x), lambda _: self.branch(x))
 
     def forward(self, x: Tensor) -> Tensor:

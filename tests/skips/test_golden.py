@@ -17,7 +17,7 @@ def output(case: dict) -> list[float]:
     options = {key: value for key, value in case.items() if key not in ("skip", "y")}
     site = skips.create(case["skip"], 4, **options).double()
     for i, parameter in enumerate(site.parameters()):
-        parameter.data += 0.1 * torch.cos(torch.arange(parameter.numel(), dtype=torch.float64) + i)
+        parameter.data += 0.1 * torch.cos(torch.arange(parameter.numel()).double() + i).view_as(parameter)
     t, c = torch.arange(2.0, dtype=torch.float64)[:, None], torch.arange(4.0, dtype=torch.float64)
     y = site.leave(site(site.enter(torch.sin(1 + t + c**2)[None]), lambda h: torch.cos(2 * h) + 0.1))
     return [round(value, 6) for value in y.flatten()[:4].tolist()]
@@ -33,8 +33,9 @@ def test_every_connection_has_golden_numbers():
 
 
 if __name__ == "__main__":  # print the lines for golden.yaml
+    others = {"lam": 3, "pre_norm": True, "share_norm": True, "alpha": 0.5, "gamma": 0.5, "bias": 1.0, "gain": 0.5}
     for name in skips.names():
-        for options in [{}, *({key: _other} for key, _other in [("lam", 3), ("pre_norm", True), ("share_norm", True)])]:
+        for options in [{}, *({key: other} for key, other in others.items())]:
             if set(options) <= set(skips.options(name)):
                 case = {"skip": name, **options}
                 print(f"- {{{', '.join(f'{k}: {str(v).lower()}' for k, v in case.items())}, y: {output(case)}}}")

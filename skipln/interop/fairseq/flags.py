@@ -61,7 +61,7 @@ def flag_values(skip: Mapping[str, Any], norm: Mapping[str, Any]) -> dict[str, s
     """The arguments, by name, that make `chosen` give `skip` and `norm`."""
     values = {"skip": skip["name"], "skip_norm": norm["name"]}
     for prefix, node in (("skip", skip), ("skip_norm", norm)):
-        values |= {f"{prefix}_{key}": str(value) for key, value in node.items() if key != "name"}
+        values |= {f"{prefix}_{key}": str(value) for key, value in node.items() if key != "name" and value is not None}
     return values
 
 

@@ -96,7 +96,8 @@ def from_fairseq(theirs: Weights, model: Model) -> Weights:
         parts = [name] if isinstance(name, str) else name
         if missing := [part for part in parts if part not in theirs]:
             raise UserError(f"a checkpoint of another architecture: it has no {missing[0]}")
-        weights[ours] = torch.cat([theirs.pop(part) for part in parts])
+        found = [theirs.pop(part) for part in parts]
+        weights[ours] = torch.cat(found) if len(found) > 1 else found[0]  # a scalar is no list of rows
     if theirs:
         raise UserError(f"a checkpoint of another architecture: {min(theirs)} has no counterpart")
     return weights

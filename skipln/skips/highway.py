@@ -1,0 +1,27 @@
+"""Highway: a learned gate between the input and the layer's output (Srivastava et al. 2015)."""
+
+import torch
+from torch import Tensor, nn
+
+from skipln.seam.connection import Connection, Place
+from skipln.skips import register
+
+
+@register("highway")
+class Highway(Connection):
+    """y = T⊙F(x) + (1 − T)⊙x, T = σ(Wx + b) for each channel of each position or pixel.
+
+    bias: b at the start; the paper has −1 to −3, towards carrying x. W starts at 0 (theirs is random), so that T begins
+    as the number σ(b) everywhere: as b → −∞ the site is the identity, as b → ∞ it is F(x).
+    """
+
+    def __init__(self, dim: int, *, layout: str = "btc", place: Place, bias: float = -2.0) -> None:
+        super().__init__(dim, layout=layout, place=place)
+        self.gate = nn.Linear(dim, dim)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.constant_(self.gate.bias, bias)
+
+    def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
+        channels = 1 if self.layout == "nchw" else -1
+        gate = torch.sigmoid(self.gate(x.movedim(channels, -1))).movedim(-1, channels)
+        return x + gate * (f - x)

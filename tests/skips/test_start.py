@@ -1,0 +1,159 @@
+"""What a connection equals at initialisation or under a setting: site by site, or as a whole net."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from skipln import skips
+from skipln.models.transformer import Transformer, TransformerShape
+from skipln.seam.connection import Connection, Place
+
+DIM = 16
+SHAPES = {"btc": (3, 5, DIM), "nchw": (3, DIM, 2, 4)}
+
+
+@pytest.fixture(params=SHAPES)
+def layout(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def x(layout) -> torch.Tensor:
+    return torch.randn(SHAPES[layout], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def branch(h: torch.Tensor) -> torch.Tensor:
+    return (1.7 * h).sin() + 0.3 * h.roll(1, 0)
+
+
+def norm(x: torch.Tensor) -> torch.Tensor:
+    return F.layer_norm(x, (DIM,)) if x.dim() == 3 else F.layer_norm(x, x.shape[1:])
+
+
+def sites(name: str, layout: str, count: int = 3, **options: object) -> list[Connection]:
+    """A stack of layers of two sites."""
+    branches = ["self_attention", "feed_forward"]
+    places = [Place("encoder", i, 2 * count, 1 + i // 2, count, branches[i % 2]) for i in range(2 * count)]
+    return [skips.create(name, DIM, layout=layout, place=place, **options).double() for place in places]
+
+
+def through(stack: list[Connection], x: torch.Tensor, branch: Callable = branch) -> torch.Tensor:
+    stream = stack[0].enter(x)
+    for site in stack:
+        stream = site(stream, branch)
+    return stack[-1].leave(stream)
+
+
+def run(name: str, x: torch.Tensor, layout: str, branch: Callable = branch, **options: object) -> torch.Tensor:
+    return through(sites(name, layout, **options), x, branch)
+
+
+def test_pre_ln_is_skip_with_pre_norm(x, layout):
+    assert torch.equal(run("pre_ln", x, layout), run("skip", x, layout, pre_norm=True))
+
+
+@pytest.mark.parametrize("name", ["rezero", "skipinit"])
+def test_rezero_and_skipinit_start_as_the_identity_and_are_plain_at_one(x, layout, name):
+    assert torch.equal(run(name, x, layout), x)
+    assert torch.equal(run(name, x, layout, alpha=1.0), run("skip", x, layout))
+
+
+def test_layer_scale_at_one_is_pre_ln_and_at_zero_the_last_norm_of_x(x, layout):
+    assert torch.equal(run("layer_scale", x, layout, gamma=1.0), run("pre_ln", x, layout))
+    torch.testing.assert_close(run("layer_scale", x, layout, gamma=0.0), norm(x))
+
+
+@pytest.mark.parametrize(("layers", "gamma"), [(6, 0.1), (12, 0.1), (24, 1e-5), (36, 1e-6), (48, 1e-6)])
+def test_layer_scale_starts_by_depth(layers, gamma):
+    site = skips.create("layer_scale", 4, place=Place(sites=2 * layers, layers=layers))
+    assert site.gamma.tolist() == pytest.approx([gamma] * 4)
+
+
+@pytest.mark.parametrize(
+    ("depths", "stack", "alpha", "beta"),
+    [
+        ({"encoder": 6, "decoder": 6}, "encoder", 1.418, 0.497),
+        ({"encoder": 6, "decoder": 6}, "decoder", 2.060, 0.343),
+        ({"encoder": 12}, "encoder", 24**0.25, 96**-0.25),  # (2N)^¼, (8N)^−¼
+        ({"decoder": 12}, "decoder", 24**0.25, 96**-0.25),
+        ({"encoder": 12, "decoder": 3}, "encoder", 0.81 * (12**4 * 3) ** 0.0625, 0.87 * (12**4 * 3) ** -0.0625),
+        ({"encoder": 12, "decoder": 3}, "decoder", 9**0.25, 36**-0.25),
+    ],
+)
+def test_deepnorms_constants(depths, stack, alpha, beta):
+    each = 3 if len(depths) == 2 and stack == "decoder" else 2
+    place = Place(stack, 0, each * depths[stack], 1, depths[stack], "self_attention", depths)
+    site = skips.create("deepnorm", 4, place=place)
+    assert (site.lam, site.beta) == (pytest.approx(alpha, abs=1e-3), pytest.approx(beta, abs=1e-3))
+
+
+def transformer(name: str, **options: object) -> Transformer:
+    torch.manual_seed(0)
+    shape = TransformerShape(2, 3, 16, 32, 4, dropout=0.0)
+    return Transformer(20, shape, lambda dim, place: skips.create(name, dim, place=place, **options))
+
+
+def test_deepnorm_scales_what_the_paper_scales():
+    plain, scaled = transformer("xskip_ln"), transformer("deepnorm")
+    for stack, beta in (("encoder", 0.87 * (2**4 * 3) ** (-1 / 16)), ("decoder", 36**-0.25)):
+        for one, other in zip(getattr(plain, stack), getattr(scaled, stack), strict=True):
+            for site in one.sites:
+                was, now = (getattr(layer, site.place.branch).weights() for layer in (one, other))
+                for role, weight in was.items():
+                    factor = 1 if role in ("query", "key") else beta
+                    torch.testing.assert_close(now[role], factor * weight)
+
+
+def test_deepnorm_at_one_is_post_ln(x, layout):
+    one, other = transformer("xskip_ln"), transformer("deepnorm", alpha=1, beta=1)
+    tokens = torch.randint(4, 20, (2, 3, 7))
+    assert torch.equal(one(*tokens), other(*tokens))
+    assert torch.equal(run("deepnorm", x, layout, alpha=1), run("xskip_ln", x, layout))
+
+
+def test_highway_lies_between_x_and_its_branch(x, layout):
+    torch.testing.assert_close(run("highway", x, layout, bias=-60), x)
+    torch.testing.assert_close(run("highway", x, layout, count=1, bias=60), branch(branch(x)))
+    (site, _) = sites("highway", layout, count=1, bias=-1)
+    gate = 1 / (1 + torch.e)
+    torch.testing.assert_close(site(x, branch), gate * branch(x) + (1 - gate) * x)
+    torch.nn.init.normal_(site.gate.weight)
+    channels = 1 if layout == "nchw" else -1
+    gate = (x.movedim(channels, -1) @ site.gate.weight.T - 1).sigmoid().movedim(-1, channels)
+    torch.testing.assert_close(site(x, branch), gate * branch(x) + (1 - gate) * x)
+
+
+@pytest.mark.parametrize("name", ["sandwich_ln", "peri_ln"])
+def test_sandwich_ln_is_pre_ln_with_a_norm_around_the_branch(x, layout, name):
+    torch.testing.assert_close(run(name, x, layout), run("pre_ln", x, layout, branch=lambda h: norm(branch(h))))
+
+
+def test_res_post_ln_is_a_plain_skip_of_a_normed_branch(x, layout):
+    plain = run("skip", x, layout, branch=lambda h: norm(branch(h)))
+    torch.testing.assert_close(run("res_post_ln", x, layout), norm(plain))
+    torch.testing.assert_close(run("res_post_ln", x, layout, gain=0.0), norm(x))
+
+
+def test_ln_scaling_is_pre_ln_in_the_first_layer_and_with_smaller_gains_behind_it(x, layout):
+    assert torch.equal(run("ln_scaling", x, layout, count=1), run("pre_ln", x, layout, count=1))
+    smaller = sites("pre_ln", layout)
+    for site in smaller:
+        site.norm.weight.data /= site.place.layer**0.5
+    torch.testing.assert_close(run("ln_scaling", x, layout), through(smaller, x))
+
+
+@pytest.mark.parametrize("name", skips.names())
+def test_every_parameter_of_a_connection_learns(name):
+    """After one update: where a branch starts at zero, what feeds it has no gradient before."""
+    net = transformer(name)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    source, target = torch.randint(4, 20, (2, 4, 7), generator=torch.Generator().manual_seed(1))
+    for _ in range(2):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(source, target), target.flatten()).backward()
+        optimizer.step()
+    for site in (module for module in net.modules() if isinstance(module, Connection)):
+        for key, parameter in site.named_parameters():
+            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, (site.place, key)

@@ -98,11 +98,11 @@ def _cell(
     given = _meant_for(column, manifest.columns_at(scale), extra)
     tracking = [f"tracker.group={manifest.name}/{row.name}", f"tracker.tags=[{scale}/{column.name}]"]
     wanted = (*(tracking if "tracker=wandb" in given else []), *given)
-    its = row.overrides
+    its = manifest.overrides_of(row)
     if row.evaluates is not None:
         (trained,) = (other for other in manifest.rows if other.name == row.evaluates)
         source = _cell(manifest, scale, trained, column, seed, extra, composer)
-        its = [*trained.overrides, *row.overrides, f"inputs=[{source.hash}]"]
+        its.append(f"inputs=[{source.hash}]")
     merged = {_key(text): text for text in (f"scale={scale}", *column.overrides, *its, *wanted)}
     overrides = tuple(merged.values())
     lacking = [key for key in column.needs if key not in merged]

@@ -98,6 +98,11 @@ class Manifest(Node):
     rows: Annotated[list[Row], Field(min_length=1)]
     notes: list[Line] = []
 
+    def overrides_of(self, row: Row) -> list[str]:
+        """A row's own, behind those of the row that it evaluates."""
+        evaluated = [other for other in self.rows if other.name == row.evaluates]
+        return [text for one in (*evaluated, row) for text in one.overrides]
+
     def metrics_of(self, column: Column) -> list[Metric]:
         """The metrics shown for `column`; the first is compared with the baseline."""
         return [METRICS[key] for key in column.metrics or self.metrics]

@@ -237,7 +237,9 @@ def test_an_evaluation_waits_for_its_input(evaluated: Workplace, capfd: pytest.C
     assert wide.config.model_copy(update={"inputs": [], "task": post_ln.config.task}).hash == post_ln.hash
     assert evaluated.starts()[-1] == " ".join(wide.overrides)
     assert len(evaluated.starts()) == 5
-    assert re.search(r"\| wide +\| +\d+\.\d \(n=1\) \|", capfd.readouterr().out)
+    out = capfd.readouterr().out
+    assert re.search(r"\| wide +\| +\d+\.\d \(n=1\) \|", out)
+    assert "- Made by: `make table9 SCALE=test SEEDS=1`\n" in out
     assert evaluated.run() == 0
     assert len(evaluated.starts()) == 5
 

@@ -67,12 +67,12 @@ def _extra(summary: Summary) -> list[str]:
     found = []
     for block in summary.blocks:
         for entry in block.entries:
-            own = {f"scale={summary.scale}", *block.column.overrides, *entry.row.overrides}
+            own = {f"scale={summary.scale}", *block.column.overrides, *summary.manifest.overrides_of(entry.row)}
             found += [
                 text
                 for record in entry.records
                 for text in record.overrides
-                if text not in own and text != f"seed={record.seed}"
+                if text not in own and text != f"seed={record.seed}" and not text.startswith("inputs=")
             ]
     return found
 

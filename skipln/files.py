@@ -6,9 +6,8 @@ import hashlib
 import itertools
 import os
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,23 +20,31 @@ class DiskError(UserError):
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk, a missing folder or a missing permission under `path` into one clear line (`DiskError`)."""
+    """Turn a full or failing disk or a missing permission into one clear line (`DiskError`).
+
+    The line names the file that the system named, else `path`.
+    """
     try:
         yield
     except (OSError, RuntimeError) as error:
-        number = _errno(error)
-        if number in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskError(f"{path}: the disk is full; free some space and start the same command again") from error
-        if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise DiskError(f"{path}: not writable; choose another folder or mend its permissions") from error
+        found = _system_error(error)
+        if found is None:
+            raise
+        place = found.filename or path
+        if found.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskError(f"{place}: the disk is full; free some space and start the same command again") from error
+        if found.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+            raise DiskError(f"{place}: not writable; choose another folder or mend its permissions") from error
+        if found.errno == errno.EIO:
+            raise DiskError(f"{place}: the disk fails (input/output error); use another") from error
         raise
 
 
-def _errno(error: BaseException | None) -> int | None:
+def _system_error(error: BaseException | None) -> OSError | None:
     """The system's reason, also where torch.save wrapped it in a RuntimeError of its own."""
     while error is not None and not isinstance(error, OSError):
         error = error.__context__
-    return error.errno if isinstance(error, OSError) else None
+    return error
 
 
 @contextmanager
@@ -46,17 +53,18 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
 
     A reader sees the old file or the new one, never a part. Raises `UserError` when the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a folder that is not there or not writable there is none
+            temporary.unlink(missing_ok=True)
 
 
 def put_aside(path: Path) -> None:
@@ -73,22 +81,21 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def locked(path: Path, patience: float | None = None, busy: str = "") -> Iterator[None]:
+def locked(path: Path, busy: str = "") -> Iterator[None]:
     """Hold an exclusive lock on the file `path` (made if missing); the kernel frees it when the process dies.
 
-    A lock held elsewhere for more than `patience` seconds (None: for ever) raises `UserError(busy)`.
+    Another holder is waited for, after a line on stderr that says `busy`, if anything.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with disk_errors(path), path.open("a") as file:
-        give_up = None if patience is None else time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX if give_up is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if give_up is not None and time.monotonic() > give_up:
-                    raise UserError(busy or f"{path}: in use by another process") from error
-                time.sleep(0.1)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if busy:
+                print(busy, file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

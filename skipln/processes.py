@@ -1,6 +1,8 @@
 """Processes that end when they are told to."""
 
 import ctypes
+import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -31,7 +33,15 @@ def somebodys(handler: Any) -> bool:
     return callable(handler) and handler is not signal.default_int_handler
 
 
-def end_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
-    """In a child: ask Linux for a signal when the parent dies, so that what was killed leaves no process behind."""
+def end_with_parent(by: signal.Signals = signal.SIGTERM, parent: int | None = None) -> None:
+    """In a child: ask Linux for a signal when the parent dies, so that what was killed leaves no process behind.
+
+    parent: its number (None: multiprocessing knows). One that died before we asked sends none: we do it ourselves.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, by)  # PR_SET_PDEATHSIG
+        if parent is None:
+            above = multiprocessing.parent_process()
+            parent = above.pid if above else os.getppid()
+        if os.getppid() != parent:
+            os.kill(os.getpid(), by)

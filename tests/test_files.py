@@ -30,21 +30,35 @@ def test_the_systems_reason_becomes_one_line(tmp_path, number, said):
             raise RuntimeError("torch's own words") from None  # the reason is still its context
 
 
-def test_a_lock_is_waited_for_or_refused(tmp_path):
+def test_a_lock_is_waited_for(tmp_path, capsys):
     path, got_it = tmp_path / "lock", threading.Event()
 
     def wait_for_it():
-        with locked(path):
+        with locked(path, busy="busy here"):
             got_it.set()
 
     with locked(path):
-        with pytest.raises(UserError, match="busy here"), locked(path, patience=0, busy="busy here"):
-            pass
         waiting = threading.Thread(target=wait_for_it)
         waiting.start()
         assert not got_it.wait(0.3)
     waiting.join(5)
     assert got_it.is_set()
+    assert capsys.readouterr().err == "busy here\n"
+
+
+def test_what_happens_under_a_lock_is_not_the_locks_doing(tmp_path):
+    """The line names the file that the system refused."""
+    with pytest.raises(PermissionError), locked(tmp_path / "lock"):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "cache"))
+    with pytest.raises(UserError, match=r"cache/file: not writable"), atomic_write(tmp_path / "file"):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "cache" / "file"))
+
+
+def test_a_file_where_a_folder_should_be(tmp_path):
+    (tmp_path / "runs").touch()
+    for attempt in (locked(tmp_path / "runs" / "a" / "lock"), atomic_write(tmp_path / "runs" / "a" / "file")):
+        with pytest.raises(UserError, match=r"runs\S*: not writable"), attempt:
+            pass
 
 
 def test_sha256(tmp_path):

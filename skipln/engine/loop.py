@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import nn
-from tqdm import tqdm
 
 from skipln.data.prefetch import prefetched
 from skipln.engine.checkpoint import Checkpoints
@@ -27,6 +26,7 @@ from skipln.engine.ranks import Ranks
 from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
 from skipln.errors import UserError
+from skipln.progress import progress_bar
 from skipln.runs.divergence import Divergence
 from skipln.runs.folder import MetricsLog, RunFolder, State
 from skipln.schema import RunConfig
@@ -146,10 +146,7 @@ class Trainer:
         """
         training = self.config.training
         label = f"{self.config.skip['name']} seed {self.config.seed}"
-        progress = tqdm(
-            total=training.updates, initial=self.update, desc=label, unit="update", dynamic_ncols=True,
-            disable=not self.fabric.is_global_zero,
-        )  # fmt: skip
+        progress = progress_bar(training.updates, "update", label, self.update, shown=self.fabric.is_global_zero)
         self.wrapped.train()
         with Interruptions() as interruptions, closing(self.stream), progress:
             started = time.monotonic() - self.wall

@@ -1,5 +1,6 @@
 """One run from its configuration to its result."""
 
+import math
 import sys
 import time
 import warnings
@@ -23,9 +24,11 @@ from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.processes import interrupting
 from skipln.runs.folder import RunFolder, State
+from skipln.runs.reading import read_metrics
 from skipln.runs.source import source
 from skipln.schema import RunConfig
 from skipln.tasks import Task, create_task
+from skipln.tasks.task import TestResult
 
 PRECISIONS: dict[str, Any] = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
 
@@ -39,11 +42,12 @@ def execute(config: RunConfig) -> State:
     fabric = create_fabric(config)
     folder = RunFolder(config.folder)
     with Ranks(fabric) as ranks, folder.lock() if fabric.is_global_zero else nullcontext():
+        ranks.wait_for_first()  # which waits for an earlier process of this run, however long it takes
         with lost_ranks_told():
             result = fabric.broadcast(folder.finished())
         if result is not None:
-            _say(fabric, f"{result['state']}: {folder.path} {_short(result['metrics'])}")
-            return result["state"]
+            _say(fabric, f"{result.state}: {folder.path} {_short(result.metrics)}")
+            return result.state
         try:
             tracking = tracked(config, folder, fabric.device) if fabric.is_global_zero else nullcontext()
             with tracking, interrupting(), _denormals_flushed(), lost_ranks_told():
@@ -54,7 +58,7 @@ def execute(config: RunConfig) -> State:
             _leave(config, fabric, folder, "interrupted", "outside training; nothing is lost")
             return "interrupted"
         except Exception as error:
-            why = f"{'' if isinstance(error, UserError) else f'{type(error).__name__}: '}{error}".splitlines()[0]
+            why = f"{'' if isinstance(error, UserError) else f'{type(error).__name__}: '}{error}"
             with suppress(UserError):  # a full disk can't take the status either
                 _leave(config, fabric, folder, "failed", why)
             raise
@@ -90,6 +94,8 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
             estimate_statistics(trainer.model, task, fabric, config.seed)
         if not _all_finite(trainer.model):  # an explosion in the last update, which no later loss can show
             state, message = "diverged", f"weights or statistics are not finite after update {trainer.update}"
+        elif not math.isfinite(_validation_loss(folder)):
+            state, message = "diverged", f"the validation loss is not finite after update {trainer.update}"
     if state == "done":
         trainer.checkpoints.save_tested(trainer.update, trainer.model.state_dict())
     trained = {
@@ -159,12 +165,13 @@ def _test(
         model.eval()
         with torch.no_grad():
             tested = task.test(model)
-        result |= {"metrics": tested.metrics, "signatures": tested.signatures}
         result["test_seconds"] = round(time.monotonic() - started, 1)
-        with atomic_write(folder.examples) as file:
-            np.save(file, tested.examples, allow_pickle=False)
-        if tested.outputs:
-            folder.write_translations(tested.sources, tested.references, tested.outputs)
+        if all(map(math.isfinite, tested.metrics.values())):
+            result |= {"metrics": tested.metrics, "signatures": tested.signatures}
+            _write_outputs(folder, tested)
+        else:  # a number that no table shows
+            state, message = "diverged", f"the test's metrics are not finite after update {update}"
+            result |= {"state": state, "message": message}
     folder.write_result(result)
     folder.write_status(state, update, config.training.updates, message)
     _say(fabric, " ".join(filter(None, [f"{state}: {folder.path}", message, _short(result["metrics"])])))
@@ -172,6 +179,19 @@ def _test(
         command, arguments = ("translate", "FILE") if config.task.name == "translation" else ("classify", "IMAGE")
         _say(fabric, f"use it: {how_to_use(command, folder.path, arguments)}")
     return state
+
+
+def _write_outputs(folder: RunFolder, tested: TestResult) -> None:
+    with atomic_write(folder.examples) as file:
+        np.save(file, tested.examples, allow_pickle=False)
+    if tested.outputs:
+        folder.write_translations(tested.sources, tested.references, tested.outputs)
+
+
+def _validation_loss(folder: RunFolder) -> float:
+    """The last one that was logged, 0 without one."""
+    losses = [point["valid/loss"] for point in read_metrics(folder.path) if "valid/loss" in point]
+    return losses[-1] if losses else 0.0
 
 
 def _all_finite(model: nn.Module) -> bool:
@@ -191,14 +211,20 @@ def create_fabric(config: RunConfig) -> Fabric:
         torch.set_num_threads(compute.threads)
     world = compute.devices * compute.nodes
     warnings.filterwarnings("ignore", "The `srun` command")  # a single process on a login node is fine
-    fabric = Fabric(
-        accelerator=compute.accelerator,
-        devices=compute.devices,
-        num_nodes=compute.nodes,
-        strategy="ddp" if world > 1 else "auto",
-        precision=PRECISIONS[_precision(config)],
-    )
-    fabric.launch()
+    try:
+        fabric = Fabric(
+            accelerator=compute.accelerator,
+            devices=compute.devices,
+            num_nodes=compute.nodes,
+            strategy="ddp" if world > 1 else "auto",
+            precision=PRECISIONS[_precision(config)],
+        )
+        fabric.launch()
+    except (RuntimeError, ValueError) as error:  # what SLURM or torchrun says of the job does not fit compute.*
+        raise UserError(
+            f"compute.devices={compute.devices} compute.nodes={compute.nodes} cannot be started here: "
+            f"{' '.join(str(error).split())}"
+        ) from error
     return fabric
 
 

@@ -11,7 +11,6 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from skipln.allocator import keep_freed_memory
 from skipln.errors import UserError
@@ -21,6 +20,7 @@ from skipln.figures.numbers import Net, join, write
 from skipln.figures.points import Point, points
 from skipln.figures.render import render
 from skipln.processes import end_with_parent, interrupting
+from skipln.progress import progress_bar
 from skipln.tables.execution.launching import say
 from skipln.tasks import create_task
 
@@ -59,7 +59,7 @@ def _measure(missing: Sequence[Point], threads: int) -> list[str]:
     with (
         interrupting(),
         ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn"), _prepare) as pool,
-        tqdm(total=len(missing), unit="net", dynamic_ncols=True, mininterval=1 if sys.stderr.isatty() else 30) as bar,
+        progress_bar(len(missing), "net") as bar,
     ):
         futures = {pool.submit(measuring.make, point): point for point in missing}
         try:

@@ -15,11 +15,13 @@ from pydantic import BaseModel
 
 from skipln.errors import UserError
 from skipln.files import atomic_write, disk_errors, locked
+from skipln.printing import one_line
+from skipln.runs.reading import read_state
+from skipln.runs.result import Result, read_result
 from skipln.runs.source import Source
+from skipln.strict_json import loads
 
 State = Literal["queued", "running", "interrupted", "done", "diverged", "failed"]
-FINISHED = ("done", "diverged")
-RESULT_KEYS = {"hash", "state", "update", "metrics", "signatures", "parameters", "data", "environment", "message"}
 
 
 class RunFolder:
@@ -38,8 +40,8 @@ class RunFolder:
         self.inputs = path / "inputs"
 
     def lock(self) -> AbstractContextManager[None]:
-        """Own the folder while training. Raises UserError when another process does."""
-        return locked(self.path / ".lock", patience=5, busy=f"{self.path}: another process is training this run")
+        """Own the folder while training; a process that does so already is waited for."""
+        return locked(self.path / ".lock", busy=f"{self.path}: waiting for the process that trains this run")
 
     def write_config(self, config: BaseModel) -> None:
         with atomic_write(self.path / "config.yaml", "w") as file:
@@ -50,7 +52,7 @@ class RunFolder:
         where = {"time": now, "pid": os.getpid(), "host": socket.gethostname(), "job": os.environ.get("SLURM_JOB_ID")}
         self._write_json(
             self.path / "status.json",
-            {"state": state, "update": update, "updates": updates, "message": message, **where},
+            {"state": state, "update": update, "updates": updates, "message": one_line(message), **where},
         )
 
     def write_start(self, update: int, environment: dict[str, Any], code: Source) -> dict[str, Any]:
@@ -74,13 +76,15 @@ class RunFolder:
     def _starts(self) -> list[dict[str, Any]]:
         """The lines of starts.jsonl; none where it is missing or damaged."""
         try:
-            lines = (self.path / "starts.jsonl").read_text(encoding="utf-8").splitlines()
-            starts = [json.loads(line) for line in lines]
+            lines = (self.path / "starts.jsonl").read_bytes().split(b"\n")
+            starts = [loads(line) for line in lines if line.strip()]
             return [start for start in starts if type(start["update"]) is int]
         except (OSError, ValueError, KeyError, TypeError):
             return []
 
     def write_result(self, result: dict[str, Any]) -> None:
+        """Raises ValueError where `finished` and the tables would refuse it."""
+        Result.model_validate(loads(json.dumps(result).encode()))
         self._write_json(self.result, result)
 
     def write_translations(self, sources: Sequence[str], references: Sequence[str], outputs: Sequence[str]) -> None:
@@ -94,14 +98,9 @@ class RunFolder:
         with atomic_write(self.table, "w") as file:
             file.writelines("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
 
-    def finished(self) -> dict[str, Any] | None:
-        """The result of a run that is done or diverged, else None (a damaged file counts as none)."""
-        try:
-            result = json.loads(self.result.read_text())
-        except (OSError, ValueError):
-            return None
-        whole = isinstance(result, dict) and result.get("state") in FINISHED and result.keys() >= RESULT_KEYS
-        return result if whole else None
+    def finished(self) -> Result | None:
+        """The result of a run that is done or diverged, as a table would accept it; else None."""
+        return read_result(self.path)
 
     def check_log(self, state: dict[str, Any]) -> None:
         """Raise UserError unless metrics.jsonl begins with what it held when the training state `state` was saved."""
@@ -115,10 +114,7 @@ class RunFolder:
 
     def last_update(self) -> int:
         """The update that the last status told of, 0 without one."""
-        try:
-            return int(json.loads((self.path / "status.json").read_text())["update"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0
+        return read_state(self.path).update
 
     def _write_json(self, path: Path, content: dict[str, Any]) -> None:
         with atomic_write(path, "w") as file:

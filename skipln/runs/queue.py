@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from skipln.files import atomic_write
+from skipln.strict_json import read_json
 
 FIELDS = ("%j", "%K", "%A", "%i", "%t", "%r")  # name, index in the array, SLURM_JOB_ID, ARRAY_INDEX, state, why
 
@@ -32,8 +35,8 @@ class Ticket:
 def read_ticket(folder: Path) -> Ticket | None:
     """The last submission of the run in `folder`; None where it never was, or its ticket is damaged."""
     try:
-        return Ticket(**json.loads((folder / "ticket.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return TypeAdapter(Ticket).validate_python(read_json(folder / "ticket.json"))
+    except (OSError, ValueError):
         return None
 
 

@@ -1,8 +1,6 @@
 """What a run folder says: its state, its result, its metrics. Written by the engine, read here, never changed."""
 
-import json
 import logging
-import math
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,40 +8,25 @@ from typing import Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from skipln.files import is_locked
+from skipln.printing import one_line
 from skipln.runs.queue import Queue, read_ticket
+from skipln.runs.result import Checked, Count, Result, read_result
+from skipln.strict_json import loads, read_json
 
 log = logging.getLogger(__name__)
 
 
-class Data(BaseModel):
-    """The data of a run: its name, the fingerprint of its content, the number of test examples."""
+class Status(Checked):
+    """status.json: what a run says of itself while it is under way."""
 
-    name: str
-    fingerprint: str
-    test_examples: int
-
-
-class Result(BaseModel):
-    """result.json: what a finished run gave. Keys beyond these are kept. Speeds are per second of training."""
-
-    model_config = ConfigDict(extra="allow")
-
-    hash: str
-    state: Literal["done", "diverged"]
-    update: int
-    metrics: dict[str, float | None]
-    signatures: dict[str, str] = {}
-    parameters: int | None = None
-    tokens_per_second: float | None = None
-    images_per_second: float | None = None
-    train_seconds: float = 0.0
-    test_seconds: float = 0.0
-    data: Data
-    environment: dict[str, Any]
+    state: Literal["queued", "running", "interrupted", "done", "diverged", "failed", "missing"] = "missing"
+    update: Count = 0
+    updates: Count = 0
     message: str = ""
+    host: str = ""
+    job: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +46,8 @@ def read_state(folder: Path, queue: Queue | None = None) -> RunState:
     if result is not None:
         return RunState(result.state, result.update, result.update, result.message, result)
     status = _read_status(folder)
-    state, message = str(status.get("state", "missing")), str(status.get("message") or "")
-    update, updates = int(status.get("update") or 0), int(status.get("updates") or 0)
+    state: str = status.state
+    message = status.message
     if state in ("done", "diverged"):
         state, message = "missing", "no result.json that can be read"
     ticket = read_ticket(folder) if queue else None
@@ -76,24 +59,23 @@ def read_state(folder: Path, queue: Queue | None = None) -> RunState:
         state, message = ("queued", queue.problem) if queue.problem else gone
     elif state == "running" and _is_dead(folder, status, queue):
         state, message = "interrupted", "its process is gone; start it again to continue"
-    return RunState(state, update, updates, message)
+    return RunState(state, status.update, status.updates, message)
 
 
-def _read_status(folder: Path) -> dict[str, Any]:
+def _read_status(folder: Path) -> Status:
     try:
-        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-        return status if "state" in status else {"message": "status.json is damaged"}
+        return Status.model_validate(read_json(folder / "status.json"))
     except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError):
-        return {"message": "status.json is damaged"}
+        return Status()
+    except (OSError, ValueError):
+        return Status(message="status.json is damaged")
 
 
-def _is_dead(folder: Path, status: dict[str, Any], queue: Queue | None) -> bool:
+def _is_dead(folder: Path, status: Status, queue: Queue | None) -> bool:
     """Whether a run that says it is running is not: here its process would lock the folder, elsewhere it is a job."""
-    if status.get("host") == socket.gethostname():
+    if status.host == socket.gethostname():
         return not is_locked(folder / ".lock")
-    return bool(queue and status.get("job") and queue.is_over(status["job"]))
+    return bool(queue and status.job and queue.is_over(status.job))
 
 
 def last_line(folder: Path) -> str:
@@ -111,26 +93,6 @@ def last_line(folder: Path) -> str:
     return (errors or lines or [""])[-1]
 
 
-def read_result(folder: Path) -> Result | None:
-    """The finished run's result, or None with a note in the log when result.json is damaged or another run's."""
-    path = folder / "result.json"
-    try:
-        result = Result.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        reason = _reason(error)
-        log.warning("%s: damaged (%s); the run counts as missing, start the table again to make it", path, reason)
-        return None
-    if result.hash != folder.name:
-        log.warning("%s: the result of another run, %s; this one counts as missing", path, result.hash)
-        return None
-    if bad := [key for key, value in result.metrics.items() if value is None or not math.isfinite(value)]:
-        log.warning("%s: damaged (%s is no number); the run counts as missing", path, bad[0])
-        return None
-    return result
-
-
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The points of metrics.jsonl in order of update; none when there is no file.
 
@@ -141,13 +103,18 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
+    except OSError as error:
+        log.warning("%s: cannot be read (%s)", path, error.strerror)
+        return []
     points = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            point = json.loads(line)
-            int(point["update"])
+            point = loads(line, finite=False)
+            update = point["update"]
+            if type(update) not in (int, float) or not 0 <= update < 2**53:
+                raise ValueError("no update")
         except (ValueError, KeyError, TypeError):
             log.warning("%s, line %d: torn, left out", path, number)
             continue
@@ -159,13 +126,18 @@ def read_examples(folder: Path) -> np.ndarray | None:
     """Sufficient statistics [test examples, k] of examples.npy in float64, or None (with a note) if unreadable."""
     path = folder / "examples.npy"
     try:
-        examples = np.load(path, allow_pickle=False)
+        examples = np.load(path, allow_pickle=False, mmap_mode="r")  # mapped: a header that lies takes no memory
+        if not isinstance(examples, np.ndarray) or examples.ndim != 2 or examples.dtype.kind not in "iuf":
+            raise ValueError("no table of numbers")
+        statistics = examples.astype(np.float64)
+        if not np.isfinite(statistics).all():
+            raise ValueError("a number that is not finite")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError) as error:
-        log.warning("%s: damaged (%s); its differences are not tested", path, error)
+    except Exception as error:  # whatever the reader stumbled on: a table without tests is better than none
+        log.warning("%s: damaged (%s); its differences are not tested", path, one_line(str(error)))
         return None
-    return examples.astype(np.float64) if examples.ndim == 2 else None
+    return statistics
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -176,10 +148,3 @@ def read_config(folder: Path) -> dict[str, Any]:
     except Exception:  # a page without it is better than none, whatever the parser stumbled on
         log.warning("%s: no config.yaml that can be read", folder)
         return {}
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'its JSON'}: {first['msg'].lower()}"
-    return str(error)

@@ -13,8 +13,9 @@ from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.interop import fairseq
 from skipln.places import CONFIGS, PACKAGE, ROOT
-from skipln.runs.identity import NOT_HASHED
-from skipln.schema import RunConfig
+from skipln.runs.identity import NOT_HASHED, public
+from skipln.schema import SEEDS, RunConfig
+from skipln.strict_json import read_json
 from skipln.tables.manifest import Column, Manifest, Row
 
 CACHE = Path("runs/.configurations.json")
@@ -40,6 +41,11 @@ class Cell:
     config: RunConfig = field(repr=False, compare=False)
     lacks: str = ""
 
+    @property
+    def public_config(self) -> dict[str, Any]:
+        """What decides the run; no folder is asked, which somebody else may have written."""
+        return public(self.config.model_dump())
+
     def describe(self) -> str:
         """Such as "rSkip+LN λ=2, Multi30k En-De, seed 1"."""
         return f"{self.row.label}, {self.column.label}, seed {self.seed}"
@@ -54,7 +60,9 @@ def cells(
     Configurations are composed once for a row and column, as the seed is a plain value, and kept in `cache`. Raises
     UserError for a configuration that does not compose, or two cells that are the same run.
     """
-    columns = manifest.columns_at(scale)
+    columns, seeds = manifest.columns_at(scale), list(seeds)
+    if odd := [seed for seed in seeds if not 0 <= seed < SEEDS]:
+        raise UserError(f"seed={odd[0]}: a seed is at least 0 and below 2^63")
     _check_extra(extra)
     composer = _Composer(cache)
     found = [
@@ -175,8 +183,9 @@ class _Composer:
         self.changed = False
         if path is not None:
             with suppress(OSError, ValueError, KeyError, TypeError):  # missing or damaged: compose again
-                content = json.loads(path.read_text(encoding="utf-8"))
-                self.known = content["configurations"] if content["digest"] == self.digest else {}
+                content = read_json(path)
+                if [content["digest"], content["content"]] == [self.digest, _sum(content["configurations"])]:
+                    self.known = content["configurations"]
 
     def compose(self, overrides: tuple[str, ...]) -> RunConfig:
         if overrides not in self.composed:
@@ -195,7 +204,13 @@ class _Composer:
                 suppress(OSError, UserError),
                 atomic_write(self.path, "w") as file,
             ):  # only a memory: no harm without it
-                json.dump({"digest": self.digest, "configurations": self.known}, file)
+                content = {"digest": self.digest, "content": _sum(self.known), "configurations": self.known}
+                json.dump(content, file)
+
+
+def _sum(configurations: dict[str, Any]) -> str:
+    """So that one bit, or one configuration under another's name, is noticed."""
+    return hashlib.sha256(json.dumps(configurations, sort_keys=True).encode()).hexdigest()
 
 
 def _digest() -> str:

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from pydantic import ValidationError as PydanticError
-from yaml import YAMLError
 
 from skipln.errors import UserError
 from skipln.places import EXPERIMENTS
 from skipln.printing import one_line
+from skipln.strict_yaml import read_yaml
 from skipln.tables.metrics import METRICS, Metric
 
 Scale = Literal["test", "demo", "small", "paper"]
@@ -161,8 +159,10 @@ def load(name: str, experiments: Path = EXPERIMENTS) -> Manifest:
 def read(path: Path, kind: type[AnyNode]) -> AnyNode:
     """The file at `path` as a `kind` whose `name` is the file's. Raises UserError, one line that lists the choices."""
     try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    except (YAMLError, OmegaConfBaseException) as error:
+        content = read_yaml(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
         raise UserError(f"{path.name}: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path.name}: its keys are {', '.join(key for key in kind.model_fields if key != 'name')}")

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from skipln.runs.identity import public
-from skipln.runs.reading import Result, read_metrics, read_result
+from skipln.runs.reading import read_metrics
+from skipln.runs.result import Result, read_result
 from skipln.tables import store
 from skipln.tables.cells import Cell
 from skipln.tables.manifest import Manifest
@@ -68,8 +68,8 @@ def recorded_seeds(folder: Path) -> set[int]:
 
 
 def _record(cell: Cell, result: Result) -> Record:
-    config = public(cell.config.model_dump())  # not the folder's, which anybody may have written
-    return Record.model_validate({**_place(cell), **result.model_dump(exclude_unset=True), "config": config})
+    own = {**_place(cell), "config": cell.public_config}  # last: a result may have keys of any name
+    return Record.model_validate({**result.model_dump(exclude_unset=True), **own})
 
 
 def _place(cell: Cell) -> dict[str, Any]:

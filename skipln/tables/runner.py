@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skipln.errors import UserError
+from skipln.files import locked
 from skipln.places import RESULTS
 from skipln.runs.reading import read_state
 from skipln.tables.cells import CACHE, Cell, cells, trial
@@ -48,15 +49,17 @@ def run(order: Order, launcher: Launcher) -> int:
     """
     manifest, scale, extra = order.manifest, order.scale, order.extra
     planned, folder = order.plan(), order.output()
+    refuse_lacking(manifest, scale, planned)
     made = adoptable(folder)
     unfinished = [cell for cell in planned if read_state(cell.folder).result is None and cell.hash not in made]
     missing = [cell for cell in unfinished if not cell.lacks]
     say(f"{manifest.name} · {scale}: {len(planned) - len(unfinished)} of {len(planned)} runs are finished")
     failures = _launch(launcher, missing, len(planned))
 
-    every_seed = sorted({*order.seeds, *recorded_seeds(folder)})
-    collect(manifest, cells(manifest, scale, every_seed, extra, order.cache), folder)
-    render(manifest, scale, folder)
+    with locked(TRIALS / ".lock"):  # two tables at once: each writes its files together
+        every_seed = sorted({*order.seeds, *recorded_seeds(folder)})
+        collect(manifest, cells(manifest, scale, every_seed, extra, order.cache), folder)
+        render(manifest, scale, folder)
     say("")
     print((folder / "table.md").read_text(encoding="utf-8"), end="")
     say(f"\nin {folder}: table.md, table.csv, table.tex, curves.svg, curves.html")
@@ -107,19 +110,20 @@ def plan(
     cache: Path | None = CACHE,
     rows: Sequence[str] = (),
 ) -> list[Cell]:
-    """The runs of the table at `scale`, of all rows or those named. Raises UserError where it has none, or none that
-    can be made.
-    """
+    """The runs of the table at `scale`, of all rows or those named. Raises UserError where it has none."""
     if not manifest.columns_at(scale):
         there = ", ".join(name for name, columns in manifest.columns.items() if columns)
         raise UserError(f"{manifest.name} has no columns at scale {scale}: choose one of {there}")
     known = [row.name for row in manifest.rows]
     if unknown := [row for row in rows if row not in known]:
         raise UserError(f"{manifest.name} has no row {', '.join(unknown)}: choose from {', '.join(known)}")
-    found = [cell for cell in cells(manifest, scale, seeds, extra, cache) if not rows or cell.row.name in rows]
-    if found and all(cell.lacks for cell in found):
-        raise UserError(f"{manifest.name} at scale {scale} {found[0].lacks}")
-    return found
+    return [cell for cell in cells(manifest, scale, seeds, extra, cache) if not rows or cell.row.name in rows]
+
+
+def refuse_lacking(manifest: Manifest, scale: str, planned: Sequence[Cell]) -> None:
+    """Raise UserError, one line that says what to give, where none of the runs can be made."""
+    if planned and all(cell.lacks for cell in planned):
+        raise UserError(f"{manifest.name} at scale {scale} {planned[0].lacks}")
 
 
 def output(manifest: Manifest, scale: str, extra: Sequence[str], results: Path = RESULTS) -> Path:

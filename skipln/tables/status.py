@@ -9,7 +9,8 @@ from skipln.errors import UserError
 from skipln.places import RESULTS
 from skipln.report.numbers import EMPTY
 from skipln.runs.queue import Queue
-from skipln.runs.reading import Result, RunState, last_line, read_state
+from skipln.runs.reading import RunState, last_line, read_state
+from skipln.runs.result import Result
 from skipln.tables import store
 from skipln.tables.cells import CACHE, Cell, cells
 from skipln.tables.manifest import Manifest

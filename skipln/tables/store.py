@@ -5,18 +5,26 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from skipln.errors import UserError
 from skipln.files import atomic_write
+from skipln.printing import one_line
 from skipln.report.provenance import arithmetic
-from skipln.runs.reading import Result
+from skipln.runs.result import Checked, Count, Result, reason
+from skipln.strict_json import loads
 
 MEND = "restore it with git, or remove the file and make the table again"
 ROUNDING = 1e-6  # of a comparison's numbers
 _FIRST = ("table", "row", "column", "seed", "hash")  # what a reader of the raw lines looks for
+
+
+def _of_one_length(group: dict[str, list]) -> dict[str, list]:
+    if "update" not in group or len({len(values) for values in group.values()}) > 1:
+        raise ValueError("a group has as many values of each metric as updates")
+    return group
 
 
 class Record(Result):
@@ -25,7 +33,7 @@ class Record(Result):
     table: str
     row: str
     column: str
-    seed: int
+    seed: Count
     overrides: list[str]
     config: dict[str, Any] = Field(default_factory=dict)
 
@@ -45,16 +53,16 @@ class Record(Result):
         return " then ".join(dict.fromkeys(arithmetic(made, otherwise) for made in self.environments))
 
 
-class Curves(BaseModel):
+class Curves(Checked):
     """A run's thinned series: groups of metrics that were logged at the same updates (`series.thinned`)."""
 
     model_config = ConfigDict(extra="forbid")
 
     hash: str
-    groups: list[dict[str, list[int | float | None]]]
+    groups: list[Annotated[dict[str, list[int | float | None]], AfterValidator(_of_one_length)]]
 
 
-class Comparison(BaseModel):
+class Comparison(Checked):
     """A row minus the baseline in one column, with its test. `runs`: the hashes of both sides, which it holds for."""
 
     model_config = ConfigDict(extra="forbid")
@@ -70,7 +78,7 @@ class Comparison(BaseModel):
     high: float
     p: float
     method: str
-    resamples: int
+    resamples: Count
 
     def holds_for(self, runs: Sequence[Record], baseline: Sequence[Record]) -> bool:
         """Whether it is of these finished runs and of what they measured: a run made again may measure something else,
@@ -124,17 +132,19 @@ def write(folder: Path, records: Iterable[Record], curves: Iterable[Curves], com
 
 def _read(path: Path, kind: type[Line]) -> list[Line]:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     found = []
     for number, line in enumerate(lines, 1):
         if not line:
             continue
         try:
-            found.append(kind.model_validate_json(line))
-        except ValidationError as error:
-            raise UserError(f"{path}, line {number}: damaged; {MEND}") from error
+            found.append(kind.model_validate(loads(line)))
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: damaged ({one_line(reason(error))}); {MEND}") from error
     return found
 
 

@@ -21,6 +21,7 @@ from skipln.engine.run import execute
 from skipln.errors import UserError
 from skipln.ops.residual_norm import cpu
 from skipln.runs.folder import RunFolder
+from skipln.runs.result import read_result
 from skipln.seam import fused
 from skipln.seam.registry import Entry
 from skipln.tables.statistics.significance import bleu
@@ -220,16 +221,23 @@ def test_a_run_through_the_kernel_goes_on_exactly(run, interrupt, monkeypatch):
     assert (broken.folder / "examples.npy").read_bytes() == (whole.folder / "examples.npy").read_bytes()
 
 
-def test_two_processes_do_not_share_a_folder(run, capsys, tiny, tmp_path):
-    config = run("training.updates=100000")
-    first = train(config, tiny, tmp_path / "runs", "training.updates=100000")
+@pytest.mark.parametrize("stop", [False, True])
+def test_two_processes_of_a_run_take_turns(run, capsys, tiny, tmp_path, stop):
+    """The second waits for what the first gives; and goes on where a first that is told to stop has saved."""
+    updates = "training.updates=60"
+    config = run(updates)
+    first = train(config, tiny, tmp_path / "runs", updates)
     try:
         wait_for_update(config.folder, 5)
-        with pytest.raises(UserError, match="another process is training this run"):
-            execute(config)
+        if stop:
+            first.terminate()
+        assert execute(config) == "done"
+        assert first.wait(60) == (130 if stop else 0)
     finally:
         first.kill()
         first.communicate()
+    assert capsys.readouterr().err.startswith(f"{config.folder}: waiting for the process that trains this run\n")
+    assert [line["update"] for line in metrics(config.folder) if "train/loss" in line] == list(range(5, 61, 5))
 
 
 @pytest.mark.parametrize(
@@ -274,3 +282,34 @@ def test_a_sweep_is_hydras_multirun(tiny, tmp_path):
     found = subprocess.run([*command, *quick], cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     assert len(list(tmp_path.glob("*/result.json"))) == 2
+
+
+@pytest.mark.parametrize("rate", ["1e30", "1e300"])
+def test_weights_that_explode_in_the_last_update_have_diverged(run, rate):
+    """The loss, measured before the update, is fine; what the run would be tested with is not."""
+    config = run("training.updates=1", "training.checkpoint_every=1", "training.average=1", f"optim.lr={rate}")
+    assert execute(config) == "diverged"
+    result = read_result(config.folder)
+    assert result.state == "diverged"
+    assert result.metrics == {}
+    assert "not finite" in result.message
+    assert status(config.folder)["state"] == "diverged"
+
+
+@pytest.mark.parametrize(
+    "change", [{"hash": "other"}, {"train_seconds": float("nan")}, {"metrics": {"bleu": None}}, {"update": "20"}]
+)
+def test_a_result_that_the_table_refuses_is_made_again(run, change):
+    """From the last checkpoint, without an update; not refused by one side and kept by the other for ever."""
+    config = run("training.updates=5", "training.average=1")
+    assert execute(config) == "done"
+    path = config.folder / "result.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps(whole | change))
+    assert read_result(config.folder) is None
+    before = metrics(config.folder)
+    assert execute(config) == "done"
+    again = read_result(config.folder)
+    assert again is not None
+    assert again.metrics == whole["metrics"]
+    assert metrics(config.folder) == before

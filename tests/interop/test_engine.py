@@ -111,7 +111,8 @@ def test_a_log_line_is_a_point_in_nats():
 def test_a_run_lands_where_ours_do(skip, tiny, tmp_path):
     """Stopped by time, continued, tested; the record is one that a table reads."""
     from skipln.interop.fairseq.engine import execute
-    from skipln.runs.reading import read_examples, read_metrics, read_result
+    from skipln.runs.reading import read_examples, read_metrics
+    from skipln.runs.result import read_result
 
     config = compose([*tiny, *skip, "engine=fairseq", f"paths.runs={tmp_path}"])
     assert execute(config) == "done"

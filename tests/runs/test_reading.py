@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from skipln.files import locked
-from skipln.runs.reading import read_config, read_examples, read_metrics, read_result, read_state
+from skipln.runs.reading import read_config, read_examples, read_metrics, read_state
+from skipln.runs.result import read_result
 from tests.tables import fakes
 
 

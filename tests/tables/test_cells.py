@@ -5,7 +5,7 @@ import pytest
 from skipln.config import compose
 from skipln.errors import UserError
 from skipln.tables.cells import CACHE, cells, trial
-from skipln.tables.runner import plan
+from skipln.tables.runner import plan, refuse_lacking
 from tests.tables.conftest import Workplace
 
 
@@ -46,7 +46,7 @@ def test_what_only_the_user_knows_is_lacking_until_given(workplace: Workplace) -
     without = cells(workplace.manifest, "small", [1])[0]
     assert without.lacks == 'needs data.dir for Multi30k: give it as make table9 SCALE=small ARGS="data.dir=…"'
     with pytest.raises(UserError, match=r'table9 at scale small needs data\.dir for Multi30k: .*ARGS="data\.dir=…"'):
-        plan(workplace.manifest, "small", [1])
+        refuse_lacking(workplace.manifest, "small", plan(workplace.manifest, "small", [1]))
     cell = cells(workplace.manifest, "small", [1], ["data.dir=/secret"])[0]
     assert not cell.lacks
     assert cell.hash == without.hash

@@ -27,6 +27,12 @@ def test_bad_seeds(workplace: Workplace, text: str) -> None:
         seeds_of(text, workplace.manifest, "test")
 
 
+@pytest.mark.parametrize("text", ["10000", "9223372036854775808,", "1,18446744073709551616", "9" * 5000])
+def test_too_many_or_too_large_seeds(workplace: Workplace, text: str) -> None:
+    with pytest.raises(UserError, match="a seed is below 2\\^63, and of one table there are fewer than 10,000"):
+        seeds_of(text, workplace.manifest, "test")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

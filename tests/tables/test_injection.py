@@ -23,7 +23,7 @@ from tests.tables.conftest import MANIFEST, Workplace
 BREAKS = "\n\r\v\f\x1c\x85\u2028\u2029"
 HOSTILE = [f"a{end}\\input{{/etc/passwd}}" for end in BREAKS] + [
     *("[2pt] a", "* a", "$x^", "$\\foo$", "a\\|b|c", "<script>x</script>", "[a](javascript:x)"),
-    *("=1+1", "+1", "-1", "@a", "\t=1", "\x1b[2J", "\ud800", "\u202egnp.exe"),
+    *("=1+1", "+1", "-1", "@a", "\t=1", "\x1b[2J", "\u202egnp.exe"),
 ]
 
 
@@ -52,11 +52,10 @@ def _rendered(workplace: Workplace, words: str) -> dict[str, str]:
     text = text.replace("A small table", quoted) + f"notes: [{quoted}]\n"
     Path("experiments/table9.yaml").write_text(text)
     workplace.manifest = load("table9", Path("experiments"))
-    if "\ud800" not in words:  # JSON's own refusal of half a pair is tested with damaged results
-        environment = fakes.ENVIRONMENT | {"cpu": words}
-        data = {"name": words, "fingerprint": words, "test_examples": 200}
-        signatures = {"bleu": words, "chrf": "c"}
-        fakes.finish(workplace.cell("post_ln").folder, 0.6, environment=environment, data=data, signatures=signatures)
+    environment = fakes.ENVIRONMENT | {"cpu": words}
+    data = {"name": words, "fingerprint": words, "test_examples": 200}
+    signatures = {"bleu": words, "chrf": "c"}
+    fakes.finish(workplace.cell("post_ln").folder, 0.6, environment=environment, data=data, signatures=signatures)
     shutil.rmtree(workplace.folder, ignore_errors=True)
     collect(workplace.manifest, workplace.cells(), workplace.folder)
     render(workplace.manifest, "test", workplace.folder)

@@ -171,5 +171,5 @@ def test_damaged_records_are_the_users_to_mend(finished: Workplace) -> None:
     collect(finished.manifest, finished.cells(), finished.folder)
     with (finished.folder / "records.jsonl").open("a") as file:
         file.write('{"table": "tab\n')
-    with pytest.raises(UserError, match=r"records\.jsonl, line 5: damaged; restore it with git"):
+    with pytest.raises(UserError, match=r"records\.jsonl, line 5: damaged \(not JSON\); restore it with git"):
         collect(finished.manifest, finished.cells(), finished.folder)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from skipln.runs.reading import read_result, read_state
+from skipln.runs.reading import read_state
+from skipln.runs.result import read_result
 from skipln.tables import store
 from skipln.tables.execution.local import Local
 from skipln.tables.manifest import load

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from skipln.engine.environment import describe
 from skipln.errors import UserError
@@ -28,7 +27,9 @@ from skipln.interop.fairseq.command import differences, generate_arguments, prec
 from skipln.interop.fairseq.databin import write_databin
 from skipln.interop.fairseq.log import metrics_of, translations_of
 from skipln.places import ROOT
+from skipln.printing import one_line
 from skipln.processes import interrupting
+from skipln.progress import progress_bar
 from skipln.runs.divergence import judge
 from skipln.runs.folder import MetricsLog, RunFolder, State
 from skipln.runs.reading import read_metrics
@@ -53,8 +54,8 @@ def execute(config: RunConfig) -> State:
     folder = RunFolder(config.folder)
     with folder.lock():
         if (result := folder.finished()) is not None:
-            print(f"{result['state']}: {folder.path}", file=sys.stderr)
-            return result["state"]
+            print(f"{result.state}: {folder.path}", file=sys.stderr)
+            return result.state
         updates = config.training.updates
         try:
             with interrupting():
@@ -64,7 +65,7 @@ def execute(config: RunConfig) -> State:
             return "interrupted"
         except Exception as error:
             with suppress(UserError):
-                folder.write_status("failed", folder.last_update(), updates, str(error).splitlines()[0])
+                folder.write_status("failed", folder.last_update(), updates, one_line(str(error)))
             raise
 
 
@@ -131,12 +132,7 @@ def _train(config: RunConfig, folder: RunFolder, arguments: list[str]) -> tuple[
     with (
         path.open("a") as file,
         _process("train", arguments, config, file) as process,
-        tqdm(
-            total=training.updates,
-            desc=f"fairseq {config.skip['name']} seed {config.seed}",
-            unit="update",
-            dynamic_ncols=True,
-        ) as bar,
+        progress_bar(training.updates, "update", f"fairseq {config.skip['name']} seed {config.seed}") as bar,
     ):
         while process.poll() is None:
             with suppress(subprocess.TimeoutExpired):

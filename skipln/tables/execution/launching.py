@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tqdm import tqdm
 
+from skipln.progress import progress_bar
 from skipln.runs.reading import read_state
 from skipln.tables.cells import Cell
 
@@ -37,10 +38,9 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def progress_bar(cells: Sequence[Cell]) -> tqdm:
+def bar_of(cells: Sequence[Cell]) -> tqdm:
     """One bar for the updates of all `cells`."""
-    total = sum(cell.updates for cell in cells)
-    return tqdm(total=total, unit="update", dynamic_ncols=True, mininterval=1 if sys.stderr.isatty() else 30)
+    return progress_bar(sum(cell.updates for cell in cells), "update")
 
 
 def show(bar: tqdm, cells: Sequence[Cell]) -> None:

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 
+from skipln.files import disk_errors
 from skipln.processes import end_with_parent, interrupting
 from skipln.runs.reading import last_line, read_state
 from skipln.tables.cells import Cell
-from skipln.tables.execution.launching import Failure, progress_bar, say, show
+from skipln.tables.execution.launching import Failure, bar_of, say, show
 
 TRAINER = (sys.executable, "-m", "skipln.train")
 _INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
@@ -36,7 +38,7 @@ class Local:
         failures: list[Failure] = []
         waiting, running = list(cells), dict[subprocess.Popen, Cell]()
         before = total - len(cells)
-        with progress_bar(cells) as bar, interrupting():
+        with bar_of(cells) as bar, interrupting():
             try:
                 while waiting or running:
                     while waiting and len(running) < self.at_once:
@@ -55,15 +57,17 @@ class Local:
 
     def _start(self, cell: Cell) -> subprocess.Popen:
         """Start a run in a session of its own, so that a Ctrl-C reaches it once and through us; it dies with us."""
-        cell.folder.mkdir(parents=True, exist_ok=True)
-        with (cell.folder / "log.txt").open("ab") as log:
+        with disk_errors(cell.folder):
+            cell.folder.mkdir(parents=True, exist_ok=True)
+            log = (cell.folder / "log.txt").open("ab")
+        with log:
             return subprocess.Popen(
                 self.command(cell),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=partial(end_with_parent, parent=os.getpid()),
             )
 
 

@@ -15,7 +15,7 @@ from skipln.runs.reading import last_line, read_state
 from skipln.schema import SlurmLauncher
 from skipln.submission import submitting
 from skipln.tables.cells import Cell
-from skipln.tables.execution.launching import Failure, progress_bar, say, show
+from skipln.tables.execution.launching import Failure, bar_of, say, show
 from skipln.tables.execution.local import TRAINER
 
 SHARED = {"timeout_min", "cpus_per_task", "mem_gb", "nodes", "tasks_per_node"}  # submitit's names for any cluster
@@ -113,7 +113,7 @@ def _wait(cells: Sequence[Cell]) -> list[Failure]:
     waiting, suspects = list(cells), set[str]()
     failures: list[Failure] = []
     started = asked = time.monotonic()
-    with progress_bar(cells) as bar:
+    with bar_of(cells) as bar:
         while waiting:
             time.sleep(_POLL)
             show(bar, cells)

@@ -1,0 +1,33 @@
+"""One progress bar for whatever takes long: a bar on a terminal, a line now and then in a log file."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tqdm import tqdm
+
+EVERY = 30.0  # seconds between two lines of a log
+
+
+class _Lines(tqdm):
+    """A carriage return only moves a terminal's cursor: in a file, what it would write over stays."""
+
+    @staticmethod
+    def status_printer(file: Any) -> Callable[[str], None]:
+        def say(status: str) -> None:
+            if status:
+                file.write(f"{status}\n")
+                file.flush()
+
+        return say
+
+    def clear(self, nolock: bool = False) -> None:
+        """A line that was written stays."""
+
+
+def progress_bar(total: float | None, unit: str, label: str = "", initial: int = 0, shown: bool = True) -> tqdm:
+    """A bar on stderr that counts `unit`s up to `total`, from `initial` on."""
+    options: dict[str, Any] = {"total": total, "unit": unit, "desc": label or None, "initial": initial}
+    if sys.stderr.isatty():
+        return tqdm(**options, dynamic_ncols=True, disable=not shown)
+    return _Lines(**options, mininterval=EVERY, disable=not shown)

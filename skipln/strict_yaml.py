@@ -1,0 +1,45 @@
+"""YAML from a file that anybody may have written: plain values, nothing that is executed, resolved or multiplied."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from skipln.printing import one_line
+from skipln.strict_json import DEPTH, check
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of the file `path`, `${…}` left as text.
+
+    Raises OSError where it cannot be read; ValueError, one line, for what is no YAML in UTF-8, for aliases (a few
+    lines of which can stand for gigabytes, or for themselves), tags, what `strict_json` refuses, and dates.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError("not UTF-8") from error
+    try:
+        _check_events(text)
+        content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    except Exception as error:  # whatever the two parsers stumble on
+        raise ValueError(one_line(str(error))) from error
+    check(content)
+    return content
+
+
+def _check_events(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise ValueError(f"line {_line(event)}: an alias; write out what it stands for")
+        if getattr(event, "tag", None):
+            raise ValueError(f"line {_line(event)}: a tag; write plain values")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH:
+            raise ValueError(f"line {_line(event)}: too deep")
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0

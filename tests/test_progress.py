@@ -1,0 +1,36 @@
+"""A log file gets lines, a terminal a bar."""
+
+import io
+
+import pytest
+
+from skipln import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "returns"), [(io.StringIO, False), (Terminal, True)])
+def test_carriage_returns_are_for_terminals(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], returns: bool
+) -> None:
+    monkeypatch.setattr("sys.stderr", stream())
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    with progress.progress_bar(3, "update", "rskip_ln seed 1", initial=1) as bar:
+        for _ in range(2):
+            bar.update()
+            bar.set_postfix_str("loss 1.000", refresh=False)
+            bar.write("a note", progress.sys.stderr)
+    said = progress.sys.stderr.getvalue()
+    assert ("\r" in said) == returns
+    assert said.count("a note\n") == 2
+    assert "rskip_ln seed 1: 100%" in said
+
+
+def test_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with progress.progress_bar(3, "update", shown=False) as bar:
+        bar.update()
+    assert progress.sys.stderr.getvalue() == ""

@@ -3,9 +3,13 @@
 import hashlib
 import json
 import logging
+import os
+import posixpath
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -15,12 +19,15 @@ from skipln.data.checksums import remembered_sha256
 from skipln.data.folders import atomic_folder, check_sums
 from skipln.data.images.dataset import Split
 from skipln.data.images.decoding import decode, fitted
-from skipln.data.images.layout import by_class
+from skipln.data.images.layout import by_class, left_out
+from skipln.data.present import require_class_folders
+from skipln.data.tars import CarefulTarInfo
 from skipln.errors import UserError
 from skipln.files import atomic_write, locked
+from skipln.printing import one_line
 
 log = logging.getLogger(__name__)
-FORMAT = 1  # counts up when prepared folders change: old ones are then left alone
+FORMAT = 2  # counts up when prepared folders change: old ones are then left alone
 MAX_FILE = 64 << 20  # bytes of one image: more is no photograph but a mistake
 SPLITS = ("train", "test")
 
@@ -32,12 +39,12 @@ def load_class_folders(source: Path, size: int, cache: Path) -> tuple[list[str],
 
     source: a folder or a tar of `train|test/<class>/<image>`. size: 0 when all images have one size; else the
     shorter side is scaled to it and the middle square taken. Nothing is unpacked to disk but pixels.
+    Links are followed; what is left out is told in one line on stderr.
     Raises UserError, one line with the file's name, for a missing source, an image that cannot be decoded, a class
     folder with no image or in one split alone, or images of different sizes.
     """
-    if not source.exists():
-        raise UserError(f"{source}: no such folder or archive of images; give it as data.dir=…")
-    with _opened(source) as (names, read):
+    require_class_folders(source)
+    with _opened(source) as (names, read, dangling):
         prepared = cache / "images" / _key(source, names, size, cache)
         with locked(prepared.with_name(f".{prepared.name}.lock")):
             try:
@@ -47,6 +54,8 @@ def load_class_folders(source: Path, size: int, cache: Path) -> tuple[list[str],
                     log.warning("%s; the images are decoded again", error)
                 with atomic_folder(prepared) as work:
                     _build(work, source, by_class(source, names, SPLITS), read, size)
+    if others := left_out(names, SPLITS, dangling):
+        print(f"note: {source}: left out: {one_line(others)}", file=sys.stderr)
     classes = json.loads((prepared / "about.json").read_text("utf-8"))["classes"]
     train, test = (
         Split(np.load(prepared / f"{split}.images.npy", mmap_mode="r"), np.load(prepared / f"{split}.labels.npy"))
@@ -56,16 +65,15 @@ def load_class_folders(source: Path, size: int, cache: Path) -> tuple[list[str],
 
 
 @contextmanager
-def _opened(source: Path) -> Iterator[tuple[list[str], Read]]:
-    """The names below `source` (folders end in "/") and a function that reads one."""
+def _opened(source: Path) -> Iterator[tuple[list[str], Read, int]]:
+    """The names below `source` (folders end in "/"), a function that reads one, and how many links lead nowhere."""
     if source.is_dir():
-        found = sorted(path for path in source.rglob("*") if path.is_file() or path.is_dir())
-        names = [path.relative_to(source).as_posix() + ("/" if path.is_dir() else "") for path in found]
-        yield names, lambda name: (source / name).read_bytes()
+        names, dangling = _below(source)
+        yield names, partial(_read_file, source), dangling
         return
     try:
-        with tarfile.open(source) as archive:
-            members = {_clean(member): member for member in archive if member.isfile() or member.isdir()}
+        with tarfile.open(source, tarinfo=CarefulTarInfo) as archive:
+            members, dangling = _members(archive)
 
             def read(name: str) -> bytes:
                 member = members[name]
@@ -75,14 +83,55 @@ def _opened(source: Path) -> Iterator[tuple[list[str], Read]]:
                 assert file is not None  # a regular file, by the choice above
                 return file.read()
 
-            yield list(members), read
+            yield list(members), read, dangling
     except (tarfile.TarError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(":") or type(error).__name__
         raise UserError(f"{source}: cannot be read as a tar of images ({reason}); copy it again") from error
 
 
-def _clean(member: tarfile.TarInfo) -> str:
-    return PurePosixPath(member.name).as_posix() + ("/" if member.isdir() else "")
+def _below(source: Path) -> tuple[list[str], int]:
+    """What lies below a folder, links followed, as deep as <split>/<class>/<anything>; and the links to nothing."""
+    names, dangling = [], 0
+    for folder, folders, files in os.walk(source, followlinks=True):
+        here, where = Path(folder), Path(folder).relative_to(source)
+        names += [(where / name).as_posix() + "/" for name in folders]
+        whole = [name for name in files if (here / name).is_file()]
+        names += [(where / name).as_posix() for name in whole]
+        dangling += len(files) - len(whole)
+        if len(where.parts) == 2:
+            folders.clear()  # nothing is taken from there, and a link that leads up is never followed
+    return sorted(names), dangling
+
+
+def _read_file(source: Path, name: str) -> bytes:
+    try:
+        return (source / name).read_bytes()
+    except OSError as error:
+        raise UserError(f"{source / name}: cannot be read ({error.strerror})") from error
+
+
+def _members(archive: tarfile.TarFile) -> tuple[dict[str, tarfile.TarInfo], int]:
+    """Files and folders of a tar by name; a link stands for the file in the tar that it leads to."""
+    members: dict[str, tarfile.TarInfo] = {}
+    links: dict[str, str] = {}
+    for member in archive:
+        name = PurePosixPath(member.name).as_posix()
+        if member.isfile() or member.isdir():
+            members[name + ("/" if member.isdir() else "")] = member
+        elif member.islnk() or member.issym():
+            beside = PurePosixPath(name).parent if member.issym() else PurePosixPath()
+            links[name] = posixpath.normpath(beside / member.linkname)
+    dangling = 0
+    for name, target in links.items():
+        for _ in links:
+            target = links.get(target, target)
+            if target in members:
+                break
+        if target in members:
+            members[name] = members[target]
+        elif f"{target}/" not in members:
+            dangling += 1
+    return members, dangling
 
 
 def _build(work: Path, source: Path, found: dict[str, dict[str, list[str]]], read: Read, size: int) -> None:

@@ -2,11 +2,13 @@
 
 import io
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from PIL import Image, ImageOps
 
 from skipln.errors import UserError
 
 MAX_PIXELS = 64 << 20  # more is no photograph but a mistake or a bomb
+_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 def fitted(rgb: Image.Image, height: int, width: int) -> Image.Image:
@@ -20,11 +22,27 @@ def fitted(rgb: Image.Image, height: int, width: int) -> Image.Image:
 
 
 def decode(content: bytes, name: str) -> Image.Image:
-    """The whole image in RGB. Raises UserError, one line that starts with `name`, for what is none or a part of one."""
+    """The whole image in RGB, turned upright where its EXIF data say how; 16-bit grey is scaled to 8 bits.
+
+    Raises UserError, one line that starts with `name`, for what is none or a part of one, or has no range of grey that
+    is known (32-bit or floating-point pixels).
+    """
     try:
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UserError(f"{name} has {image.width} × {image.height} pixels, more than a photograph")
-            return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            return ImageOps.exif_transpose(_eight_bits(image, name)).convert("RGB")
+    except UserError:
+        raise
+    except Exception as error:  # each of Pillow's formats has errors of its own
         raise UserError(f"{name} is truncated or no image; remove it or copy it again") from error
+
+
+def _eight_bits(image: Image.Image, name: str) -> Image.Image:
+    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PNG"):  # a PNG's has 16
+        grey = Image.fromarray((np.asarray(image).astype(np.uint32) // 257).astype(np.uint8))
+        grey.info, grey.getexif()[0x0112] = image.info, image.getexif().get(0x0112, 1)
+        return grey
+    if image.mode in ("I", "F"):
+        raise UserError(f"{name} has 32-bit pixels, whose range is not known; save it with 8 or 16 bits")
+    return image

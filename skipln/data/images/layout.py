@@ -1,11 +1,13 @@
 """The layout `<split>/<class>/<image>` of a folder or an archive."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from skipln.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+OTHERS = (".avif", ".dds", ".exr", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".raw", ".svg")  # images, not taken
 
 
 def by_class(source: Path, names: Iterable[str], splits: Sequence[str]) -> dict[str, dict[str, list[str]]]:
@@ -19,7 +21,7 @@ def by_class(source: Path, names: Iterable[str], splits: Sequence[str]) -> dict[
         split, *rest = name.rstrip("/").split("/")
         if split in found and rest:
             images = found[split].setdefault(rest[0], []) if name.endswith("/") or len(rest) > 1 else []
-            if len(rest) == 2 and rest[1].lower().endswith(SUFFIXES):
+            if len(rest) == 2 and rest[1].lower().endswith(SUFFIXES) and not name.endswith("/"):
                 images.append(name)
     for split in splits:
         if not found[split]:
@@ -28,3 +30,29 @@ def by_class(source: Path, names: Iterable[str], splits: Sequence[str]) -> dict[
             if not found[split].get(label):
                 raise UserError(f"{source}: {split}/{label} holds no image; remove the class or fill it")
     return found
+
+
+def left_out(names: Iterable[str], splits: Sequence[str], dangling: int = 0) -> str:
+    """What `by_class` did not take though it lies where images do or looks like one, such as "3 .heic, 1 deeper
+    folder"; empty when there is nothing. dangling: how many links lead to nothing."""
+    counts: Counter[str] = Counter({"link to nothing": dangling} if dangling else {})
+    for name in names:
+        split, *rest = name.rstrip("/").split("/")
+        suffix = PurePosixPath(name).suffix.lower()
+        if name.endswith("/"):
+            counts["deeper folder"] += split in splits and len(rest) == 2
+        elif split in splits and len(rest) == 2:
+            if suffix not in SUFFIXES:
+                counts[suffix or "file without a suffix"] += 1
+        elif suffix in SUFFIXES + OTHERS and len(rest) < 2:
+            counts["image outside a class folder"] += 1
+        elif suffix in SUFFIXES + OTHERS and split not in splits:
+            counts[f"image in {split}/"] += 1
+    return ", ".join(f"{count} {_plural(what, count)}" for what, count in counts.most_common() if count)
+
+
+def _plural(what: str, count: int) -> str:
+    if count == 1 or what.startswith("."):
+        return what
+    first, *rest = what.split(" ")
+    return " ".join(["deeper", *(f"{word}s" for word in rest)] if first == "deeper" else [f"{first}s", *rest])

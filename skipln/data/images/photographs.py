@@ -15,9 +15,11 @@ from torch import Tensor
 
 from skipln.data.folders import atomic_folder
 from skipln.data.images.decoding import decode
-from skipln.data.images.layout import by_class
+from skipln.data.images.layout import by_class, left_out
+from skipln.data.present import require_photographs
 from skipln.errors import UserError
 from skipln.files import locked
+from skipln.printing import one_line
 from skipln.seeds import mixed
 
 SPLITS = ("train", "val")
@@ -94,14 +96,14 @@ def load_photographs(
     Of ImageNet the official archives will do: they are checked and unpacked beside themselves, once. Raises UserError
     when neither is there, an archive is damaged, or a class folder has no image or is in one split alone.
     """
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder; give the one with train/ and val/, or with ImageNet's tars, as data.dir=…"
-        )
+    require_photographs(folder)
     for split in SPLITS:
         if not (folder / split).is_dir():
             _unpack(folder, split)
-    found = by_class(folder, _names(folder), SPLITS)
+    names = list(_names(folder))
+    found = by_class(folder, names, SPLITS)
+    if others := left_out(names, SPLITS):
+        print(f"note: {folder}: left out: {one_line(others)}", file=sys.stderr)
     classes = sorted(found["train"])
     train, test = (
         PhotographSplit(
@@ -125,7 +127,7 @@ def _names(folder: Path) -> Iterator[str]:
         for cls in classes:
             yield f"{split}/{cls}/"
             with os.scandir(folder / split / cls) as entries:
-                yield from (f"{split}/{cls}/{entry.name}" for entry in entries)
+                yield from (f"{split}/{cls}/{entry.name}{'/' if entry.is_dir() else ''}" for entry in entries)
 
 
 def _unpack(folder: Path, split: str) -> None:

@@ -7,14 +7,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Server:
     """`files[path]` is served at `url(path)`. `cuts[path]`: answers cut in half that are left; `resumes`: whether Range
-    is understood. `requests` counts."""
+    is understood; `crumb`: bytes that one answer brings at most (0: any). `requests` counts."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.cuts: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
-        self.resumes = True
+        self.resumes, self.crumb = True, 0
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -50,6 +50,8 @@ class Server:
                     server.cuts[name] -= 1
                     body = body[: len(body) // 2]
                     self.close_connection = True
+                if server.crumb:
+                    body, self.close_connection = body[: server.crumb], True
                 server.sent[name] += len(body)
                 self.wfile.write(body)
 

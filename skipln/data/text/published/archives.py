@@ -10,11 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from skipln.data.tars import CarefulTarInfo
 from skipln.errors import UserError
-from skipln.files import atomic_write
+from skipln.files import DiskError, atomic_write
+from skipln.printing import one_line
 
 MAX_MEMBER = 4 << 30  # bytes: several times the largest corpus
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+# zipfile says RuntimeError of an encrypted member, NotImplementedError of a method it does not know.
+_BROKEN = (
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
+    *(EOFError, OSError, RuntimeError, ValueError, OverflowError),
+)
 
 
 def extract(archive: Path, wanted: Mapping[Path, Sequence[str]]) -> None:
@@ -38,8 +44,10 @@ def extract(archive: Path, wanted: Mapping[Path, Sequence[str]]) -> None:
             left.remove(path)
             if not left:
                 return
+    except DiskError:
+        raise
     except _BROKEN as error:
-        raise UserError(f"{archive}: damaged ({error}); remove it and start again") from error
+        raise UserError(f"{archive}: damaged ({one_line(str(error))}); remove it and start again") from error
     if left:
         missing = " or ".join(wanted[min(left)])
         raise UserError(f"{archive}: has no {missing}; remove it and start again")
@@ -55,14 +63,14 @@ def damage(archive: Path) -> str | None:
         if not any(True for _ in _members(archive, None)):
             return "empty"
     except _BROKEN as error:
-        return f"damaged archive ({error})"
+        return f"damaged archive ({one_line(str(error))})"
     return None
 
 
 def _members(archive: Path, names: set[str] | None) -> Iterator[tuple[str, int, IO[bytes] | None]]:
     """(name, bytes, content) of the members in `names` (None: of all, read to the end); -1 bytes: no plain file."""
     if archive.name.endswith((".tgz", ".tar.gz", ".tar")):
-        with tarfile.open(archive, "r|*") as tar:
+        with tarfile.open(archive, "r|*", tarinfo=CarefulTarInfo) as tar:
             for info in tar:
                 name = info.name.removeprefix("./")
                 if names is None or name in names:

@@ -19,6 +19,9 @@ from skipln.files import atomic_write, disk_errors, locked, put_aside, sha256
 LOCK = "checksums.json"  # what each file's SHA-256 was when it was fetched first
 TIMEOUT = 30.0  # seconds without a byte
 ROUNDS = 3  # over all mirrors
+SHORT = 10  # connections of one file that may be cut before they have brought a megabyte
+WINDOW, SLOWEST = 60.0, 1_000  # seconds over which a server must send as many bytes a second
+LARGEST = 64 << 30  # bytes
 _GONE = (401, 403, 404, 410)
 _CHUNK = 1 << 20
 
@@ -97,7 +100,11 @@ def _resumes_with(remote: Remote, url: str) -> str:
 
 
 def _complete(url: str, part: Path, label: str) -> None:
-    """Append to `part` until it is whole; a connection that is cut is made again as long as it brings something."""
+    """Append to `part` until it is whole; a connection that is cut is made again as long as it brings something.
+
+    One that brings less than `_CHUNK` counts as a failure, of which `SHORT` are forgiven.
+    """
+    short = 0
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
@@ -105,7 +112,9 @@ def _complete(url: str, part: Path, label: str) -> None:
         except urllib.error.HTTPError:
             raise
         except (OSError, http.client.HTTPException):
-            if not part.exists() or part.stat().st_size <= before:
+            brought = part.stat().st_size - before if part.exists() else 0
+            short += brought < _CHUNK
+            if brought <= 0 or short > SHORT:
                 raise
 
 
@@ -130,18 +139,24 @@ def _transfer(url: str, part: Path, have: int, label: str) -> None:
             part.open("ab" if resumed else "wb") as file,
             tqdm(total=total, initial=start, desc=label, unit="B", unit_scale=True, disable=None) as progress,
         ):
-            size = start
+            size, since, then = start, start, time.monotonic()
             while chunk := _read(response):
                 file.write(chunk)
                 size += len(chunk)
                 progress.update(len(chunk))
+                if size > LARGEST:
+                    raise ValueError(f"more than {LARGEST:,} bytes, which no corpus has")
+                if time.monotonic() - then > WINDOW:
+                    if size - since < SLOWEST * WINDOW:
+                        raise ConnectionError(f"slower than {SLOWEST:,} bytes a second")
+                    since, then = size, time.monotonic()
     if total is not None and size != total:
         raise ConnectionError(f"cut off after {size:,} of {total:,} bytes")
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
     try:
-        return response.read(_CHUNK)
+        return response.read1(_CHUNK)
     except http.client.IncompleteRead as error:
         return error.partial
     except OSError as error:  # so that no socket error is taken for one of the disk

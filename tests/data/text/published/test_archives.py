@@ -65,3 +65,28 @@ def test_a_missing_member(tmp_path: Path, tgz: bytes) -> None:
     (tmp_path / "a.tgz").write_bytes(tgz)
     with pytest.raises(UserError, match=r"has no b\.en or x/b\.en"):
         extract(tmp_path / "a.tgz", {tmp_path / "out": ("b.en", "x/b.en")})
+
+
+def test_encrypted_and_unknown_methods_are_one_line(tmp_path: Path) -> None:
+    """A zip's flags say so; zipfile's own answer is a RuntimeError or a NotImplementedError."""
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
+        archive.writestr("a.en", "one\n")
+    whole = (tmp_path / "whole.zip").read_bytes()
+    directory = whole.index(b"PK\x01\x02")
+    for offset, value in ((6, 1), (8, 99)):  # of the local header; the central directory has them two bytes later
+        odd = bytearray(whole)
+        odd[offset] = odd[directory + offset + 2] = value
+        (tmp_path / "odd.zip").write_bytes(odd)
+        assert "damaged archive" in str(damage(tmp_path / "odd.zip"))
+        with pytest.raises(UserError, match=r"damaged \(.*\); remove it and start again"):
+            extract(tmp_path / "odd.zip", {tmp_path / "out": ("a.en",)})
+
+
+def test_a_header_that_claims_gigabytes(tmp_path: Path) -> None:
+    for kind in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
+        header = tarfile.TarInfo("header")
+        header.type, header.size = kind, 300 << 20
+        (tmp_path / "greedy.tar").write_bytes(header.tobuf(tarfile.USTAR_FORMAT)[:512] + b"\0" * 10_240)
+        assert "a header of 314,572,800 bytes" in str(damage(tmp_path / "greedy.tar"))
+        with pytest.raises(UserError, match="a header of 314,572,800 bytes"):
+            extract(tmp_path / "greedy.tar", {tmp_path / "out": ("a.en",)})

@@ -126,3 +126,27 @@ def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(UserError, match="the disk is full; free some space and start the same command again"):
         fetch(remote(server, "one", "two"), tmp_path)
     assert server.requests["two"] == 0  # another mirror would not help
+
+
+def test_a_server_of_crumbs_is_left(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte a connection, for ever, is no download."""
+    server.files["one"], server.crumb = CONTENT, 1
+    with pytest.raises(UserError, match=r"cut off after \d+ of 300,000 bytes"):
+        fetch(remote(server, "one"), tmp_path, pause=0)
+    assert server.requests["one"] <= download.ROUNDS * (download.SHORT + 1)
+
+
+def test_a_server_that_is_slow_or_endless_is_left(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files["one"] = CONTENT
+    monkeypatch.setattr(download, "LARGEST", 1_000)
+    with pytest.raises(UserError, match=r"more than 1,000 bytes, which no corpus has"):
+        fetch(remote(server, "one"), tmp_path, pause=0)
+    monkeypatch.setattr(download, "LARGEST", 1 << 30)
+    monkeypatch.setattr(download, "_CHUNK", 1_000)
+    monkeypatch.setattr(download, "SHORT", -1)  # nothing is forgiven
+    monkeypatch.setattr(download, "WINDOW", 1e-9)  # every look comes after it
+    monkeypatch.setattr(download, "SLOWEST", float("inf"))
+    with pytest.raises(UserError, match="slower than inf bytes a second"):
+        fetch(Remote("b.bin", (server.url("one"),), SHA256), tmp_path, pause=0)

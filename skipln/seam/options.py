@@ -9,11 +9,12 @@ from typing import Any
 
 # Ranges by option name, the same for every connection and norm that has the option.
 RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "lam": ("greater than 0", lambda value: 0 < value < float("inf")),
+    "lam": ("greater than 0", lambda value: value > 0),
     "eps": ("greater than 0", lambda value: value > 0),
     "momentum": ("between 0 and 1", lambda value: 0 < value <= 1),
     "axes": ("'all' or 'channel'", lambda value: value in ("all", "channel")),
 }
+REPETITIONS = 1_000  # of a layer's input, an integer λ: more would run for hours and train nothing
 LARGEST = 2.0**63  # what a number's absolute value stays below: an integer has 64 bits, and nothing is infinite
 TYPES = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
 
@@ -36,6 +37,8 @@ def _check(name: str, key: str, value: Any, default: Any) -> Any:
     if default is None:
         return None if value is None else _check(name, key, value, 0.0)
     kind = type(default)
+    if key == "lam" and type(value) is kind is int and value > REPETITIONS:
+        raise ValueError(f"{name}: lam is at most {REPETITIONS}, not {value}")
     said, holds = RANGES.get(key, ("", lambda _: True))
     if kind is float and type(value) is int and abs(value) < LARGEST:
         value = float(value)

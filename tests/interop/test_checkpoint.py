@@ -149,6 +149,38 @@ def test_a_damaged_file_is_one_line(content, tmp_path):
         read_checkpoint(tmp_path / "y.pt")
 
 
+ODD = [None, -1, 0, 2.5, 10**400, float("nan"), "x", [], {}, True, torch.zeros(2)]
+KEYS = ["arch", "encoder_layers", "encoder_embed_dim", "decoder_attention_heads", "dropout", "skip", "skip_lam", "norm"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_odd_settings_are_one_line(key, tmp_path):
+    """Or harmless, such as a dropout in a file that is only read. 100,000 repetitions are refused at once."""
+    for value in [*ODD, 100_000]:
+        try:
+            import_checkpoint(save(tmp_path, state(MODELS[3], **{key: value})), tmp_path / "out")
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1
+        else:
+            assert key in ("dropout", "skip", "norm", "arch", "skip_lam")
+
+
+@pytest.mark.parametrize(
+    "odd", [*ODD[:-1], torch.zeros(3), torch.full((24, 32), float("nan")), torch.zeros(2, 2).bool()]
+)
+def test_odd_weights_are_one_line(odd, tmp_path):
+    for name in ("encoder.layers.0.fc1.weight", "encoder.embed_tokens.weight"):
+        content = state()
+        content["model"][name] = odd
+        with pytest.raises(UserError) as error:
+            import_checkpoint(save(tmp_path, content), tmp_path / "out")
+        assert len(str(error.value).splitlines()) == 1
+    for content in ({**state(), "cfg": odd, "args": odd}, {**state(), "model": odd}, {**state(), "model": {1: odd}}):
+        with pytest.raises(UserError) as error:
+            import_checkpoint(save(tmp_path, content), tmp_path / "out")
+        assert len(str(error.value).splitlines()) == 1
+
+
 def test_the_average_is_the_mean(tmp_path):
     one, other = state(), state()
     for value in other["model"].values():

@@ -2,7 +2,7 @@
 
     python -m skipln.interop.fairseq                  prints what `fairseq-train --user-dir` takes
     python -m skipln.interop.fairseq convert …        checkpoints, both ways
-    python -m skipln.interop.fairseq data-bin …       prepared text, both ways
+    python -m skipln.interop.fairseq write-data-bin … and read-data-bin …: prepared text, both ways
     python -m skipln.train engine=fairseq …           a run by fairseq-train and fairseq-generate
 
 Files are read and written without fairseq; only the plug-in and the engine need it installed.

@@ -1,4 +1,4 @@
-"""`python -m skipln.interop.fairseq`: the path for --user-dir; `convert` checkpoints, `data-bin` for prepared text."""
+"""`python -m skipln.interop.fairseq`: the path for --user-dir; `convert`; `write-data-bin`, `read-data-bin`."""
 
 import argparse
 import sys

@@ -3,9 +3,8 @@
 import argparse
 import hashlib
 import json
-import pickle
+import math
 import re
-import zipfile
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from skipln.engine.checkpoint import Checkpoints, load, save
@@ -22,6 +22,7 @@ from skipln.files import atomic_write
 from skipln.interop.fairseq.flags import chosen, flag_values
 from skipln.interop.fairseq.weights import Model, Weights, from_fairseq, learned, to_fairseq
 from skipln.models.transformer import Transformer, TransformerShape
+from skipln.printing import one_line
 from skipln.runs.folder import RunFolder
 from skipln.runs.identity import identity
 from skipln.schema import TransformerModel, Translation
@@ -56,7 +57,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint") from error
-    except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever the reader of foreign bytes stumbles on
         raise UserError(f"{path}: damaged, or no checkpoint ({type(error).__name__})") from error
     if not isinstance(state, dict) or not isinstance(state.get("model"), dict):
         raise UserError(f"{path}: no checkpoint of fairseq: it has no model")
@@ -85,12 +88,15 @@ def model_of(state: dict[str, Any]) -> Model:
     for key, value in FIXED.items():
         if getattr(args, key, value) != value:
             raise UserError(f"a checkpoint of another architecture: {key}={getattr(args, key)}, ours has {value}")
-    sizes: dict[str, Any] = {f"{stack}_layers": int(getattr(args, f"{stack}_layers", 0)) for stack in _STACKS}
+    sizes: dict[str, Any] = {f"{stack}_layers": getattr(args, f"{stack}_layers", 0) for stack in _STACKS}
     for ours, theirs in (("dim", "embed_dim"), ("feed_forward_dim", "ffn_embed_dim"), ("heads", "attention_heads")):
         encoder, decoder = (getattr(args, f"{stack}_{theirs}", None) for stack in _STACKS)
         if encoder != decoder or encoder is None:
             raise UserError(f"a checkpoint of another architecture: {theirs} is {encoder} and {decoder}, ours is one")
-        sizes[ours] = int(encoder)
+        sizes[ours] = encoder
+    for key, value in sizes.items():
+        if type(value) is not int or value < 1:
+            raise UserError(f"its settings are not those of a Transformer: {key}={value!r}")
     tables = getattr(args, "encoder_learned_pos", False)
     skip, norm = chosen(args)
     shape = TransformerShape(
@@ -156,18 +162,31 @@ def import_checkpoint(path: Path, folder: Path) -> Model:
     state = read_checkpoint(path)
     try:
         model = model_of(state)
+        _check_weights(state["model"], model)
         weights = from_fairseq(state["model"], model)
         Transformer(len(weights["embedding.weight"]), model.shape, _sites(model)).load_state_dict(weights)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except RuntimeError as error:
-        raise UserError(
-            f"{path}: its weights do not fit its settings ({str(error).splitlines()[-1].strip()})"
-        ) from error
+    except Exception as error:  # settings and weights of any type: what they are taken for does not fit them
+        reason = (str(error).splitlines() or [""])[-1].strip() or type(error).__name__
+        raise UserError(f"{path}: its weights do not fit its settings ({one_line(reason)})") from error
     save(folder / "weights.pt", weights, _owner(model))
     with atomic_write(folder / "model.yaml", "w") as text:
         yaml.safe_dump(asdict(model), text, sort_keys=False)
     return model
+
+
+def _check_weights(found: dict[str, Any], model: Model) -> None:
+    """Raises UserError where the settings promise more than the weights hold: before a net of that size is built."""
+    if odd := [name for name, value in found.items() if not isinstance(name, str) or not isinstance(value, Tensor)]:
+        raise UserError(f"its weights hold something else: {odd[0]}")
+    shape = model.shape
+    if not all(math.isfinite(float(value.sum())) for value in found.values() if value.is_floating_point()):
+        raise UserError("its weights are not finite")
+    if min(shape.dim, shape.heads, shape.feed_forward_dim) < 1 or shape.dim % shape.heads:
+        raise UserError(f"its settings say {shape.dim} channels and {shape.heads} heads")
+    if max(shape.dim, shape.feed_forward_dim) > max((max(v.shape, default=0) for v in found.values()), default=0):
+        raise UserError(f"its settings say {shape.dim} channels, which no weight has")
 
 
 def load_imported(folder: Path) -> tuple[Transformer, Model]:

@@ -13,7 +13,7 @@ def main() -> None:
     parser.add_argument("table", help="a file of experiments/, such as table2")
     parser.add_argument("words", nargs="+", metavar="KEY=VALUE", help="cell=ROW@COLUMN seed=NUMBER, and overrides")
     parser.add_argument("--scale", default="demo", metavar="|".join(SCALES), help="default: demo")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     make(choose(manifests.load(options.table), options.scale, options.words))
 
 

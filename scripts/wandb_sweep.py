@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--scale", default="demo", metavar="|".join(SCALES), help="default: demo")
     parser.add_argument("--seeds", help="3: seeds 1, 2 and 3; 2,5: those (default: the manifest's)")
     add_place(parser)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()  # overrides may come after options
     manifest = manifests.load(options.table)
     seeds = seeds_of(options.seeds, manifest, options.scale)
     content = sweep(manifest, options.scale, seeds, options.overrides, tracker_of(options))

@@ -45,16 +45,20 @@ def main(folder: Path) -> None:
 
 def follow(folder: Path, about: dict[str, Any], ended: threading.Event) -> None:
     """Send `folder`'s settled points as they come; after the end all that is settled, and the result."""
-    from skipln.runs.reading import read_result, read_state
+    from skipln.runs.reading import read_state
+    from skipln.runs.result import read_result
     from skipln.tracking import upload
     from skipln.tracking.points import newest_checkpoint, settled
 
     tracker = WandbTracker.model_validate(about["config"]["tracker"])
     mode = tracker.mode
     if mode == "auto":
-        mode = "online" if upload.logged_in() else "offline"
-        if mode == "offline":
-            note("W&B: offline, as there is no key; `wandb login`, then `make wandb-sync`")
+        why = upload.why_offline()
+        mode = "offline" if why else "online"
+        if why == "there is no key":
+            note(f"W&B: offline, as {why}; `wandb login`, then `make wandb-sync`")
+        elif why:
+            note(f"W&B: offline, as {why} says; unset it, then `make wandb-sync`")
     shutil.rmtree(folder / "wandb", ignore_errors=True)  # of an earlier part of this run; the new one has it all
     run = upload.Upload(folder, about["hash"], about["config"], tracker, about["environment"], mode, os.getppid())
     known = -1

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from skipln.runs.reading import read_metrics, read_result
+from skipln.runs.reading import read_metrics
+from skipln.runs.result import read_result
 
 
 def newest_checkpoint(folder: Path) -> int:
     """The update of the run's last checkpoint, 0 without one."""
-    return max((int(path.stem.removeprefix("state-")) for path in folder.glob("checkpoints/state-*.pt")), default=0)
+    numbers = (path.stem.removeprefix("state-") for path in folder.glob("checkpoints/state-*.pt"))
+    return max((int(number) for number in numbers if number.isascii() and number.isdigit()), default=0)
 
 
 def settled(folder: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import wandb_workspaces.reports.v2 as wr
 from skipln.errors import UserError
 from skipln.schema import WandbTracker
 from skipln.tables.manifest import Column, Manifest
-from skipln.tracking.upload import PATIENCE, require_key
+from skipln.tracking.upload import PATIENCE, require_online
 
 AXES = ("update", "wall")
 
@@ -41,7 +41,7 @@ def specification(page: wr.Report) -> str:
 
 def save(page: wr.Report) -> str:
     """Save a draft of the Report in its project; return its address. Raises UserError without a key."""
-    require_key()
+    require_online()
     if not page.entity and (own := wandb.Api(timeout=PATIENCE).default_entity):
         page.entity = own
     page.save(draft=True)

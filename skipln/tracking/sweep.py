@@ -15,7 +15,7 @@ from skipln.schema import WandbTracker
 from skipln.tables.cells import Cell, cells
 from skipln.tables.execution.local import TRAINER
 from skipln.tables.manifest import Manifest
-from skipln.tables.runner import plan
+from skipln.tables.runner import plan, refuse_lacking
 
 PYTHON = ".venv/bin/python"  # from the repository's root, where `wandb agent` is started
 
@@ -25,6 +25,7 @@ def sweep(
 ) -> dict[str, Any]:
     """The sweep file's content. Raises UserError when a cell does not compose."""
     planned = plan(manifest, scale, seeds, extra)
+    refuse_lacking(manifest, scale, planned)
     found: dict[str, Any] = {
         "name": f"{manifest.name} {scale}",
         "description": manifest.title,

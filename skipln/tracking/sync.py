@@ -18,7 +18,7 @@ from skipln.tables import manifest as manifests
 from skipln.tables.cells import Cell, cells
 from skipln.tables.manifest import Manifest
 from skipln.tracking.points import settled
-from skipln.tracking.upload import Upload, place_of, read_sent, require_key
+from skipln.tracking.upload import Upload, place_of, read_sent, require_online
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def sync(runs: Iterable[Run], tracker: WandbTracker) -> tuple[int, int]:
 
     Raises UserError without a key, and at the first run that the server does not take: the next call goes on there.
     """
-    require_key()
+    require_online()
     every = list(runs)
     bar = tqdm(every, desc="W&B", unit="run", dynamic_ncols=True, disable=not sys.stderr.isatty())
     return sum(send(run, tracker) for run in bar), len(every)

@@ -1,6 +1,7 @@
 """One run folder's run in Weights & Biases."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+from pydantic import TypeAdapter
 
 from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.runs.identity import NOT_HASHED
-from skipln.runs.reading import Result
+from skipln.runs.result import Result
 from skipln.schema import WandbTracker
+from skipln.strict_json import read_json
 
 PATIENCE = 60  # seconds that the server has for an answer
 UNITS = {
@@ -33,19 +36,26 @@ def session() -> wandb.Settings:
     return wandb.setup(wandb.Settings(silent=True)).settings
 
 
-def logged_in() -> bool:
-    """Whether there is a key for the server. Raises UserError for one that cannot be a key."""
+def why_offline() -> str:
+    """Why nothing can be sent, in words: WANDB_MODE forbids it, or there is no key; empty when it can.
+
+    Raises UserError for what cannot be a key.
+    """
+    mode = os.environ.get("WANDB_MODE", "online")
+    if mode not in ("online", "shared"):
+        return f"WANDB_MODE={mode}"
     session()
     try:
-        return bool(wandb.login(prompt=False, verify=False))
+        return "" if wandb.login(prompt=False, verify=False) else "there is no key"
     except wandb.errors.Error as error:
         raise UserError(f"W&B: {_line(error)}") from error
 
 
-def require_key() -> None:
-    """Raise UserError where there is no key for the server."""
-    if not logged_in():
-        raise UserError("no W&B key: `wandb login`, or WANDB_API_KEY=…")
+def require_online() -> None:
+    """Raise UserError where nothing can be sent to the server."""
+    if why := why_offline():
+        how = "`wandb login`, or WANDB_API_KEY=…" if why == "there is no key" else "unset WANDB_MODE to send"
+        raise UserError(f"{'no W&B key' if why == 'there is no key' else why}: {how}")
 
 
 @dataclass(frozen=True)
@@ -67,8 +77,8 @@ class Sent:
 def read_sent(folder: Path) -> Sent | None:
     """What was sent of `folder`, None when nothing was or the file is damaged."""
     try:
-        return Sent(**json.loads((folder / "wandb.json").read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        return TypeAdapter(Sent).validate_python(read_json(folder / "wandb.json"))
+    except (OSError, ValueError):
         return None
 
 
@@ -100,7 +110,7 @@ class Upload:
         Raises UserError without a key, or when the server is not reached or refuses.
         """
         if mode == "online":
-            require_key()
+            require_online()
         self.folder, self.place, self.online = folder, place_of(tracker), mode == "online"
         earlier = read_sent(folder)
         run_id = earlier.id if earlier is not None and earlier.place == self.place else run_hash

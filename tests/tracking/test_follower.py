@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from skipln.errors import UserError
 from tests.tracking.conftest import Folder
 from tests.tracking.server import Server
 
@@ -126,3 +127,20 @@ def test_a_disk_that_takes_nothing_is_one_note(server: Server, folder: Folder, c
     [said] = follower.end()
     assert said.startswith("note: W&B: ")
     assert said.endswith("; training goes on, and `make wandb-sync` sends the run later")
+
+
+@pytest.mark.parametrize("mode", ["offline", "disabled"])
+def test_the_environment_may_forbid_to_send(
+    server: Server, folder: Folder, configuration: dict[str, Any], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a key, and a server that would take it."""
+    from skipln.tracking.upload import require_online
+
+    monkeypatch.setenv("WANDB_MODE", mode)
+    follower = Follower(folder, configuration, "auto")
+    folder.log(5)
+    folder.finish()
+    assert follower.end() == [f"note: W&B: offline, as WANDB_MODE={mode} says; unset it, then `make wandb-sync`"]
+    assert not server.runs
+    with pytest.raises(UserError, match=f"^WANDB_MODE={mode}: unset WANDB_MODE to send$"):
+        require_online()

@@ -1,12 +1,14 @@
 """What `wandb agent` runs for a table's sweep file are the table's own cells."""
 
 import itertools
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from scripts.wandb_sweep import main
 from skipln.config import compose
 from skipln.errors import UserError
 from skipln.schema import WandbTracker
@@ -96,3 +98,14 @@ def test_a_finished_cell_is_sent_to_the_agents_own_run(tmp_path: Path, server, m
     assert run.name != cell.hash  # W&B's own choice, where no agent has made one
     assert len(run.history) == 8
     assert run.group == "table2/skip"
+
+
+def test_the_documented_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Overrides after options, as docs/tracking.md has them."""
+    text = (ROOT / "docs/tracking.md").read_text("utf-8")
+    [command] = re.findall(r"python -m (scripts\.wandb_sweep .*) > table2\.yaml", text)
+    monkeypatch.setattr("sys.argv", command.split())
+    main()
+    content = yaml.safe_load(capsys.readouterr().out)
+    assert content["parameters"]["seed"]["values"] == [1, 2, 3]
+    assert "data.dir=FOLDER" in content["command"]

@@ -12,9 +12,11 @@ import hydra
 from omegaconf import DictConfig
 
 from skipln.config import check, compose
+from skipln.data.present import require_data
 from skipln.errors import UserError
 from skipln.places import CONFIGS
 from skipln.printing import exit_status, print_error
+from skipln.runs.result import read_result
 from skipln.schema import RunConfig, SlurmLauncher
 from skipln.submission import submitting
 
@@ -22,6 +24,10 @@ INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
+    if {"--help", "-h"} & set(arguments):
+        from skipln.help import text
+
+        return exit_status(lambda: print(text(), end=""))
     if any(argument.startswith("-") for argument in arguments):
         return exit_status(lambda: _hydra_command(arguments))
     return exit_status(lambda: run(compose(arguments)))
@@ -33,7 +39,9 @@ def command() -> int:
 
 
 def run(config: RunConfig) -> int:
-    """Train, test and record one run, or continue it; returns the exit status."""
+    """Train, test and record one run, or continue it; returns the exit status. A mistake is answered before torch."""
+    if read_result(config.folder) is None:
+        require_data(config)
     from skipln.allocator import keep_freed_memory
 
     keep_freed_memory()

@@ -74,6 +74,13 @@ def test_every_choice_composes(choice):
         ("training.average=14", "training.average=14 needs as many checkpoints"),
         ("compute.devices=3", "training.accumulate=1 micro-batches are too few for 3 devices: give at least 3"),
         ("seed=-1", "seed=-1: input should be greater than or equal to 0"),
+        ("seed=18446744073709551616", "seed=18446744073709551616: input should be less than 9223372036854775808"),
+        ("optim.lr=inf", "optim.lr=inf: input should be a finite number"),
+        ("skip=rskip_ln skip.lam=100000", "skip: rskip_ln: lam is at most 1000, not 100000"),
+        (
+            f"tracker=wandb tracker.tags=[{'a' * 65}]",
+            f"tracker.tags.0='{'a' * 65}': string should have at most 64 characters",
+        ),
         ("~seed", "seed is missing"),
         ("seed", "Error parsing override 'seed'"),
     ],
@@ -117,7 +124,13 @@ def test_every_file_says_what_it_is(path):
     assert text.startswith("#") or len(text.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["skip=foo"], ["optim.lr=x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--help"], ["skip=foo"], ["optim.lr=x"], ["data=multi30k", "data.dir=/nowhere"]),
+        *(["task=classification", f"data={data}", "data.dir=/nowhere"] for data in ("class_folders", "photographs")),
+    ],
+)
 def test_the_command_line_answers_without_torch(arguments):
     code = (
         "import sys, runpy; sys.argv[1:] = sys.argv[1:]\n"

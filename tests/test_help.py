@@ -1,0 +1,48 @@
+"""Every key is explained, with its default and its values, in --help as in docs/configuration.md."""
+
+from pathlib import Path
+
+from skipln.config import compose
+from skipln.help import _nodes, page, sections, text
+from skipln.places import CONFIGS
+from skipln.schema import RunConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+KEYS = [(section, key) for section in sections() for key in section.keys]
+
+
+def test_every_key_has_a_meaning() -> None:
+    said = {key.name for _, key in KEYS}
+    wanted = {
+        f"{group}.{name}"
+        for group, field in RunConfig.model_fields.items()
+        for node in _nodes(field.annotation)
+        for name in node.model_fields
+        if name not in ("kind", "name")
+    }
+    assert wanted <= said
+    assert {"seed", "engine", "skip.lam", "skip.share_norm", "norm.eps", "data.name"} <= said
+    assert all(key.meaning and key.values for _, key in KEYS)
+
+
+def test_options_of_all_choices() -> None:
+    """Also of those that are not the default; each choice of a group with keys stands in a heading."""
+    titled = {choice for section, _ in KEYS for choice in section.choices}
+    for group in ("data", "model", "optim", "schedule", "skip", "task"):
+        assert {path.stem for path in (CONFIGS / group).glob("*.yaml")} <= titled
+    printed = text()
+    assert "optim.momentum=0.9" in printed
+    assert "[gnmt | power]" in printed
+
+
+def test_defaults_are_those_of_a_run() -> None:
+    config = compose([]).model_dump()
+    shown = {key.name: key.default for section, key in KEYS if not section.title.endswith("images")}
+    assert shown["training.updates"] == str(config["training"]["updates"])
+    assert shown["compute.workers"] == config["compute"]["workers"]
+    assert shown["seed"] == "1"
+
+
+def test_the_page_is_todays() -> None:
+    """After a change that is meant: python -m skipln.help > docs/configuration.md"""
+    assert (ROOT / "docs" / "configuration.md").read_text("utf-8") == page()

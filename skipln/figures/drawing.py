@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skipln.figures.manifest import Manifest, Model
 from skipln.figures.numbers import SiteRow
 from skipln.figures.points import label
-from skipln.report.svg import svg
+from skipln.report.svg import drawn, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,7 +105,8 @@ def _legend(model: Model, colours: dict[int, str], quantity: str) -> list:
     from matplotlib.lines import Line2D
 
     lines = [
-        Line2D([], [], color=colour, linewidth=2, label=f"{depth} {model.unit}") for depth, colour in colours.items()
+        Line2D([], [], color=colour, linewidth=2, label=f"{depth} {drawn(model.unit)}")
+        for depth, colour in colours.items()
     ]
     lines.append(Line2D([], [], color="#666666", label="at the start"))
     lines.append(Line2D([], [], color="#666666", linestyle=DASHES["trained"], label="after a short training"))

@@ -8,6 +8,7 @@ import numpy as np
 
 from skipln.report.svg import drawn, svg
 from skipln.tables.metrics import METRICS
+from skipln.tables.presentation.palette import Look, palette
 from skipln.tables.statistics.summary import Block, Entry, Summary
 from skipln.tables.store import Curves
 
@@ -15,30 +16,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito's colours, told apart by the colour-blind; the dashes tell them apart in print.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a8a8a")
-DASHES = ("-", "--", "-.", ":")
-
 
 def figure(summary: Summary, curves: Mapping[str, Curves]) -> str:
     """The SVG text, the same bytes for the same numbers: a panel for each column and validation curve it has."""
-    keys = _keys(summary, curves)
-    blocks = [block for block in summary.blocks if block.records]
-    width, height = max(1, len(keys)), max(1, len(blocks))
+    panels_of = [(block, keys) for block in summary.blocks if (keys := _keys(block, curves))]
+    width, height = max((len(keys) for _, keys in panels_of), default=1), max(1, len(panels_of))
+    looks = palette(summary.manifest.rows)
 
     def draw(drawing: "Figure") -> None:
         panels = drawing.subplots(height, width, squeeze=False)
-        for block, line in zip(blocks, panels, strict=False):
+        for (block, keys), line in zip(panels_of, panels, strict=False):
             for key, panel in zip(keys, line, strict=False):
-                _panel(panel, block, key, curves)
-                if not panel.lines:  # a curve that only another column has
-                    panel.set_axis_off()
-                    panel.set_title("")
-        if not keys:
+                _panel(panel, block, key, curves, looks)
+            for panel in line[len(keys) :]:
+                panel.set_axis_off()
+        if not panels_of:
             panels[0, 0].set_axis_off()
             panels[0, 0].text(0.5, 0.5, "no curves yet", ha="center")
         handles = {h.get_label(): h for panel in panels.flat for h in panel.get_legend_handles_labels()[0]}
-        entries = [entry for block in blocks for entry in block.entries]
+        entries = [entry for block, _ in panels_of for entry in block.entries]
         shown = [handles[label] for label in dict.fromkeys(map(_label, entries)) if label in handles]
         if shown:
             drawing.legend(handles=shown, loc="outside right upper", frameon=False)
@@ -46,25 +42,24 @@ def figure(summary: Summary, curves: Mapping[str, Curves]) -> str:
     return svg((4.6 * width + 1.8, 3.0 * height + 0.4), draw)
 
 
-def _keys(summary: Summary, curves: Mapping[str, Curves]) -> list[str]:
-    """The validation curves there are, the table's own metric first."""
-    runs = [curves[record.hash] for record in summary.records if record.hash in curves]
+def _keys(block: Block, curves: Mapping[str, Curves]) -> list[str]:
+    """The validation curves that a column's runs have, its own metric first."""
+    runs = [curves[record.hash] for record in block.records if record.hash in curves]
     found = {key for run in runs for group in run.groups for key in group if key.startswith("valid/")}
-    wanted = dict.fromkeys(
-        [*(f"valid/{metric.key}" for block in summary.blocks for metric in block.metrics), "valid/loss"]
-    )
+    wanted = dict.fromkeys([*(f"valid/{metric.key}" for metric in block.metrics), "valid/loss"])
     return [key for key in wanted if key in found]
 
 
-def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves]) -> None:
+def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves], looks: Mapping[str, Look]) -> None:
     limits = None
     # Diverged rows come last: the others set the limits, which an exploding loss would make useless.
-    for place, entry in sorted(enumerate(block.entries), key=lambda item: item[1].diverged > 0):
+    for entry in sorted(block.entries, key=lambda entry: entry.diverged > 0):
         updates, mean, std = band(entry, key, curves)
         if not len(updates):
             continue
-        colour, dash = COLOURS[place % len(COLOURS)], DASHES[place // 4 % len(DASHES)]
-        panel.plot(updates, mean, dash, color=colour, linewidth=1.4, label=_label(entry))
+        look = looks[entry.row.name]
+        colour, dash = look.colour, (0, look.dash) if look.dash else "-"
+        panel.plot(updates, mean, linestyle=dash, color=colour, linewidth=1.4, label=_label(entry))
         panel.fill_between(updates, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
         if entry.diverged:
             panel.plot(updates[-1:], mean[-1:], "x", color=colour)
@@ -75,9 +70,14 @@ def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves]) 
     panel.set_title(drawn(block.column.label), loc="left")
     panel.set_xlabel("update")
     name = key.removeprefix("valid/")
-    panel.set_ylabel(f"validation {METRICS[name].label if name in METRICS else name}")
+    panel.set_ylabel(f"validation {quantity(name)}")
     panel.grid(alpha=0.25, linewidth=0.5)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def quantity(name: str) -> str:
+    """What a validation curve shows, with its unit."""
+    return METRICS[name].label if name in METRICS else {"loss": "loss, nats"}.get(name, name)
 
 
 def _label(entry: Entry) -> str:

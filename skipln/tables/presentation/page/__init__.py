@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from skipln.runs.identity import public
+from skipln.tables.metrics import METRICS
 from skipln.tables.presentation import text
 from skipln.tables.presentation.footnotes import footnotes, sources
 from skipln.tables.presentation.live import Live
+from skipln.tables.presentation.palette import Look, palette
 from skipln.tables.series import POINTS
 from skipln.tables.statistics.summary import Block, Summary
 from skipln.tables.store import Curves, Record
@@ -53,14 +54,20 @@ def _data(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live]
     ]
     runs += [_live_run(other) for other in others]
     found = {key for run in runs for group in run["groups"] for key in group}
+    looks = palette(summary.manifest.rows)
     return {
         "metrics": _metric_keys(summary, found - set(_AXES)),
+        "names": {f"valid/{metric.key}": f"validation {metric.label}" for metric in METRICS.values()},
         "axes": [key for key in _AXES if key in found],
-        "rows": [{"name": row.name, "label": row.label} for row in summary.manifest.rows],
+        "rows": [_row(row.name, row.label, looks[row.name]) for row in summary.manifest.rows],
         "columns": [{"name": block.column.name, "label": block.column.label} for block in summary.blocks],
         "runs": runs,
         "configs": _configs(summary, others),
     }
+
+
+def _row(name: str, label: str, look: Look) -> dict[str, Any]:
+    return {"name": name, "label": label, "colour": look.colour, "dark": look.on_dark, "dash": look.dash}
 
 
 def _run(record: Record) -> dict[str, Any]:
@@ -98,7 +105,7 @@ def _configs(summary: Summary, others: Sequence[Live]) -> list[dict[str, Any]]:
                 first = entry.records[0]
                 run_hash, overrides, config = first.hash, first.overrides, first.config
             else:
-                run_hash, overrides, config = own[0].hash, list(own[0].shared), public(own[0].config.model_dump())
+                run_hash, overrides, config = own[0].hash, list(own[0].shared), own[0].public_config
             command = shlex.join(["python", "-m", "skipln.train", *overrides])
             title = f"{entry.row.label}, {block.column.label}"
             found.append({"title": title, "command": command, "hash": run_hash, "config": _flat(config)})

@@ -2,8 +2,13 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 const AXES = { update: "updates", tokens: "target tokens", images: "images", wall: "seconds of training" };
-const DASHES = ["", "7 3", "7 3 2 3", "2 3"];
-const LEFT = 60, RIGHT = 16, TOP = 12, BOTTOM = 40;
+const LEFT = 60, RIGHT = 16, TOP = 22, BOTTOM = 40;
+const NAMES = {
+  "train/loss": "training loss (nats)", "train/nll": "training negative log-likelihood (nats a unit)",
+  "valid/loss": "validation loss (nats)", lr: "learning rate", grad_norm: "gradient norm",
+  tokens_per_second: "target tokens a second", images_per_second: "images a second",
+};
+const named = key => NAMES[key] ?? data.names[key] ?? key.replace("/", " ").replaceAll("_", " ");
 const hidden = new Set();
 let drawn = { curves: [] };
 
@@ -74,7 +79,7 @@ function element(name, attributes, parent, text) {
   return node;
 }
 
-const style = place => ({ colour: `var(--c${place % 8})`, dash: DASHES[Math.floor(place / 4) % 4] });
+const style = place => ({ colour: `var(--c${place})`, dash: data.rows[place].dash.join(" ") });
 
 function draw() {
   const chart = $("chart"), metric = $("metric").value, axis = $("axis").value, log = $("log").checked;
@@ -108,6 +113,7 @@ function draw() {
   for (const t of ticks(x0, x1, Math.max(2, width / 120)))
     element("text", { x: X(t), y: height - BOTTOM + 18, "text-anchor": "middle" }, chart, number(t));
   element("text", { x: (LEFT + width - RIGHT) / 2, y: height - 4, "text-anchor": "middle" }, chart, AXES[axis]);
+  element("text", { x: 4, y: 10, class: "y" }, chart, named(metric));
 
   const clip = element("clipPath", { id: "inside" }, chart);
   element("rect", { x: LEFT, y: 0, width: width - LEFT - RIGHT + 6, height: height - BOTTOM }, clip);
@@ -217,7 +223,12 @@ function choices(id, list) {
 }
 
 document.querySelector("h1").textContent = document.title;
-choices("metric", data.metrics.map(key => [key, key.replace("/", " ").replaceAll("_", " ")]));
+// A family's colour, a shade for its λ: --c0, --c1, … of the rows, on white and on black.
+const looks = which => data.rows.map((row, place) => `--c${place}: ${row[which]};`).join("");
+document.head.append(Object.assign(document.createElement("style"), {
+  textContent: `:root { ${looks("colour")} } @media (prefers-color-scheme: dark) { :root { ${looks("dark")} } }`,
+}));
+choices("metric", data.metrics.map(key => [key, named(key)]));
 choices("axis", data.axes.map(key => [key, AXES[key]]));
 choices("column", data.columns.map(c => [c.name, c.label]));
 $("column-choice").hidden = data.columns.length < 2;

@@ -1,0 +1,98 @@
+"""One look for a row wherever it is drawn: colour and dash are its family, the shade is its λ.
+
+A family is rows that differ in λ alone. The hues are Okabe and Ito's, which the colour-blind tell apart; dashes and
+shades do so in print without colour.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from skipln.places import CONFIGS
+from skipln.tables.manifest import Row
+
+WHOLE, DASHED, DOTTED, MIXED = (), (6, 2.5), (1.5, 2), (6, 2, 1.5, 2)  # line and gap, in line widths
+# On white and on black paper, and the dash.
+HUES: dict[str, tuple[str, str, tuple[float, ...]]] = {
+    "xskip_ln": ("#0072b2", "#4aa8e0", WHOLE),
+    "rskip_ln": ("#00805c", "#2fc79a", DASHED),
+    "xskip": ("#c04e00", "#ff8a4c", DOTTED),
+    "skip": ("#3a3a40", "#c8c8d0", MIXED),
+    "xskip_bn": ("#b0508a", "#e493c2", WHOLE),
+    "rskip_bn": ("#9a6b00", "#f0b53c", DASHED),
+}
+SPARE = (
+    ("#5b4fa8", "#a99cf5", DOTTED),
+    ("#2b8fc9", "#8ecdf2", MIXED),
+    ("#777777", "#a0a0a0", WHOLE),
+    ("#7a3b1d", "#d49a78", DASHED),
+)
+MORE = tuple(
+    (colour, on_dark, dash)
+    for dash in (DASHED, DOTTED, MIXED, WHOLE)
+    for colour, on_dark, own in (*SPARE, *HUES.values())
+    if dash != own
+)
+LIGHTEST, DARKEST = 0.45, 0.35  # how far the shades of a family go towards white and black
+
+
+@dataclass(frozen=True)
+class Look:
+    """colour, on_dark: "#rrggbb" on white and on black; dash: lengths of line and gap, empty for a whole line."""
+
+    colour: str
+    on_dark: str
+    dash: tuple[float, ...]
+
+
+def palette(rows: Sequence[Row]) -> dict[str, Look]:
+    """The look of every row of a table by its name, the same in its figure and on its page."""
+    families: dict[tuple[str, ...], list[tuple[float, Row]]] = {}
+    for row in rows:
+        key, lam = _family(row)
+        families.setdefault(key, []).append((lam, row))
+    looks, free = {}, [*HUES.values(), *SPARE, *MORE]
+    for key, members in families.items():
+        wanted, unclaimed = HUES.get(key[0]), [hue for hue in free if hue not in HUES.values()]
+        hue = wanted if wanted in free else (unclaimed or MORE)[0]
+        free = [other for other in free if other != hue]
+        members.sort(key=lambda member: member[0])
+        for i, (_, row) in enumerate(members):
+            shade = i / (len(members) - 1) if len(members) > 1 else LIGHTEST / (LIGHTEST + DARKEST)
+            toward = shade * (LIGHTEST + DARKEST) - LIGHTEST
+            looks[row.name] = Look(_shaded(hue[0], toward), _shaded(hue[1], -toward), hue[2])
+    return looks
+
+
+def _family(row: Row) -> tuple[tuple[str, ...], float]:
+    """What a row changes but for λ, and its λ."""
+    given = dict(text.split("=", 1) for text in row.overrides)
+    name = given.get("skip", "xskip_ln")
+    lam = given.pop("skip.lam", None)
+    rest = {key: value for key, value in given.items() if key != "skip"}
+    return (name, *(f"{key}={value}" for key, value in rest.items())), _number(lam if lam is not None else _lam(name))
+
+
+@cache
+def _lam(name: str) -> Any:
+    """λ where a row leaves it to the connection, 1 where there is none."""
+    path = CONFIGS / "skip" / f"{name}.yaml"
+    options: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
+    return options.get("lam", 1.0)
+
+
+def _number(lam: Any) -> float:
+    try:
+        return float(lam)
+    except (TypeError, ValueError):
+        return 1.0
+
+
+def _shaded(colour: str, toward: float) -> str:
+    """Mixed with black (toward > 0) or white (toward < 0)."""
+    end, part = (0, toward) if toward > 0 else (255, -toward)
+    channels = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(value + (end - value) * part):02x}" for value in channels)

@@ -16,11 +16,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError as PydanticError
 
+from skipln.data.present import require_class_folders, require_photographs
+from skipln.data.text.parallel import ParallelFiles
 from skipln.errors import UserError
 from skipln.places import CONFIGS
 from skipln.schema import (
+    ClassFolders,
     Classification,
     ImageTraining,
+    ParallelText,
     Photographs,
     RunConfig,
     TextTraining,
@@ -82,6 +86,18 @@ def check(composed: DictConfig) -> RunConfig:
         raise UserError(_one_line_of(error)) from error
     _check_together(config)
     return config
+
+
+def require_data(config: RunConfig) -> None:
+    """Raise UserError where the folder or files of `config.data` are missing, as their readers do later."""
+    data = config.data
+    if isinstance(data, ParallelText):
+        files = ParallelFiles(Path(data.dir), data.source, data.target, data.train, data.valid, data.test)
+        files.check_present()
+    elif isinstance(data, ClassFolders):
+        require_class_folders(Path(data.dir))
+    elif isinstance(data, Photographs):
+        require_photographs(Path(data.dir))
 
 
 def _check_options(group: str, node: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 import hydra
 from omegaconf import DictConfig
 
-from skipln.config import check, compose
-from skipln.data.present import require_data
+from skipln.config import check, compose, require_data
 from skipln.errors import UserError
 from skipln.places import CONFIGS
 from skipln.printing import exit_status, print_error

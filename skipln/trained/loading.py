@@ -12,6 +12,7 @@ from skipln.engine.checkpoint import Checkpoints
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
 from skipln.runs.reading import read_state
+from skipln.runs.result import read_result
 from skipln.schema import RunConfig
 
 
@@ -27,13 +28,14 @@ def read_run(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
         raise UserError(f"{folder}: a run of another version ({where}: {error.errors()[0]['msg'].lower()})") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{folder}/config.yaml: damaged") from error
-    result = RunFolder(folder).finished()
-    if result is None:
+    finished = read_result(folder, config.hash)
+    if finished is None:
         state = read_state(folder)
         raise UserError(
             f"{folder}: this run is not finished ({state.state}, update {state.update} of {state.updates}); "
             "start its training command again to go on"
         )
+    result = finished.model_dump(exclude_unset=True)
     if result["state"] == "diverged":
         raise UserError(f"{folder}: this run diverged at update {result['update']} and has no model to use")
     if config.engine != "skipln":

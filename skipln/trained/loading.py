@@ -28,6 +28,8 @@ def read_run(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
         raise UserError(f"{folder}: a run of another version ({where}: {error.errors()[0]['msg'].lower()})") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{folder}/config.yaml: damaged") from error
+    if config.engine != "skipln":
+        raise UserError(f"{folder}: trained by {config.engine}, whose checkpoints are beside it; use fairseq-generate")
     finished = read_result(folder, config.hash)
     if finished is None:
         state = read_state(folder)
@@ -38,8 +40,6 @@ def read_run(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
     result = finished.model_dump(exclude_unset=True)
     if result["state"] == "diverged":
         raise UserError(f"{folder}: this run diverged at update {result['update']} and has no model to use")
-    if config.engine != "skipln":
-        raise UserError(f"{folder}: trained by {config.engine}, whose checkpoints are beside it; use fairseq-generate")
     return config, result
 
 

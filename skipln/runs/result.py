@@ -49,8 +49,8 @@ class Result(Checked):
     message: str = ""
 
 
-def read_result(folder: Path, run: str | None = None) -> Result | None:
-    """The result of the finished run in `folder`, whose name is its hash unless `run` says it.
+def read_result(folder: Path, moved: bool = False) -> Result | None:
+    """The result of the finished run in `folder`, whose name is its hash unless it was `moved`.
 
     None without one, or, with a line in the log, when result.json is damaged or another run's: then the run is not
     finished, for the engine as for a table, and the engine makes its result again from its last checkpoint.
@@ -63,7 +63,7 @@ def read_result(folder: Path, run: str | None = None) -> Result | None:
     except (OSError, ValueError) as error:
         log.warning("%s: damaged (%s); the run counts as missing, start it again to make it", path, reason(error))
         return None
-    if result.hash != (run or folder.name):
+    if result.hash != folder.name and not moved:
         log.warning("%s: the result of another run, %s; this one counts as missing", path, result.hash)
         return None
     return result

@@ -30,7 +30,7 @@ def read_run(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
         raise UserError(f"{folder}/config.yaml: damaged") from error
     if config.engine != "skipln":
         raise UserError(f"{folder}: trained by {config.engine}, whose checkpoints are beside it; use fairseq-generate")
-    finished = read_result(folder, config.hash)
+    finished = read_result(folder, moved=True)  # its weights are held to the configuration's hash
     if finished is None:
         state = read_state(folder)
         raise UserError(

@@ -1,6 +1,7 @@
 """What `--help` and docs/configuration.md say of a key: its meaning from `skipln.schema`, its default from configs/.
 
-A key's meaning is the string below it in the schema; an option's of `skip`, `norm` and `attention`, the comment in its YAML.
+A key's meaning is the string below it in the schema; that of an option of `skip`, `norm` or `attention` is the comment
+in its YAML.
 """
 
 import ast
@@ -81,9 +82,9 @@ def groups() -> dict[str, list[str]]:
 
 
 def sections() -> Iterator[Section]:
-    """Of every node of the schema and every choice of `skip`, `norm` and `attention`, in the order of the configuration."""
+    """Of every node of the schema and every choice of `skip`, `norm` and `attention`, in the run's order."""
     default = compose([])
-    plain = [name for name, field in RunConfig.model_fields.items() if not _nodes(field.annotation) and name in _said()]
+    plain = [name for name, field in RunConfig.model_fields.items() if name in _said() and not _nodes(field.annotation)]
     yield Section("A run", (), tuple(_key(RunConfig, name, name, getattr(default, name)) for name in plain))
     for group, field in RunConfig.model_fields.items():
         for node in _nodes(field.annotation):

@@ -43,7 +43,7 @@ class Input:
             raise UserError(
                 f"inputs: {name} is another run; an evaluation may differ from its input in keys of task alone"
             )
-        return cls(folder, theirs, result)
+        return cls(folder, theirs, result.model_dump(exclude_unset=True))
 
     @property
     def name(self) -> str:

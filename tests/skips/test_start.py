@@ -144,6 +144,114 @@ def test_ln_scaling_is_pre_ln_in_the_first_layer_and_with_smaller_gains_behind_i
     torch.testing.assert_close(run("ln_scaling", x, layout), through(smaller, x))
 
 
+def test_resi_dual_is_post_ln_beside_a_plain_sum(x, layout):
+    stack, fs = sites("resi_dual", layout), []
+
+    def kept(h: torch.Tensor) -> torch.Tensor:
+        fs.append(branch(h))
+        return fs[-1]
+
+    y = through(stack, x, kept)
+    torch.testing.assert_close(y, run("xskip_ln", x, layout) + norm(x + sum(fs)))
+
+
+def test_b2t_adds_the_layers_input_at_its_last_site(x, layout):
+    m = norm(x + branch(x))
+    torch.testing.assert_close(run("b2t", x, layout, count=1), norm(x + m + branch(m)))
+    y = norm(x + m + branch(m))
+    m = norm(y + branch(y))
+    torch.testing.assert_close(run("b2t", x, layout, count=2), norm(y + m + branch(m)))
+    alone = skips.create("b2t", DIM, layout=layout).double()
+    torch.testing.assert_close(through([alone], x), norm(x + branch(x)))
+
+
+def test_b2t_of_three_sites_and_its_initialisation():
+    """A decoder's layer bypasses both attentions; matrices start at L^(−½), L = 3 there and 2 in the encoder."""
+    x = torch.randn(3, 5, DIM, dtype=torch.float64)
+    stack = [skips.create("b2t", DIM, place=Place("decoder", i, 3)).double() for i in range(3)]
+    one = norm(x + branch(x))
+    two = norm(one + branch(one))
+    torch.testing.assert_close(through(stack, x), norm(x + two + branch(two)))
+    plain, scaled = transformer("xskip_ln"), transformer("b2t")
+    assert torch.equal(transformer("b2t", scale_init=False).encoder[0].feed_forward[0].weight,
+                       plain.encoder[0].feed_forward[0].weight)  # fmt: skip
+    for name, layers in (("encoder", 2), ("decoder", 3)):
+        for branches in ("self_attention", "feed_forward"):
+            was, now = (getattr(getattr(net, name)[0], branches).weights() for net in (plain, scaled))
+            for role in was:
+                torch.testing.assert_close(now[role], was[role] * layers**-0.5)
+
+
+def test_keel_is_pre_ln_at_first_and_post_ln_of_a_normed_branch_at_one(x, layout):
+    inner = lambda h: branch(norm(h))  # noqa: E731
+    first, second, third = sites("keel", layout, count=2)[:3]
+    assert (first.alpha, second.alpha, third.alpha) == (1, 1, 4)
+    torch.testing.assert_close(first(x, branch), x + inner(x))
+    torch.testing.assert_close(second(x, branch), norm(x + inner(x)))
+    torch.testing.assert_close(third(x, branch), norm(4 * x + inner(x)))
+    later = [stack[1:] for stack in (sites("keel", layout, alpha=1.0), sites("xskip_ln", layout))]
+    torch.testing.assert_close(through(later[0], x), through(later[1], x, inner))
+
+
+@pytest.mark.parametrize("bound", ["softmax", "sigmoid"])
+def test_laurel_rw_starts_as_a_mean(x, layout, bound):
+    (site, _) = sites("laurel_rw", layout, count=1, bound=bound)
+    torch.testing.assert_close(site(x, branch), (x + branch(x)) / 2)
+    site.weights.data = torch.tensor([2.0, -1.0], dtype=torch.float64)
+    e = torch.tensor([2.0, -1.0], dtype=torch.float64).exp()
+    alpha, beta = e / e.sum() if bound == "softmax" else e / (1 + e)
+    torch.testing.assert_close(site(x, branch), alpha * branch(x) + beta * x)
+
+
+def test_laurel_lr_starts_as_the_plain_skip(x, layout):
+    torch.testing.assert_close(run("laurel_lr", x, layout), run("skip", x, layout))
+    (site, _) = sites("laurel_lr", layout, count=1, rank=3)
+    torch.nn.init.normal_(site.up.weight)
+    term = torch.einsum("cr,rd,nd...->nc...", site.up.weight, site.down.weight, x if layout == "nchw" else x.mT)
+    term = term if layout == "nchw" else term.mT
+    torch.testing.assert_close(site(x, branch), x + branch(x) + term)
+    with pytest.raises(ValueError, match="rank is an integer greater than 0, not 0"):
+        skips.create("laurel_lr", 4, rank=0)
+
+
+def test_hyper_connections_start_as_pre_ln(x, layout):
+    assert torch.equal(run("hyper_connections", x, layout, streams=1), run("pre_ln", x, layout))
+    torch.testing.assert_close(run("hyper_connections", x, layout), run("pre_ln", x, layout), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="streams is an integer greater than 0, not 0"):
+        skips.create("hyper_connections", 4, streams=0)
+
+
+def test_hyper_connections_are_matrices_over_the_streams(layout, x):
+    (_, site) = sites("hyper_connections", layout, count=1, streams=3)
+    for parameter in (site.reading, site.mixing, site.writing):
+        torch.nn.init.normal_(parameter)
+    streams = torch.stack((x, x.cos(), 2 * x - 1))
+    f = branch(norm(torch.tensordot(site.reading, streams, 1)))
+    expected = torch.tensordot(site.mixing.T, streams, 1) + torch.stack([b * f for b in site.writing])
+    torch.testing.assert_close(torch.stack(site(tuple(streams), branch)), expected)
+
+
+def test_denseformer_starts_as_pre_ln_and_means_what_came_before(x, layout):
+    torch.testing.assert_close(run("denseformer", x, layout), run("pre_ln", x, layout))
+    stack = sites("denseformer", layout, count=2)
+    assert [hasattr(site, "alpha") for site in stack] == [False, True, False, True]
+    stack[1].alpha.data = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    stack[3].alpha.data = torch.tensor([0.2, -0.5, 1.1], dtype=torch.float64)
+    layer = lambda h: (h := h + branch(norm(h))) + branch(norm(h))  # noqa: E731
+    first = layer(x)
+    second = layer(0.3 * x + 0.7 * first)
+    torch.testing.assert_close(through(stack, x), norm(0.2 * x - 0.5 * first + 1.1 * second))
+
+
+def test_an_orthogonal_update_has_nothing_along_x(x, layout):
+    channels = 1 if layout == "nchw" else -1
+    (site, _) = sites("orthogonal_update", layout, count=1)
+    update = site(x, branch) - x
+    torch.testing.assert_close((x * update).sum(channels), torch.zeros_like(x.sum(channels)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(site(x, lambda _: 3 * x), x, atol=1e-4, rtol=0)
+    torch.testing.assert_close(site(x, lambda _: update), x + update, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("name", skips.names())
 def test_every_parameter_of_a_connection_learns(name):
     """After one update: where a branch starts at zero, what feeds it has no gradient before."""

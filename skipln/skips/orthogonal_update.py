@@ -1,0 +1,21 @@
+"""Orthogonal update: only what of F(LN x) is not along x is added (arXiv 2505.11881)."""
+
+from torch import Tensor
+
+from skipln.skips import register
+from skipln.skips.pre_ln import PreLN
+
+EPS = 1e-6  # added to ‖x‖²
+
+
+@register("orthogonal_update")
+class OrthogonalUpdate(PreLN):
+    """y = x + f − (x·f / (‖x‖² + eps)) x, f = F(LN x), over the channels of each position or pixel, and a last LN.
+
+    Identities: x·(y − x) = 0; y = x for f along x, and pre-LN for f at right angles to x.
+    """
+
+    def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
+        channels = 1 if self.layout == "nchw" else -1
+        along = (x * f).sum(channels, keepdim=True) / (x.square().sum(channels, keepdim=True) + EPS)
+        return x + f - along * x

@@ -49,7 +49,7 @@ def write_sums(folder: Path, paths: Iterable[Path] | None = None) -> None:
 def check_sums(folder: Path) -> None:
     """Raise UserError unless every file is what it was when the folder was made.
 
-    All bytes are read: a processor hashes more than a gigabyte a second, a data set's encoded text is half of one.
+    All bytes are read: a core hashes about a gigabyte a second, and the encoded text of WMT14 is half of one.
     """
     try:
         content = json.loads((folder / SUMS).read_text("utf-8"))

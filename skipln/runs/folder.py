@@ -19,6 +19,7 @@ from skipln.printing import one_line
 from skipln.runs.reading import read_state
 from skipln.runs.result import Result, read_result
 from skipln.runs.source import Source
+from skipln.runs.sums import with_sums
 from skipln.strict_json import loads
 
 State = Literal["queued", "running", "interrupted", "done", "diverged", "failed"]
@@ -83,9 +84,11 @@ class RunFolder:
             return []
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Raises ValueError where `finished` and the tables would refuse it."""
-        Result.model_validate(loads(json.dumps(result).encode()))
-        self._write_json(self.result, result)
+        """With sums of itself and of what was measured. Raises ValueError where `finished` and the tables would refuse
+        it."""
+        content = with_sums(result, [self.metrics, self.examples, self.translations])
+        Result.model_validate(loads(json.dumps(content).encode()))
+        self._write_json(self.result, content)
 
     def write_translations(self, sources: Sequence[str], references: Sequence[str], outputs: Sequence[str]) -> None:
         """translations.txt, and translations.tsv: a head line, then source, reference and output of each sentence.

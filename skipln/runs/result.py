@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from skipln.runs.sums import check_sum
 from skipln.strict_json import read_json
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,9 @@ def read_result(folder: Path, moved: bool = False) -> Result | None:
     """
     path = folder / "result.json"
     try:
-        result = Result.model_validate(read_json(path))
+        content = read_json(path)
+        check_sum(content)
+        result = Result.model_validate(content)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from skipln.runs.reading import read_metrics
 from skipln.runs.result import Result, read_result
+from skipln.runs.sums import KEYS, unchanged
 from skipln.tables import store
 from skipln.tables.cells import Cell
 from skipln.tables.manifest import Manifest
@@ -31,11 +32,18 @@ def collect(manifest: Manifest, cells: Sequence[Cell], folder: Path) -> list[Rec
         known_curves |= {drawn.hash: drawn} if drawn else {}
     records: list[Record] = []
     curves: list[Curves] = []
+    folders: dict[str, Path] = {}
     for cell in _in_order(manifest, cells):
         result = read_result(cell.folder)
         if result is not None:
             records.append(_record(cell, result))
-            curves.append(Curves(hash=cell.hash, groups=thinned(read_metrics(cell.folder))))
+            files = (result.model_extra or {}).get("files")
+            if unchanged(cell.folder / "metrics.jsonl", files):
+                curves.append(Curves(hash=cell.hash, groups=thinned(read_metrics(cell.folder))))
+            elif cell.hash in known_curves:
+                curves.append(known_curves[cell.hash])
+            if unchanged(cell.folder / "examples.npy", files):
+                folders[cell.hash] = cell.folder
         elif cell.hash in known:
             records.append(known[cell.hash].model_copy(update={**_place(cell), "table": known[cell.hash].table}))
             curves.extend([known_curves[cell.hash]] if cell.hash in known_curves else [])
@@ -44,7 +52,6 @@ def collect(manifest: Manifest, cells: Sequence[Cell], folder: Path) -> list[Rec
         if record.hash not in kept:
             where = f"{manifest.name}, {record.row}, {record.column}, seed {record.seed}"
             log.warning("%s: run %s left the table, as its configuration is no longer this cell's", where, record.hash)
-    folders = {cell.hash: cell.folder for cell in cells}
     store.write(folder, records, curves, compare(manifest, records, folders, store.read_comparisons(folder)))
     return records
 
@@ -69,7 +76,7 @@ def recorded_seeds(folder: Path) -> set[int]:
 
 def _record(cell: Cell, result: Result) -> Record:
     own = {**_place(cell), "config": cell.public_config}  # last: a result may have keys of any name
-    return Record.model_validate({**result.model_dump(exclude_unset=True), **own})
+    return Record.model_validate({**result.model_dump(exclude_unset=True, exclude=set(KEYS)), **own})
 
 
 def _place(cell: Cell) -> dict[str, Any]:

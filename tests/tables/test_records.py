@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from skipln.errors import UserError
 from skipln.runs.identity import identity
 from skipln.runs.reading import read_config
+from skipln.runs.sums import with_sums
 from skipln.tables import store
 from skipln.tables.presentation.render import render
 from skipln.tables.records import collect, recorded_seeds
@@ -104,6 +105,32 @@ def test_a_kill_between_the_files_leaves_no_comparison_of_other_records(
     with pytest.raises(KeyboardInterrupt):
         collect(finished.manifest, finished.cells(), finished.folder)
     assert [item.row for item in store.read_comparisons(finished.folder)] == ["rskip_ln_3"]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "examples.npy"])
+def test_a_measurement_that_changed_after_the_run_is_left_out(
+    finished: Workplace, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was published of it stays; a table made anew has no curve, or no test, of it."""
+    folder = finished.cell("rskip_ln").folder
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(
+        json.dumps(with_sums(result, [folder / "metrics.jsonl", folder / "examples.npy"]))
+    )
+    records = collect(finished.manifest, finished.cells(), finished.folder)
+    assert not {"files", "sum"} & json.loads((finished.folder / "records.jsonl").read_text().splitlines()[2]).keys()
+    first = finished.texts()
+    content = bytearray((folder / name).read_bytes())
+    content[-3] ^= 1
+    (folder / name).write_bytes(content)
+    assert collect(finished.manifest, finished.cells(), finished.folder) == records
+    assert finished.texts() == first
+    assert f"{name}: not what it was when the run ended; left out" in caplog.text
+    shutil.rmtree(finished.folder)
+    assert collect(finished.manifest, finished.cells(), finished.folder) == records
+    drawn, compared = store.read_curves(finished.folder), store.read_comparisons(finished.folder)
+    assert (folder.name in drawn) == (name != "metrics.jsonl")
+    assert ("rskip_ln" in {item.row for item in compared}) == (name != "examples.npy")
 
 
 def test_again_is_the_same_bytes(finished: Workplace) -> None:

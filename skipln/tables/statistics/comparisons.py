@@ -80,7 +80,7 @@ def _difference(
 
 def _statistics(metric: Metric, record: Record, folders: Mapping[str, Path]) -> np.ndarray | None:
     """Of the run's sentences, [sentences, 10], if they are there and give the score that the record states."""
-    examples = read_examples(folders[record.hash])
+    examples = read_examples(folders[record.hash]) if record.hash in folders else None
     if examples is None or examples.shape[1] != 10:
         return None
     stated, found = record.metrics.get(metric.key), float(bleu(examples.sum(axis=0)))

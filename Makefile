@@ -17,7 +17,7 @@ RUN := $(VENV)/bin/python
 INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
 
 .PHONY: help setup peers data table1 table2 table3 table4 table5 table6 figure1 results verify-results rerun status curves wandb-sync bench \
-	test test-slow test-slurm test-browser lint types check lock clean
+	test test-slow test-slurm test-browser test-faults fuzz lint types check lock clean
 
 help: ## explain every target
 	@echo 'make TARGET [SCALE=test|demo|small|paper] [SEEDS=3 | SEEDS=2,5] [ROWS=skip,rskip_ln_2] [ARGS="KEY=VALUE …"]'
@@ -102,6 +102,19 @@ test-slurm: setup ## the tests on a private SLURM cluster; they need root and SL
 
 test-browser: setup ## the pages in headless Chromium
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m browser $(ARGS)
+
+test-faults: setup ## attacks on a table and its files, all of them; writes docs/reliability.md (SHARE=0.1: a tenth)
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m faults --faults $(or $(SHARE),1) -p no:xdist -s --timeout 1800 tests/faults $(ARGS)
+
+FUZZ_TARGETS := overrides manifest records run_folder bpe tar checkpoint
+SECONDS_EACH ?= 60
+
+fuzz: setup ## coverage-guided bytes into every reader: a minute each (SECONDS_EACH=600); installs atheris into .venv
+	@$(RUN) -c 'import atheris' 2>/dev/null || $(VENV)/bin/uv pip install --quiet --python $(RUN) 'atheris>=3'
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p .fuzz/$$target && OMP_NUM_THREADS=1 $(RUN) -m tests.fuzz $$target .fuzz/$$target tests/fuzz/corpus/$$target \
+			-max_total_time=$(SECONDS_EACH) -artifact_prefix=.fuzz/$$target- || exit 1; \
+	done
 
 lint: setup ## ruff: lint and format
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check .

@@ -18,6 +18,11 @@ os.environ.setdefault("SKIPLN_CACHE", _kernels.name)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts the tests with & leaves it ignored
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes with two threads each would spin against each other
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", type=float, default=0.0, help="share of all the attacks of tests/faults; 0: a sample")
+
+
 NUMBERS = {
     "one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs", "red": "rot",
     "green": "grün", "blue": "blau", "house": "Haus", "tree": "Baum", "dog": "Hund", "sees": "sieht", "and": "und",

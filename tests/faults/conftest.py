@@ -1,0 +1,75 @@
+"""How many attacks there are: a sample by default, all of them with --faults SHARE (1: as `make test-faults`)."""
+
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.desk import ROOT, Desk
+from tests.faults.tally import Tally
+
+SEED = 17
+PAGE = ROOT / "docs" / "reliability.md"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.faults)
+
+
+@pytest.fixture(scope="session")
+def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
+    """All attacks of the session; with --faults they are printed and written to docs/reliability.md."""
+    counted = Tally()
+    yield counted
+    if share := request.config.getoption("--faults"):
+        print(f"\n{counted.write(PAGE, share)}", *counted.failures, sep="\n")
+
+
+@pytest.fixture
+def draw(request: pytest.FixtureRequest) -> random.Random:
+    return random.Random(f"{SEED} {request.node.name}")
+
+
+@pytest.fixture(scope="session")
+def times(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """times(all, sample): how many attacks of a kind there are; where the sample has none the test is skipped."""
+    share = request.config.getoption("--faults")
+
+    def counted(whole: int, sample: int) -> int:
+        if not share and not sample:
+            pytest.skip("by make test-faults alone")
+        return max(1, round(share * whole)) if share else sample
+
+    return counted
+
+
+@pytest.fixture(scope="session")
+def overrides(tiny: list[str]) -> list[str]:
+    return [text for text in tiny if not text.startswith("scale=")]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """The table as it is made when nothing happens."""
+    desk = Desk(tmp_path_factory.mktemp("undisturbed"), overrides)
+    process = desk.table()
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    return desk
+
+
+@pytest.fixture
+def desk(undisturbed: Desk, tmp_path: Path) -> Desk:
+    """A fresh desk for the same table."""
+    return Desk(tmp_path / "desk", undisturbed.overrides)
+
+
+@pytest.fixture
+def finished(undisturbed: Desk, tmp_path: Path) -> Desk:
+    """A copy of the undisturbed one."""
+    shutil.copytree(undisturbed.path, tmp_path / "finished")
+    return Desk(tmp_path / "finished", undisturbed.overrides)

@@ -1,0 +1,97 @@
+"""A folder in which somebody makes a small table with real processes, and what must not depend on what befell it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+CLOCKS = ("wall", "tokens_per_second")
+TABLE = """
+title: Two runs
+metrics: [bleu, chrf]
+baseline: post_ln
+seeds: {{test: 1}}
+columns:
+  test:
+    - name: text
+      label: Text
+      overrides:
+{overrides}
+rows:
+  - {{name: post_ln, label: xSkip+LN, overrides: [skip=xskip_ln]}}
+  - {{name: rskip_ln, label: rSkip+LN, overrides: [skip=rskip_ln]}}
+"""
+
+
+@dataclass
+class Desk:
+    """`overrides`: of both runs."""
+
+    path: Path
+    overrides: list[str]
+
+    def __post_init__(self) -> None:
+        (self.path / "experiments").mkdir(parents=True, exist_ok=True)
+        listed = "\n".join(f"        - {text}" for text in self.overrides)
+        (self.path / "experiments" / "table9.yaml").write_text(TABLE.format(overrides=listed))
+
+    @property
+    def arguments(self) -> list[str]:
+        return ["--experiments=experiments", "--results=results", "run", "table9", "--scale=test"]
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results" / "test" / "table9"
+
+    def table(self) -> subprocess.Popen:
+        return self.start("-m", "skipln.tables", *self.arguments)
+
+    def start(self, *words: str) -> subprocess.Popen:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            [sys.executable, *words], cwd=self.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, start_new_session=True, preexec_fn=_hear_ctrl_c,
+        )  # fmt: skip
+
+    def made(self) -> dict[str, Any]:
+        """Of each record hash, state, metrics, curve and translations; and the comparisons."""
+        records = [json.loads(line) for line in (self.results / "records.jsonl").read_text("utf-8").splitlines()]
+        found: dict[str, Any] = {"runs": [record["hash"] for record in records]}
+        for record in records:
+            folder = self.path / "runs" / record["hash"]
+            text = (folder / "translations.txt").read_text("utf-8")
+            found[record["row"]] = record["state"], record["metrics"], record["data"], text
+        for line in (self.results / "curves.jsonl").read_text("utf-8").splitlines():
+            drawn = json.loads(line)
+            found[drawn["hash"]] = [{k: v for k, v in group.items() if k not in CLOCKS} for group in drawn["groups"]]
+        comparisons = self.results / "comparisons.jsonl"
+        return found | {"comparisons": comparisons.read_text("utf-8") if comparisons.exists() else ""}
+
+    def clear(self) -> None:
+        shutil.rmtree(self.path / "runs", ignore_errors=True)
+        shutil.rmtree(self.path / "results", ignore_errors=True)
+
+
+def _hear_ctrl_c() -> None:
+    """A shell that starts tests in the background has them ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def offspring(pid: int) -> list[int]:
+    """The processes that `pid` started, and those that they did."""
+    try:
+        children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return [*children, *(one for child in children for one in offspring(child))]
+
+
+def in_one_line(said: str) -> bool:
+    """Whether what a command said on stderr is a mistake that is explained, and nothing that escaped."""
+    return "Traceback" not in said and any("error: " in line or "failed" in line for line in said.splitlines())

@@ -1,0 +1,208 @@
+"""Files that are damaged, swapped or somebody else's: the right result, or one line."""
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from skipln.config import compose
+from skipln.engine.checkpoint import Checkpoints, load
+from skipln.engine.seal import seal
+from skipln.errors import UserError
+from skipln.tables.cli import main
+from skipln.tasks.translation import prepare_text
+from tests.faults.desk import Desk, in_one_line
+from tests.faults.tally import Tally
+
+
+def damaged(content: bytes, draw: random.Random) -> bytes:
+    """One bit, a byte, a block of zeros, an end, a beginning, nothing, or another encoding."""
+    if not content:
+        return b"\0"
+    place = draw.randrange(len(content))
+    end = min(len(content), place + draw.randint(1, 512))
+    flipped = content[:place] + bytes([content[place] ^ 1 << draw.randrange(8)]) + content[place + 1 :]
+    return draw.choice(
+        [
+            flipped, flipped, flipped,
+            content[:place] + bytes([draw.randrange(256)]) + content[place + 1 :],
+            content[:place] + bytes(end - place) + content[end:],
+            content[:place], content[place:], b"", content + content[:place],
+            content.decode("latin-1").encode("utf-16"),
+        ]
+    )  # fmt: skip
+
+
+def test_checkpoints(undisturbed: Desk, tmp_path: Path, draw: random.Random, times: Callable, tally: Tally) -> None:
+    """Damaged anywhere, in the central directory above all, or another run's or update's."""
+    kind = "damaged and swapped checkpoints"
+    mine, other = sorted((undisturbed.path / "runs").glob("*/checkpoints"))
+    states = {path: path.read_bytes() for path in sorted(mine.glob("*-*.pt"))}
+    strangers = [path.read_bytes() for path in other.glob("*-*.pt")]
+    run = mine.parent.name
+    for i in range(times(2_000, 60)):
+        path, content = draw.choice(list(states.items()))
+        what, _, update = path.stem.partition("-")
+        if i % 10 == 0:
+            attacked = draw.choice([*strangers, *(found for p, found in states.items() if p != path)])
+        elif i % 3 == 0:
+            place = draw.randrange(content.rindex(b"PK\1\2") if i % 2 else content.index(b"PK\1\2"), len(content))
+            attacked = content[:place] + bytes([content[place] ^ 1 << draw.randrange(8)]) + content[place + 1 :]
+        else:
+            attacked = damaged(content, draw)
+        if attacked == content:
+            continue
+        victim = tmp_path / path.name
+        victim.write_bytes(attacked)
+        try:
+            load(victim, {"run": run, "kind": what, "update": int(update)})
+            tally.add(kind, "failed", f"{path.name}: taken")
+        except UserError:
+            tally.add(kind, "refused")
+    newest, before = sorted(path.name for path in states if path.name.startswith("state"))[::-1]
+    shutil.copy(mine / before, tmp_path)
+    (tmp_path / newest).write_bytes(damaged(states[mine / newest], draw))
+    found = Checkpoints(tmp_path, run, keep=1).load_state()
+    assert found is not None and found["update"] == int(before[6:-3])
+    assert not tally.counts[kind]["failed"], tally.failures
+
+
+def test_hostile_checkpoints(tmp_path: Path, draw: random.Random, times: Callable, tally: Tally) -> None:
+    """Sealed by whoever wrote them: what they would execute is not executed."""
+
+    class Evil:
+        def __init__(self, call: Callable, *arguments: object) -> None:
+            self.call, self.arguments = call, arguments
+
+        def __reduce__(self) -> tuple:
+            return self.call, self.arguments
+
+    kind, mark, owner = "checkpoints that would execute something", tmp_path / "executed", {"run": "x"}
+    calls = [(os.system, f"touch {mark}"), (exec, f"open({str(mark)!r}, 'w')"), (Path.touch, mark), (print, "in")]
+    for i in range(times(20, 4)):
+        call, *arguments = calls[i % len(calls)]
+        with (tmp_path / "x.pt").open("w+b") as file:
+            torch.save(draw.choice([Evil(call, *arguments), {"w": [Evil(call, *arguments)]}]), file)
+            seal(file, owner)
+        try:
+            load(tmp_path / "x.pt", owner)
+            tally.add(kind, "failed", f"{call}: loaded")
+        except UserError:
+            tally.add(kind, "failed" if mark.exists() else "refused", f"{call}: executed")
+    assert not tally.counts[kind]["failed"], tally.failures
+
+
+def test_files_of_a_finished_table(
+    finished: Desk, undisturbed: Desk, draw: random.Random, times: Callable, tally: Tally,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    """The table is given again: with the same numbers, or one line. Every file but checkpoints, locks and logs."""
+    kind = "damaged files in run folders and results"
+    monkeypatch.chdir(finished.path)
+    expected = undisturbed.made()
+    names = [
+        path.relative_to(finished.path)
+        for folder in ("runs", "results", "experiments")
+        for path in sorted((finished.path / folder).rglob("*"))
+        if path.is_file() and path.suffix not in (".pt", ".lock", ".txt") and path.name != ".lock"
+        and not path.name.startswith(("table.", "curves.html", "curves.svg")) and folder != "experiments"
+    ]  # fmt: skip
+    for _ in range(times(400, 8)):
+        name = draw.choice(names)
+        content = (finished.path / name).read_bytes()
+        (finished.path / name).write_bytes(damaged(content, draw))
+        capfd.readouterr()
+        what = str(name)
+        try:
+            status = main(finished.arguments)
+            said = capfd.readouterr().err
+            if "Traceback" in said:
+                outcome = "failed"
+            elif status == 0:
+                outcome = "survived" if finished.made() == expected else "failed"
+            else:
+                outcome = "refused" if in_one_line(said) else "failed"
+            what += f": {status} {said[-300:]}"
+        except Exception as error:
+            outcome, what = "failed", f"{name}: {type(error).__name__} {error}"
+        tally.add(kind, outcome, what)
+        for folder in ("runs", "results"):
+            shutil.rmtree(finished.path / folder, ignore_errors=True)
+            shutil.copytree(undisturbed.path / folder, finished.path / folder)
+    assert not tally.counts[kind]["failed"], tally.failures
+
+
+def test_prepared_text(undisturbed: Desk, tmp_path: Path, draw: random.Random, times: Callable, tally: Tally) -> None:
+    """What is trained on is what was prepared."""
+    kind = "damaged files in the cache"
+    overrides = [text for text in undisturbed.overrides if not text.startswith("paths.cache=")]
+    config = compose(["scale=test", *overrides, f"paths.cache={tmp_path}"])
+
+    def content() -> list:
+        data = prepare_text(config)
+        splits = (data.train, data.valid, data.test)
+        return [data.fingerprint, [[list(side) for side in pair] for s in splits for pair in _pairs(s)]]
+
+    expected = str(content())
+    names = [path for path in sorted(tmp_path.rglob("*")) if path.is_file() and not path.name.endswith(".lock")]
+    for _ in range(times(100, 10)):
+        path = draw.choice(names)
+        path.write_bytes(damaged(path.read_bytes(), draw))
+        try:
+            tally.add(kind, "survived" if str(content()) == expected else "failed", str(path))
+        except Exception as error:
+            tally.add(kind, "refused" if isinstance(error, UserError) else "failed", f"{path}: {error!r}")
+    assert not tally.counts[kind]["failed"], tally.failures
+
+
+def _pairs(corpus) -> list:
+    return [(corpus.source[i].tolist(), corpus.target[i].tolist()) for i in range(len(corpus))]
+
+
+def test_a_manifest_of_two_thousand_cells(
+    undisturbed: Desk, tmp_path: Path, times: Callable, tally: Tally, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    kind = "cells of one manifest"
+    count = times(2_000, 50)
+    desk = Desk(tmp_path, undisturbed.overrides)
+    monkeypatch.chdir(tmp_path)
+    assert main([*desk.arguments, f"--seeds={-(-count // 2)}", "--dry-run"]) == 0
+    lines = [line for line in capfd.readouterr().out.splitlines() if "skipln.train" in line]
+    distinct = len({line.split()[0] for line in lines})
+    tally.add(kind, "survived" if distinct == len(lines) >= count else "failed", f"{distinct}", len(lines))
+    assert not tally.counts[kind]["failed"], tally.failures
+
+
+def test_hostile_manifests(
+    undisturbed: Desk, tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    kind = "hostile manifests"
+    monkeypatch.chdir(tmp_path)
+    desk = Desk(tmp_path, undisturbed.overrides)
+    path = tmp_path / "experiments" / "table9.yaml"
+    whole = path.read_text()
+    bomb = "a: &a [1,1,1,1,1,1,1,1]\n" + "".join(
+        f"{chr(98 + i)}: &{chr(98 + i)} [{','.join([f'*{chr(97 + i)}'] * 8)}]\n" for i in range(12)
+    )
+    texts = [
+        bomb, "!!python/object/apply:os.system ['touch executed']", whole.replace("Two runs", "${oc.env:HOME}"),
+        "- " * 3_000, "\0", "title: [", whole.replace("post_ln", "skip"), whole.replace("test", "nowhere"),
+        whole.encode().decode("latin-1") + "\udcff", json.dumps({"title": 1}), "", "[]", whole.replace("rows", "Rows"),
+    ]  # fmt: skip
+    for text in texts:
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        capfd.readouterr()
+        try:
+            status = main([*desk.arguments, "--dry-run"])
+            said = capfd.readouterr()
+            outcome = "survived" if status == 0 else "refused" if in_one_line(said.err) else "failed"
+            what = f"{text[:60]!r}: {status} {said.err[-300:]}"
+        except Exception as error:
+            outcome, what = "failed", f"{text[:60]!r}: {error!r}"
+        tally.add(kind, "failed" if (tmp_path / "executed").exists() else outcome, what)
+    assert not tally.counts[kind]["failed"], tally.failures

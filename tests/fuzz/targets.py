@@ -1,0 +1,94 @@
+"""Readers of files and flags that anybody may have written: any bytes give a value, or one line (`UserError`)."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from skipln.config import compose
+from skipln.data.images.class_folders import load_class_folders
+from skipln.data.text.bpe import read_codes
+from skipln.data.text.published import archives
+from skipln.data.text.subwords import SubwordVocabulary
+from skipln.engine.checkpoint import load
+from skipln.engine.seal import seal
+from skipln.errors import UserError
+from skipln.runs.reading import read_config, read_metrics, read_state
+from skipln.tables.manifest import load as load_manifest
+from skipln.tables.store import read_comparisons, read_curves, read_records
+
+Target = Callable[[bytes, Path], object]
+
+
+def overrides(content: bytes, _: Path) -> object:
+    return compose(["scale=test", *content.decode("utf-8", "replace").split("\n")[:6]])
+
+
+def manifest(content: bytes, folder: Path) -> object:
+    (folder / "table9.yaml").write_bytes(content)
+    return load_manifest("table9", folder)
+
+
+def records(content: bytes, folder: Path) -> object:
+    for name in ("records", "curves", "comparisons"):
+        (folder / f"{name}.jsonl").write_bytes(content)
+    return _each(lambda: read_records(folder), lambda: read_curves(folder), lambda: read_comparisons(folder))
+
+
+def run_folder(content: bytes, folder: Path) -> object:
+    for name in ("metrics.jsonl", "status.json", "result.json", "config.yaml", "ticket.json"):
+        (folder / name).write_bytes(content)
+    return _each(lambda: read_metrics(folder), lambda: read_state(folder), lambda: read_config(folder))
+
+
+def bpe(content: bytes, folder: Path) -> object:
+    for name in ("codes", "vocabulary.txt", "encoding.json"):
+        (folder / name).write_bytes(content)
+    return _each(
+        lambda: SubwordVocabulary.load(folder, "bpe", 10, "de"),
+        lambda: read_codes(folder / "codes"),
+    )
+
+
+def tar(content: bytes, folder: Path) -> object:
+    path = folder / "a.tar"
+    path.write_bytes(content)
+    return _each(
+        lambda: archives.damage(path),
+        lambda: archives.extract(path, {folder / "out": ["a.txt"]}),
+        lambda: load_class_folders(path, 8, folder / "cache"),
+    )
+
+
+def checkpoint(content: bytes, folder: Path) -> object:
+    """Sealed by its writer: torch's reader is what is left to meet the bytes."""
+    path = folder / "x.pt"
+    with path.open("w+b") as file:
+        file.write(content)
+        try:
+            seal(file, {})
+        except (AssertionError, OSError):  # no zip file
+            return None
+    return load(path, {})
+
+
+TARGETS: dict[str, Target] = {
+    target.__name__: target for target in (overrides, manifest, records, run_folder, bpe, tar, checkpoint)
+}
+
+
+def attempt(target: Target, content: bytes) -> None:
+    """Give `content` to the target in a folder of its own; whatever is not a UserError escapes."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            target(content, Path(folder))
+        except UserError as error:
+            assert "\n" not in str(error), f"not one line: {error}"
+
+
+def _each(*reads: Callable[[], object]) -> None:
+    """All of them, though one refuses."""
+    for read in reads:
+        try:
+            read()
+        except UserError as error:
+            assert "\n" not in str(error), f"not one line: {error}"

@@ -252,6 +252,18 @@ def test_an_orthogonal_update_has_nothing_along_x(x, layout):
     torch.testing.assert_close(site(x, lambda _: update), x + update, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("per", ["scalar", "channel"])
+@pytest.mark.parametrize(("name", "fixed"), [("xskip_learned", "xskip"), ("xskip_ln_learned", "xskip_ln")])
+def test_a_learned_lambda_starts_as_a_fixed_one_and_moves(x, layout, name, fixed, per):
+    assert torch.equal(run(name, x, layout, lam=2.5, per=per), run(fixed, x, layout, lam=2.5))
+    (site, _) = sites(name, layout, count=1, per=per)
+    site.lam.data = torch.rand_like(site.lam)
+    lam = site.lam.reshape(-1, 1, 1) if layout == "nchw" else site.lam
+    y = lam * x + branch(x)
+    torch.testing.assert_close(site(x, branch), norm(y) if "_ln" in name else y)
+    assert site.lam.numel() == (1 if per == "scalar" else DIM)
+
+
 @pytest.mark.parametrize("name", skips.names())
 def test_every_parameter_of_a_connection_learns(name):
     """After one update: where a branch starts at zero, what feeds it has no gradient before."""

@@ -16,7 +16,7 @@ RUN := $(VENV)/bin/python
 # Editable, and none of its dependencies touched: they are the lock's.
 INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
 
-.PHONY: help setup peers data table1 table2 table3 table4 table5 table6 figure1 results verify-results rerun status curves wandb-sync bench \
+.PHONY: help pages setup peers data table1 table2 table3 table4 table5 table6 figure1 results verify-results rerun status curves wandb-sync bench \
 	test test-slow test-slurm test-browser test-faults fuzz lint types check lock clean
 
 help: ## explain every target
@@ -77,6 +77,10 @@ verify-results: setup ## recompute all that results/ states from what is committ
 
 rerun: setup ## train one published run anew and say whether it agrees: make rerun CELL=table2/demo/rskip_ln_2/seed1
 	@$(RUN) -m scripts.rerun $(CELL) $(ARGS)
+
+pages: setup ## the pages made from the registry and the schema: every option, the pairs that are refused
+	@$(RUN) -m skipln.help > docs/configuration.md
+	@$(RUN) -m scripts.illegal_pairs
 
 status: setup ## every cell of every table: queued, running, done, diverged, failed, no data
 	@$(RUN) -m skipln.tables status --scale $(SCALE) --seeds "$(SEEDS)"

@@ -44,5 +44,5 @@ def test_defaults_are_those_of_a_run() -> None:
 
 
 def test_the_page_is_todays() -> None:
-    """After a change that is meant: python -m skipln.help > docs/configuration.md"""
+    """After a change that is meant: make pages"""
     assert (ROOT / "docs" / "configuration.md").read_text("utf-8") == page()

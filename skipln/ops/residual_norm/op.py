@@ -85,7 +85,9 @@ backward_op = torch.library.custom_op("skipln::scaled_residual_norm_backward", _
 
 
 def _implementation(like: Tensor, x: torch.dtype, f: torch.dtype, layout: str) -> Any:
-    """The module with a kernel for such tensors, if there is one."""
+    """The module with a kernel for such tensors, if there is one; an empty batch gives a kernel nothing to do."""
+    if like.numel() == 0:
+        return None
     module = {"cpu": cpu, "cuda": cuda}.get(like.device.type)
     return module if module is not None and module.available(x, f, layout) else None
 

@@ -7,6 +7,7 @@ channels of each position (layout "btc") or over (C, H, W) of each example ("nch
 for float64, and rounded once.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -73,7 +74,7 @@ def dropped(f: Tensor, site: Site) -> Tensor:
     """F ⊙ m / (1 − p), m a hash of the seed, the row and the place in it: the same mask whenever it is asked for."""
     if site.dropout == 0 or site.seed is None:
         return f
-    columns = f.shape[-1] if site.layout == "btc" else f[0].numel()
+    columns = f.shape[-1] if site.layout == "btc" else math.prod(f.shape[1:])
     low, high = site.seed & 0xFFFFFFFF, (site.seed >> 32) & 0xFFFFFFFF
     row = torch.arange(f.numel() // columns, device=f.device)[:, None]
     column = torch.arange(columns, device=f.device)

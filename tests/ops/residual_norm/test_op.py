@@ -246,3 +246,15 @@ def test_mistakes_are_told():
         scaled_residual_norm(x, x[:2])
     with pytest.raises(ValueError, match="one for each of the 3 steps"):
         scaled_residual_norm(x, x, [x[0]] * 2, [x[0]] * 2, steps=3)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("shape", "layout"), [((0, 64), "btc"), ((2, 0, 64), "btc"), ((0, 64, 4, 4), "nchw")])
+def test_an_empty_batch_is_empty_and_moves_no_weight(steps, dtype, shape, layout):
+    x, f = (torch.empty(shape, dtype=dtype, requires_grad=True) for _ in range(2))
+    gains, biases = ([torch.full((64,), value, requires_grad=True) for _ in range(steps)] for value in (1.0, 0.0))
+    y = scaled_residual_norm(x, f, gains, biases, steps=steps, dropout=0.1, layout=layout)
+    y.sum().backward()
+    assert y.shape == x.grad.shape == f.grad.shape == torch.Size(shape)
+    assert all(weight.grad.eq(0).all() for weight in [*gains, *biases])

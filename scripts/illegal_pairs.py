@@ -1,0 +1,52 @@
+"""Which connections stand in which nets: `python -m scripts.illegal_pairs` writes docs/illegal_pairs.md anew."""
+
+from pathlib import Path
+
+import yaml
+
+from skipln import skips
+from skipln.files import atomic_write
+from skipln.models.resnet import ResNetShape, refusal
+from skipln.places import CONFIGS, ROOT
+
+PAGE = ROOT / "docs" / "illegal_pairs.md"
+HEAD = """# Pairs that are refused
+
+Every connection stands in the Transformer and in every pre-activation ResNet. What follows is refused before training,
+with the reason as its message. `make pages` makes this page from the registry.
+
+| connection | nets | reason |
+| --- | --- | --- |
+"""
+
+
+def nets() -> dict[str, ResNetShape]:
+    """The zoo's ResNets by name."""
+    found = {}
+    for path in sorted((CONFIGS / "model").glob("*.yaml")):
+        shape = yaml.safe_load(path.read_text("utf-8"))
+        if shape.get("kind") == "resnet":
+            fields = {key: value for key, value in shape.items() if key in ResNetShape.__dataclass_fields__}
+            found[path.stem] = ResNetShape(**fields)
+    return found
+
+
+def page() -> str:
+    """The page as Markdown."""
+    rows = []
+    for name in skips.names():
+        site = skips.create(name, 4, layout="nchw")
+        refused = {net: reason for net, shape in nets().items() if (reason := refusal(site, shape))}
+        for reason in dict.fromkeys(refused.values()):
+            where = ", ".join(f"`{net}`" for net, why in refused.items() if why == reason)
+            rows.append(f"| `{name}` | {where} | {reason} |\n")
+    return HEAD + "".join(rows)
+
+
+def main(target: Path = PAGE) -> None:
+    with atomic_write(target, "w") as file:
+        file.write(page())
+
+
+if __name__ == "__main__":
+    main()

@@ -92,6 +92,10 @@ def from_fairseq(theirs: Weights, model: Model) -> Weights:
     weights = {"embedding.weight": rows[torch.from_numpy(fairseq_ids(len(rows)))]}
     if learned(model):
         _check_positions(theirs, rows, model)
+    for stack in PARTS:  # before a site is made for every layer that the settings speak of
+        last = f"{stack}.layers.{getattr(model.shape, f'{stack}_layers') - 1}."
+        if not any(name.startswith(last) for name in theirs):
+            raise UserError(f"a checkpoint of another architecture: it has no {last.removesuffix('.')}")
     for ours, name in _names(model):
         parts = [name] if isinstance(name, str) else name
         if missing := [part for part in parts if part not in theirs]:

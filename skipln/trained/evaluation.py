@@ -19,6 +19,7 @@ from skipln.engine.environment import describe
 from skipln.errors import UserError
 from skipln.files import atomic_write
 from skipln.runs.folder import RunFolder
+from skipln.runs.sums import KEYS
 from skipln.schema import Catalogs, Classification, ParallelText, RunConfig, Translation
 from skipln.tasks.classification import ClassificationTask
 from skipln.tasks.task import TestResult
@@ -43,7 +44,7 @@ def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[
         tested, fingerprint = _images(run, config)
     where = next(run.model.parameters()).device
     result = {
-        **run.result,
+        **{key: value for key, value in run.result.items() if key not in KEYS},  # sums are of what is written below
         "metrics": tested.metrics,
         "signatures": tested.signatures,
         "test_seconds": round(time.monotonic() - started, 1),

@@ -18,6 +18,7 @@ from skipln.config import compose
 from skipln.engine.checkpoint import save
 from skipln.engine.run import execute
 from skipln.errors import UserError
+from skipln.runs.sums import with_sums
 from skipln.trained.run import Run
 from skipln.translate import main
 
@@ -177,7 +178,7 @@ def _config(**changes):
 
 
 def _result(**changes):
-    return _edit("result.json", lambda text: json.dumps({**json.loads(text), **changes}))
+    return _edit("result.json", lambda text: json.dumps(with_sums({**json.loads(text), **changes}, [])))
 
 
 def _weights(make):

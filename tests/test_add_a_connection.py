@@ -93,6 +93,12 @@ def golden(tree: Path) -> None:
             file.write(next(line for line in lines if line.startswith(f"- {{skip: {name},")) + "\n")
 
 
+def pages(tree: Path) -> None:
+    """What `make pages` does."""
+    (tree / "docs/configuration.md").write_text(python(tree, "skipln.help").stdout, "utf-8")
+    python(tree, "scripts.illegal_pairs")
+
+
 def commit(tree: Path) -> None:
     """Some tests ask git what is committed."""
     for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]):
@@ -122,8 +128,7 @@ def test_the_printed_file_is_all_that_a_connection_needs(tree):
 @pytest.mark.timeout(7200)
 def test_readme_followed_to_the_letter(tree, tmp_path):
     golden(tree)
-    (tree / "docs/configuration.md").write_text(python(tree, "skipln.help").stdout, "utf-8")  # what `make pages` does
-    python(tree, "scripts.illegal_pairs")
+    pages(tree)
     commit(tree)
     python(tree, "ruff", "check", ".")
     python(tree, "ruff", "format", "--check", ".")
@@ -167,6 +172,7 @@ def test_readme_followed_to_the_letter(tree, tmp_path):
 @pytest.mark.timeout(7200)
 def test_the_default_suite_passes_with_them(tree):
     golden(tree)
+    pages(tree)
     commit(tree)
     others = ["-m", "not slow and not slurm and not browser", "--ignore=tests/test_add_a_connection.py"]
     python(tree, "pytest", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider", *others)

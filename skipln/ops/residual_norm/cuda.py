@@ -26,7 +26,7 @@ SUMS = 1 << 19  # of such programs' channels: enough of them to hide memory, few
 def forward_warps(channels: int) -> int:
     """Warps of a program that holds one row: a lane has sixteen of its elements.
 
-    Fewer lanes exchange less for a mean: on an H200 sixteen are 1.0 to 1.7 times as fast as four, λ 1 to 4.
+    Fewer lanes exchange less for a mean. `python -m scripts.bench.gpu` times sixteen, eight and four.
     """
     return max(1, _power_of_two(channels) // 32 // 16)
 

@@ -22,7 +22,7 @@ NUMBERS = dict.fromkeys(("scale", "eps", "kept_scale"), "fp32")
 ACTIVATIONS = {f"{name}_pointer" for name in ("gy", "x", "f", "y", "kept", "gx", "gf")}
 REGISTERS = 65_536  # of a multiprocessor, on sm_80 and sm_90 alike
 # Bytes that the warps of a multiprocessor can have asked memory for. Full bandwidth takes about 19 KB on an H200
-# (4.2 TB/s, 132 multiprocessors, 0.6 µs assumed); the sums of gains and biases have the least, and arithmetic to hide it.
+# (4.2 TB/s, 132 multiprocessors, 0.6 µs assumed); sums of gains and biases have the least, and arithmetic to hide it.
 IN_FLIGHT = 6_000
 
 

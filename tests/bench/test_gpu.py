@@ -1,15 +1,19 @@
 import io
 import json
+import os
 import tarfile
 
 import pytest
 
+from scripts.bench.gpu import sharing
 from scripts.bench.gpu.__main__ import main, take
 from scripts.bench.gpu.archive import pack, unpack
 from scripts.bench.gpu.cells import planned
 from scripts.bench.gpu.page import section
+from scripts.bench.gpu.sharing import shared_gpu
 from skipln.errors import UserError
 from skipln.places import RESULTS
+from skipln.tables.store import read_records
 
 
 def test_the_command_for_a_gpu_runs_on_the_cpu_in_small(tmp_path):
@@ -34,10 +38,56 @@ def test_without_a_gpu_one_line_says_what_to_do(monkeypatch, capsys):
 
 
 def test_cells_are_those_of_both_tables_seed_by_seed_without_the_long_column(tmp_path):
-    chosen = planned({"table2": tmp_path, "table1": tmp_path}, "small", [1, 2])
-    assert [cell.table for cell in chosen] == ["table2"] * 14 + ["table1"] * 18
-    assert [cell.seed for cell in chosen[:14]] == [1] * 7 + [2] * 7
-    assert {cell.column.name for cell in chosen} == {"multi30k", "cifar10_jpeg_6"}
+    chosen = planned({"table2": tmp_path, "table1": tmp_path}, "small", [101, 102])  # seeds that nobody publishes
+    tables = [cell.table for cell in chosen]
+    assert tables == sorted(tables, reverse=True) and set(tables) == {"table2", "table1"}
+    seeds = [cell.seed for cell in chosen if cell.table == "table2"]
+    assert seeds == sorted(seeds) and set(seeds) == {101, 102}
+    assert "cifar10_jpeg" not in {cell.column.name for cell in chosen}
+
+
+def test_cells_that_are_published_are_left_out(tmp_path):
+    published = read_records(RESULTS / "small" / "table2")
+    seeds = sorted({record.seed for record in published})
+    chosen = planned({"table2": tmp_path}, "small", seeds)
+    assert published and not {cell.hash for cell in chosen} & {record.hash for record in published}
+
+
+def test_an_unknown_part_is_one_line(capsys):
+    assert main(["--smoke", "--parts", "kernel"]) == 2
+    assert capsys.readouterr().err.startswith("error: no part is called kernel: choose from copy_gb_per_second")
+
+
+def test_a_sitting_for_cells_alone_files_no_measurement(tmp_path):
+    archive = tmp_path / "gpu.tar.gz"
+    assert main(["--smoke", "--minutes", "0.1", "--parts", "", "--output", str(archive)]) == 0
+    take(archive, tmp_path / "runs", tmp_path / "results")
+    assert not (tmp_path / "results" / "bench").exists()
+
+
+SERVICE = """#!/bin/sh
+[ "$1" = -d ] && exit {begins}
+cat > "$CUDA_MPS_PIPE_DIRECTORY.said"; cp "$CUDA_MPS_PIPE_DIRECTORY.said" {said}
+"""
+
+
+@pytest.mark.parametrize(("begins", "serves"), [(0, True), (1, False)])
+def test_the_gpu_is_shared_where_the_service_begins_and_it_is_ended(tmp_path, monkeypatch, begins, serves):
+    (tmp_path / sharing.CONTROL).write_text(SERVICE.format(begins=begins, said=tmp_path / "said"))
+    (tmp_path / sharing.CONTROL).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(sharing, "PROBE", "")
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+    with shared_gpu() as shared:
+        assert shared == serves == ("CUDA_MPS_PIPE_DIRECTORY" in os.environ)
+    assert (tmp_path / "said").read_text() == "quit\n"
+    assert "CUDA_MPS_PIPE_DIRECTORY" not in os.environ
+
+
+def test_without_the_service_nothing_changes(monkeypatch):
+    monkeypatch.setattr(sharing, "CONTROL", "no-such-command")
+    with shared_gpu() as shared:
+        assert not shared
 
 
 def test_what_is_packed_comes_back_and_what_is_there_stays(tmp_path):
@@ -70,10 +120,10 @@ def test_a_file_that_is_no_archive_is_one_line(tmp_path, capsys):
 
 
 def test_a_record_is_filed_under_its_hardware(tmp_path):
-    pack(tmp_path / "gpu.tar.gz", {"hardware": "NVIDIA H200"}, [])
+    pack(tmp_path / "gpu.tar.gz", {"hardware": "NVIDIA H200", "copy_gb_per_second": 4000}, [])
     take(tmp_path / "gpu.tar.gz", tmp_path / "runs", tmp_path / "results")
     filed = tmp_path / "results" / "bench" / "nvidia-h200" / "gpu.json"
-    assert json.loads(filed.read_text("utf-8")) == {"hardware": "NVIDIA H200"}
+    assert json.loads(filed.read_text("utf-8")) == {"hardware": "NVIDIA H200", "copy_gb_per_second": 4000}
 
 
 def test_the_page_has_every_figure_of_the_record_and_names_what_failed():

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.gpu
 
 
 @pytest.mark.skipif(gpus < 1, reason="no GPU here")
-@pytest.mark.parametrize("compiled", ["false", "true"])
+@pytest.mark.parametrize("compiled", ["false", "true"], ids=["plain", "compiled"])
 def test_a_run_on_cuda(tiny, tmp_path, compiled):
     where = ["compute.accelerator=cuda", "precision=bf16", f"compute.compile={compiled}"]
     config = compose([*tiny, *where, "skip=rskip_ln", f"paths.runs={tmp_path}"])

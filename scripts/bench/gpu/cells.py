@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.bench.gpu.sharing import shared_gpu
+from skipln.places import RESULTS
 from skipln.processes import interrupting
 from skipln.runs.reading import read_state
 from skipln.tables import manifest as manifests
 from skipln.tables.cells import Cell, cells
 from skipln.tables.execution.launching import Failure
 from skipln.tables.execution.local import Local
+from skipln.tables.store import read_records
 
 TABLES = ("table2", "table1")  # in this order
 TOO_LONG = ("cifar10_jpeg",)  # columns: 48 epochs a cell do not fit into minutes
@@ -29,13 +32,15 @@ class SideBySide(Local):
 
 
 def planned(data: dict[str, Path], scale: str, seeds: Sequence[int], extra: Sequence[str] = ()) -> list[Cell]:
-    """The cells of the tables whose data is given ({table: data.dir}), table by table, seed by seed."""
+    """The cells that have no record, of the tables whose data is given ({table: data.dir}), seed by seed."""
     found: list[Cell] = []
+    recorded: set[str] = set()
     for table in TABLES:
         if table in data:
             where = [f"data.dir={data[table].resolve()}"] if scale == "small" else []
             found += cells(manifests.load(table), scale, seeds, [*where, *extra], cache=None)
-    return [cell for cell in found if cell.column.name not in TOO_LONG]
+            recorded |= {record.hash for record in read_records(RESULTS / scale / table)}
+    return [cell for cell in found if cell.column.name not in TOO_LONG and cell.hash not in recorded]
 
 
 def run_cells(chosen: Sequence[Cell], seconds: float, at_once: int) -> dict[str, Any]:
@@ -44,13 +49,15 @@ def run_cells(chosen: Sequence[Cell], seconds: float, at_once: int) -> dict[str,
     Returns what each came to; the folders of those that finished are the runs themselves.
     """
     launcher = SideBySide(at_once)
+    shared = False
     todo = [cell for cell in chosen if read_state(cell.folder).result is None]
     failures: list[Failure] = []
     timer = threading.Timer(seconds - SAVING, os.kill, (os.getpid(), signal.SIGTERM))
     timer.daemon = True
     try:
         if todo and seconds > SAVING:
-            with interrupting():  # before the timer, so that its signal always finds a handler
+            # The handler comes before the timer, so that its signal always finds one.
+            with shared_gpu() as shared, interrupting():
                 timer.start()
                 failures = launcher(todo, len(chosen))
     except KeyboardInterrupt:
@@ -58,4 +65,5 @@ def run_cells(chosen: Sequence[Cell], seconds: float, at_once: int) -> dict[str,
     finally:
         timer.cancel()
     states = {cell.hash: f"{cell.table} {cell.describe()}: {read_state(cell.folder).state}" for cell in chosen}
-    return {"cells": states, "failures": [f"{failure.cell.describe()}: {failure.message}" for failure in failures]}
+    reasons = [f"{failure.cell.describe()}: {failure.message}" for failure in failures]
+    return {"at_once": at_once, "shared_gpu": shared, "cells": states, "failures": reasons}

@@ -69,7 +69,7 @@ figure1: setup ## gradients at every residual site against depth and λ, every c
 results: setup ## write every table under results/, and the README's, anew from the committed records
 	@$(RUN) -m skipln.tables results
 	@$(RUN) -m skipln.figures results
-	@$(RUN) -m scripts.bench.page
+	@$(RUN) -m scripts.bench.records.page
 	@$(RUN) -m scripts.readme
 
 verify-results: setup ## recompute all that results/ states from what is committed; say what does not agree

@@ -12,7 +12,7 @@ def main(arguments: list[str]) -> int:
     allocator = "glibc, keeping freed memory" if keep_freed_memory() else "the system's default allocator"
     if preload := os.environ.get("LD_PRELOAD"):
         allocator = f"LD_PRELOAD={os.path.basename(preload)}"  # noqa: PTH119  # a list of libraries is no path
-    from scripts.bench.parts import measure, parts
+    from scripts.bench.comparisons import measure, parts
 
     known = parts()
     parser = argparse.ArgumentParser(

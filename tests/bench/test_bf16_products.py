@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from scripts.bench import bf16_products
-from scripts.bench.bf16_products import Bf16Products
+from scripts.bench.studies import bf16_products
+from scripts.bench.studies.bf16_products import Bf16Products
 
 A, B = torch.randn(5, 24, dtype=torch.bfloat16), torch.randn(24, 7, dtype=torch.bfloat16)
 

@@ -2,7 +2,7 @@
 
 import csv
 
-from scripts.bench import cost
+from scripts.bench.studies import cost
 
 
 def test_every_axis_is_measured_and_drawn(tmp_path, monkeypatch):

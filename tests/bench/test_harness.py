@@ -7,11 +7,11 @@ import time
 import pytest
 import torch
 
-from scripts.bench.hardware import RESULTS, folder, hardware
-from scripts.bench.harness import Part, Sides, compare, ratios, share, write
-from scripts.bench.page import page
-from scripts.bench.parts import measure, parts
-from scripts.bench.tried import TRIED
+from scripts.bench.comparisons import measure, parts
+from scripts.bench.records.hardware import RESULTS, folder, hardware
+from scripts.bench.records.harness import Part, Sides, compare, ratios, share, write
+from scripts.bench.records.page import page
+from scripts.bench.records.tried import TRIED
 from skipln.engine.environment import describe
 from skipln.errors import UserError
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scripts.bench import mt_step, pieces
-from scripts.bench.text import random_batches
+from scripts.bench.parts.text import random_batches
 from skipln.models.transformer import TransformerShape
 from skipln.ops import output_cross_entropy
 from skipln.ops.residual_norm import cpu

@@ -2,8 +2,8 @@
 
 import pytest
 
+from scripts.bench.parts.prepare_text import measure, synthetic
 from scripts.bench.peers import moses_peer
-from scripts.bench.prepare_text import measure, synthetic
 
 pytest.importorskip("subword_nmt", reason="subword-nmt is not installed")
 

@@ -5,7 +5,7 @@ import sys
 import torch
 from torch import nn
 
-from scripts.bench.products import Products, products
+from scripts.bench.records.products import Products, products
 from skipln.ops import linear
 
 

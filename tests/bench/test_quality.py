@@ -3,7 +3,7 @@
 import json
 import sys
 
-from scripts.bench import quality
+from scripts.bench.studies import quality
 
 
 def test_scores_of_every_way(tiny, tmp_path, monkeypatch):

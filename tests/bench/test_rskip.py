@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.bench.rskip_site import sides
+from scripts.bench.parts.rskip_site import sides
 
 
 @pytest.mark.parametrize("lam", [1, 2, 4, 8])

@@ -48,7 +48,7 @@ def test_tables_that_cannot_be_shown_say_why(workplace: Workplace) -> None:
 
 
 def test_a_thousand_runs_without_torch(workplace: Workplace) -> None:
-    """As a command of its own. `python -m scripts.bench.cluster` times it."""
+    """As a command of its own. `python -m scripts.bench.studies.cluster` times it."""
     found = workplace.cells(tuple(range(1, 251)))
     for cell in found:
         cell.folder.mkdir(parents=True)

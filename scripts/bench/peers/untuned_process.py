@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from scripts.bench.mt_step import SMALL, SMALL_VOCABULARY, our_step, small_batches
+from scripts.bench.parts.mt_step import SMALL, SMALL_VOCABULARY, our_step, small_batches
 
 
 def main(whose: str, precision: str) -> None:

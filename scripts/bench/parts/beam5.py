@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from scripts.bench.harness import Part, Sides
+from scripts.bench.records.harness import Part, Sides
 from skipln.config import compose
 from skipln.data.text import BOS, EOS
 from skipln.decode.translate import Search, translate

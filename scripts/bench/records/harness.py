@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from scripts.bench.hardware import folder, hardware
-from scripts.bench.products import products
-from scripts.bench.profiling import shares
+from scripts.bench.records.hardware import folder, hardware
+from scripts.bench.records.products import products
+from scripts.bench.records.profiling import shares
 from skipln.engine.environment import describe
 from skipln.errors import UserError
 from skipln.files import atomic_write

@@ -1,8 +1,8 @@
-"""bfloat16's products of matrices where the processor has none: `python -m scripts.bench.bf16_products KEY=VALUE …`.
+"""bfloat16's products of matrices where the processor has none.
 
-A run of skipln.train whose products are of float32, their sums too, rounded to bfloat16 once: what AVX512-BF16 and AMX
-compute, up to the order of the sums, and here an order of magnitude faster than torch's own. It says what bfloat16 does
-to a result, nothing of its speed.
+`python -m scripts.bench.studies.bf16_products KEY=VALUE …` is a run of skipln.train whose products
+are of float32, their sums too, rounded to bfloat16 once: what AVX512-BF16 and AMX compute, up to the order of the sums,
+and here an order of magnitude faster than torch's own. It says what bfloat16 does to a result, nothing of its speed.
 """
 
 import sys

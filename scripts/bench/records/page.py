@@ -1,4 +1,4 @@
-"""The page of all records under results/bench/: `python -m scripts.bench.page` writes README.md there anew."""
+"""The page of all records under results/bench/: `python -m scripts.bench.records.page` writes README.md there anew."""
 
 import argparse
 import json
@@ -7,8 +7,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from scripts.bench.gpu import page as gpu
-from scripts.bench.hardware import RESULTS
-from scripts.bench.tried import TRIED
+from scripts.bench.records.hardware import RESULTS
+from scripts.bench.records.tried import TRIED
 from skipln.files import atomic_write
 
 HEAD = """# Speed against named peers
@@ -174,5 +174,5 @@ def write_page(results: Path = RESULTS) -> None:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(prog="python -m scripts.bench.page", description=__doc__).parse_args()
+    argparse.ArgumentParser(prog="python -m scripts.bench.records.page", description=__doc__).parse_args()
     write_page()

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.bench.harness import Part, Sides
+from scripts.bench.records.harness import Part, Sides
 from skipln.ops.attention import SHORT, plain_attention
 
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
-from scripts.bench.harness import Part, Sides
 from scripts.bench.peers.plain_resnet import MEAN, STD, Pictures, PlainPreActResNet, endless
+from scripts.bench.records.harness import Part, Sides
 from skipln import skips
 from skipln.data.images.augmentation import augmented
 from skipln.data.images.batches import ImageBatches

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from scripts.bench.harness import Part, Sides
+from scripts.bench.parts.text import random_batches
 from scripts.bench.peers.fairseq_peer import POST_LN, FairseqPeer
 from scripts.bench.peers.untuned_peer import untuned_step
-from scripts.bench.text import random_batches
+from scripts.bench.records.harness import Part, Sides
 from skipln import skips
 from skipln.data.text.padding import Batch
 from skipln.data.text.vocabulary import BOS, EOS, PAD

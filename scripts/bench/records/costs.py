@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from scripts.bench.harness import write
-from scripts.bench.page import write_page
+from scripts.bench.records.harness import write
+from scripts.bench.records.page import write_page
 from skipln.engine.environment import describe
 
 

@@ -1,6 +1,6 @@
 """What a cluster costs beyond its jobs: submitting and collecting trivial cells, and `status` on many records.
 
-    python -m scripts.bench.cluster --cells 100 --records 1000 --repeat 3
+    python -m scripts.bench.studies.cluster --cells 100 --records 1000 --repeat 3
 
 Needs root and SLURM's packages: it starts the tests' private cluster. A cell's job writes a finished run and ends, so
 that the time from its start to its end, as SLURM tells it, is the job's own. Writes results/bench/cluster.json, with
@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.bench.costs import Cost, write_costs
+from scripts.bench.records.costs import Cost, write_costs
 from skipln.places import ROOT
 from tests.slurm.cluster import Cluster, missing
 

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from scripts.bench.harness import Part, Sides
+from scripts.bench.records.harness import Part, Sides
 from skipln import skips
 from skipln.seam.fused import one_pass
 

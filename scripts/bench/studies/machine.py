@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from scripts.bench.products import products
+from scripts.bench.records.products import products
 from skipln.engine.environment import describe
 
 MIB = 2**20
@@ -19,7 +19,7 @@ def machine(n: int = 5) -> dict[str, Any]:
 
     Each is the median of n times; a copy reads and writes 256 MiB.
     """
-    from scripts.bench.mt_step import (
+    from scripts.bench.parts.mt_step import (
         BASE,
         BASE_VOCABULARY,
         SMALL,

@@ -1,6 +1,6 @@
 """What an update costs against λ, depth, length and vocabulary: a picture, and its numbers as CSV.
 
-`python -m scripts.bench.cost` writes cost.csv and cost.svg of this machine in results/bench.
+`python -m scripts.bench.studies.cost` writes cost.csv and cost.svg of this machine in results/bench.
 """
 
 import argparse
@@ -16,11 +16,11 @@ import matplotlib
 import torch
 from tqdm import tqdm
 
-from scripts.bench.hardware import folder
-from scripts.bench.mt_step import SMALL, our_step
-from scripts.bench.page import write_page
-from scripts.bench.parts import best_precision
-from scripts.bench.text import random_batches
+from scripts.bench.comparisons import best_precision
+from scripts.bench.parts.mt_step import SMALL, our_step
+from scripts.bench.parts.text import random_batches
+from scripts.bench.records.hardware import folder
+from scripts.bench.records.page import write_page
 from skipln.allocator import keep_freed_memory
 from skipln.data.text.padding import Batch
 from skipln.engine.environment import describe
@@ -80,7 +80,7 @@ def draw(rows: Sequence[dict[str, str]], into: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m scripts.bench.cost", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.bench.studies.cost", description=__doc__)
     parser.add_argument("--n", type=int, default=5, help="updates of each kind [5]")
     parser.add_argument("--tokens", type=int, default=TOKENS, help=f"a batch's tokens [{TOKENS}]")
     parser.add_argument("--folder", type=Path, help="where to write [this machine's in results/bench]")

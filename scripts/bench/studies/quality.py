@@ -1,8 +1,9 @@
 """Whether speed costs quality: rSkip+LN λ = 2 trained by plain steps, through the kernel, and through it in bfloat16.
 
-`python -m scripts.bench.quality` writes results/bench/quality.json, from the demo's text;
-`python -m scripts.bench.quality --scale small data.dir=FOLDER` quality-small.json, from Multi30k. A run has one thread
-and takes minutes, as many go at once as there are cores, and the same command goes on with what was interrupted.
+`python -m scripts.bench.studies.quality` writes results/bench/quality.json, from the demo's text;
+`python -m scripts.bench.studies.quality --scale small data.dir=FOLDER` quality-small.json, from Multi30k. A run has
+one thread and takes minutes, as many go at once as there are cores, and the same command goes on with what was
+interrupted.
 """
 
 import argparse
@@ -17,8 +18,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from scripts.bench.harness import write
-from scripts.bench.page import write_page
+from scripts.bench.records.harness import write
+from scripts.bench.records.page import write_page
 from skipln.config import compose
 from skipln.engine.environment import describe, fast_bf16
 from skipln.errors import UserError
@@ -51,7 +52,7 @@ def bleu(run: Run, recipe: list[str], folder: Path) -> float:
     """Of one run, which is in `folder`, on its test set. Raises UserError when the run fails."""
     fused, precision = PATHS[run[1]]
     environment = os.environ | {"SKIPLN_FUSED": fused, "OMP_NUM_THREADS": "1"}
-    module = "skipln.train" if precision == "fp32" or fast_bf16() else "scripts.bench.bf16_products"
+    module = "skipln.train" if precision == "fp32" or fast_bf16() else "scripts.bench.studies.bf16_products"
     command = [sys.executable, "-m", module, *overrides(run, recipe)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -61,7 +62,7 @@ def bleu(run: Run, recipe: list[str], folder: Path) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.bench.quality", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.bench.studies.quality", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="runs of each path [3]")
     parser.add_argument("--scale", choices=TEXTS, default="demo", help="[demo]")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="of every run, e.g. data.dir=FOLDER")

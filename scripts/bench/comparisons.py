@@ -1,20 +1,20 @@
-"""Every part by name, gathered from the modules of this package that have a list PARTS."""
+"""Every part by name, gathered from the modules of `scripts.bench.parts` that have a list PARTS."""
 
 import importlib
 import pkgutil
 
 import torch
 
-import scripts.bench as package
-from scripts.bench.harness import Part, compare, write
-from scripts.bench.machine import machine
-from scripts.bench.page import row, write_page
+import scripts.bench.parts as package
+from scripts.bench.records.harness import Part, compare, write
+from scripts.bench.records.page import row, write_page
+from scripts.bench.studies.machine import machine
 from skipln.engine.environment import fast_bf16
 from skipln.errors import UserError
 
 
 def parts() -> dict[str, Part]:
-    """Name -> part, over all modules of this package. Peers are imported when a part is run, not before."""
+    """Name -> part, over all modules of `scripts.bench.parts`. Peers are imported when a part is run, not before."""
     found = (m for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
     modules = (importlib.import_module(f"{package.__name__}.{m.name}") for m in found)
     return {part.name: part for module in modules for part in getattr(module, "PARTS", ())}

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from scripts.bench.harness import Part, Sides
 from scripts.bench.peers import moses_peer
+from scripts.bench.records.harness import Part, Sides
 from skipln.data.text.published import corpora
 from skipln.data.text.published.corpora import Corpus, Origin, Recipe
 from skipln.data.text.published.download import Remote
@@ -41,7 +41,7 @@ _SYLLABLES = [a + b + c for a in "bdfgklmnprstvw" for b in "aeiou" for c in ("",
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m scripts.bench.prepare_text", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.bench.parts.prepare_text", description=__doc__)
     parser.add_argument("--pairs", type=int, default=200_000, help="of sentences, 25 words each [200000]")
     parser.add_argument("--merges", type=int, default=37_000, help="BPE merges [37000]")
     parser.add_argument("--workers", type=int, default=2, help="processes [2]")
@@ -156,7 +156,7 @@ def against_moses(_precision: str, pairs: int = PAIRS, merges: int = MERGES, lon
             moses_peer.prepare(raw, Path(folder), merges, recipe.max_tokens, recipe.max_ratio)
 
     def found() -> dict[str, Any]:
-        command = [sys.executable, "-m", "scripts.bench.prepare_text", f"--pairs={long}"]  # its memory is its own
+        command = [sys.executable, "-m", "scripts.bench.parts.prepare_text", f"--pairs={long}"]  # its memory is its own
         printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
         said = json.loads(printed)
         rate = (

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.bench import resnet
-from scripts.bench.harness import Part, Sides
-from scripts.bench.mt_step import SMALL, SMALL_VOCABULARY, SMALL_WORK, our_step, small_batches
+from scripts.bench.parts import resnet
+from scripts.bench.parts.mt_step import SMALL, SMALL_VOCABULARY, SMALL_WORK, our_step, small_batches
 from scripts.bench.peers.untuned_peer import untuned_step
+from scripts.bench.records.harness import Part, Sides
 from skipln.seam.fused import one_pass
 
 Switch = Callable[[], AbstractContextManager[Any]]

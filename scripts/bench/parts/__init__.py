@@ -1,0 +1,1 @@
+"""What is measured against a peer: modules with a list PARTS, which `scripts.bench.comparisons` gathers."""

@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 import torch
 
-from scripts.bench import mt_step, pieces
+from scripts.bench.parts import mt_step, pieces
 from scripts.bench.parts.text import random_batches
 from skipln.models.transformer import TransformerShape
 from skipln.ops import output_cross_entropy

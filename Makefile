@@ -79,7 +79,7 @@ rerun: setup ## train one published run anew and say whether it agrees: make rer
 	@$(RUN) -m scripts.rerun $(CELL) $(ARGS)
 
 pages: setup ## the pages made from the registry and the schema: every option, the pairs that are refused
-	@$(RUN) -m skipln.help > docs/configuration.md
+	@$(RUN) -m skipln.configuration.help > docs/configuration.md
 	@$(RUN) -m scripts.illegal_pairs
 
 status: setup ## every cell of every table: queued, running, done, diverged, failed, no data

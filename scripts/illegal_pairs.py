@@ -5,9 +5,9 @@ from pathlib import Path
 import yaml
 
 from skipln import skips
-from skipln.files import atomic_write
 from skipln.models.resnet import ResNetShape, refusal
-from skipln.places import CONFIGS, ROOT
+from skipln.system.files import atomic_write
+from skipln.system.places import CONFIGS, ROOT
 
 PAGE = ROOT / "docs" / "illegal_pairs.md"
 HEAD = """# Pairs that are refused

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from skipln.places import EXPERIMENTS, RESULTS
+from skipln.system.places import EXPERIMENTS, RESULTS
 from skipln.tables import store
 from skipln.tables.judging import judged, training_losses
 from skipln.tables.manifest import load

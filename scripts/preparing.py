@@ -6,7 +6,7 @@ from pathlib import Path
 
 from skipln.data.text.published.corpora import Recipe
 from skipln.errors import UserError
-from skipln.printing import exit_status
+from skipln.system.printing import exit_status
 
 
 def common_options(parser: argparse.ArgumentParser, merges: int) -> None:

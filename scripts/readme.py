@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from skipln.errors import UserError
-from skipln.files import atomic_write
+from skipln.system.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKS = r"(<!-- table2 -->\n).*(<!-- end of table2 -->\n)"

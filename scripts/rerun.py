@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.errors import UserError
-from skipln.places import RESULTS
-from skipln.printing import exit_status
 from skipln.runs.reading import Result, read_result
+from skipln.system.places import RESULTS
+from skipln.system.printing import exit_status
 from skipln.tables import store
 from skipln.tables.execution.local import TRAINER
 from skipln.tables.statistics.prediction import prediction_interval

@@ -4,11 +4,11 @@ import argparse
 import re
 from pathlib import Path
 
-from skipln import scoring
-from skipln.bleu_tokeniser import AUTO, chosen, names
 from skipln.data.text.lines import as_given, read_lines
 from skipln.errors import UserError
-from skipln.printing import exit_status
+from skipln.scores import scorer
+from skipln.scores.bleu_tokeniser import AUTO, chosen, names
+from skipln.system.printing import exit_status
 
 LABELS = {"bleu": "sacreBLEU", "chrf": "chrF", "bleu_tokenised": "tokenised compound-split BLEU"}
 
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--tokeniser", choices=[AUTO, *names()], default=AUTO, help="sacreBLEU's, by hand [auto]")
     parser.add_argument(
-        "--data", default="", metavar="NAME", help=f"test set, to name published scores: {', '.join(scoring.FULL_TEST)}"
+        "--data", default="", metavar="NAME", help=f"test set, to name published scores: {', '.join(scorer.FULL_TEST)}"
     )
     options = parser.parse_args(arguments)
     return exit_status(lambda: _print(options))
@@ -50,17 +50,17 @@ def report(hypotheses: Path, references: Path, language: str, data: str, tokenis
     outputs, gold = (list(read_lines(path, as_given)) for path in (hypotheses, references))
     if len(outputs) != len(gold):
         raise UserError(f"{hypotheses} has {len(outputs):,} lines and {references} has {len(gold):,}; make them fit")
-    whole = scoring.FULL_TEST.get(data)
+    whole = scorer.FULL_TEST.get(data)
     if whole and len(gold) != whole:
         trap = " (2,737 lines is the filtered set; papers score the full one)" if len(gold) == 2737 else ""
         raise UserError(f"{references} has {len(gold):,} lines, but {data}'s test set has {whole:,}{trap}")
     lines = [f"{len(gold):,} lines"]
-    for name, found in scoring.score(outputs, gold, language, chosen(tokeniser, language)).items():
+    for name, found in scorer.score(outputs, gold, language, chosen(tokeniser, language)).items():
         lines.append(f"{LABELS[name]} {found.value:.2f}   {found.signature}")
         if data:
-            lines += [f"    comparable: {text}" for text in scoring.comparable(data, name)]
+            lines += [f"    comparable: {text}" for text in scorer.comparable(data, name)]
     if data:
-        lines += [f"not known to be comparable with any of these: {text}" for text in scoring.unsure(data)]
+        lines += [f"not known to be comparable with any of these: {text}" for text in scorer.unsure(data)]
     return lines
 
 

@@ -5,11 +5,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from skipln.bleu_tokeniser import AUTO, bleu_metric, chosen, names
 from skipln.data.text import ParallelFiles
 from skipln.data.text.demo import floors
 from skipln.data.text.lines import as_given
 from skipln.errors import UserError
+from skipln.scores.bleu_tokeniser import AUTO, bleu_metric, chosen, names
 
 
 def main() -> None:

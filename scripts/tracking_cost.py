@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine.tracker import tracked
-from skipln.places import RESULTS
 from skipln.runs.folder import RunFolder
+from skipln.system.places import RESULTS
 from skipln.tables.store import read_records
 
 TICKS = os.sysconf("SC_CLK_TCK")

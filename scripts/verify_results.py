@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from skipln.figures import manifest as figure_manifest
 from skipln.figures.render import render as render_figure
-from skipln.places import EXPERIMENTS, RESULTS
+from skipln.system.places import EXPERIMENTS, RESULTS
 from skipln.tables import store
 from skipln.tables.judging import judged
 from skipln.tables.manifest import load

@@ -11,20 +11,20 @@ from contextlib import AbstractContextManager, nullcontext
 import hydra
 from omegaconf import DictConfig
 
-from skipln.config import check, compose, require_data
+from skipln.configuration.composition import check, compose, require_data
+from skipln.configuration.schema import RunConfig, SlurmLauncher
+from skipln.configuration.submission import submitting
 from skipln.errors import UserError
-from skipln.places import CONFIGS
-from skipln.printing import exit_status, print_error
 from skipln.runs.result import read_result
-from skipln.schema import RunConfig, SlurmLauncher
-from skipln.submission import submitting
+from skipln.system.places import CONFIGS
+from skipln.system.printing import exit_status, print_error
 
 INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
     if {"--help", "-h"} & set(arguments):
-        from skipln.help import text
+        from skipln.configuration.help import text
 
         return exit_status(lambda: print(text(), end=""))
     if any(argument.startswith("-") for argument in arguments):
@@ -41,7 +41,7 @@ def run(config: RunConfig) -> int:
     """Train, test and record one run, or continue it; returns the exit status. A mistake is answered before torch."""
     if read_result(config.folder) is None:
         require_data(config)
-    from skipln.allocator import keep_freed_memory
+    from skipln.system.allocator import keep_freed_memory
 
     keep_freed_memory()
     if config.engine == "fairseq" and not config.inputs:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from skipln.data.text.lines import decoded
 from skipln.errors import UserError
-from skipln.files import atomic_write
+from skipln.system.files import atomic_write
 from skipln.trained.options import answered, parser_for, use_threads
 
 BLOCK = 10_000  # lines in memory at a time

@@ -95,7 +95,7 @@ def golden(tree: Path) -> None:
 
 def pages(tree: Path) -> None:
     """What `make pages` does."""
-    (tree / "docs/configuration.md").write_text(python(tree, "skipln.help").stdout, "utf-8")
+    (tree / "docs/configuration.md").write_text(python(tree, "skipln.configuration.help").stdout, "utf-8")
     python(tree, "scripts.illegal_pairs")
 
 
@@ -111,7 +111,8 @@ def test_the_printed_file_is_all_that_a_connection_needs(tree):
     (tree / "configs/skip/torn.yaml").write_text("name: torn\n")
     golden(tree)
     code = (
-        "from skipln import skips; from skipln.config import compose; from skipln.tasks.connections import *\n"
+        "from skipln import skips; from skipln.configuration.composition import compose\n"
+        "from skipln.tasks.connections import *\n"
         f"for name in {NAMES}: make_connections(compose([f'skip={{name}}']), 'btc')\n"
         "try: make_connections(compose(['skip=torn']), 'btc')\n"
         "except UserError as error: print(error)\n"

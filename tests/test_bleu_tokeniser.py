@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU
 
-from skipln.bleu_tokeniser import bleu_metric, chosen, names, tokeniser_of
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.errors import UserError
+from skipln.scores.bleu_tokeniser import bleu_metric, chosen, names, tokeniser_of
 from skipln.tables.statistics.significance import bleu
 from skipln.tasks import create_task
 from tests.conftest import write_tiny_text

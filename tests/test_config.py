@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.errors import UserError
-from skipln.places import CONFIGS
 from skipln.runs.identity import NOT_HASHED
+from skipln.system.places import CONFIGS
 
 GROUPS = {folder.name: sorted(p.stem for p in folder.glob("*.yaml")) for folder in CONFIGS.iterdir() if folder.is_dir()}
 SKIPS = ", ".join(GROUPS["skip"])

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from skipln.errors import UserError
-from skipln.files import atomic_write, locked, sha256
+from skipln.system.files import atomic_write, locked, sha256
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from skipln.config import compose
-from skipln.help import _nodes, page, sections, text
-from skipln.places import CONFIGS
-from skipln.schema import RunConfig
+from skipln.configuration.composition import compose
+from skipln.configuration.help import _nodes, page, sections, text
+from skipln.configuration.schema import RunConfig
+from skipln.system.places import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = [(section, key) for section in sections() for key in section.keys]

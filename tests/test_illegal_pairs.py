@@ -1,7 +1,7 @@
 import pytest
 
 from scripts.illegal_pairs import PAGE, nets, page
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.errors import UserError
 from skipln.tasks import create_task
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from skipln.places import CONFIGS, EXPERIMENTS, PACKAGE, ROOT
+from skipln.system.places import CONFIGS, EXPERIMENTS, PACKAGE, ROOT
 
 SOURCE = ("skipln", "configs", "experiments", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
 

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from skipln.printing import one_line
+from skipln.system.printing import one_line
 
 CODE = """
 from skipln.errors import UserError
-from skipln.printing import exit_status
+from skipln.system.printing import exit_status
 def command():
     print("rSkip+LN λ=2: 17.4 ± 0.6, Δ −1 → „\U0001f600“")
     raise UserError("caf\\udce9.jpg\\nis no image")

@@ -6,7 +6,7 @@ import sys
 
 CODE = """
 import os, sys, time
-from skipln.processes import end_with_parent
+from skipln.system.processes import end_with_parent
 end_with_parent(parent=os.getppid() + int(sys.argv[1]))
 print("alive")
 """

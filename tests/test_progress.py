@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from skipln import progress
+from skipln.system import progress
 
 
 class Terminal(io.StringIO):

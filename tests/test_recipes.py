@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from skipln.config import CONFIGS, compose
+from skipln.configuration.composition import CONFIGS, compose
 
 
 def vaswani_lr(dim: int, warmup: int) -> float:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU, CHRF
 
 from scripts.score import language_of, main, report
-from skipln import scoring
 from skipln.errors import UserError
-from skipln.scoring import comparable, compound_split, score, tokenised_bleu, unsure
+from skipln.scores import scorer
+from skipln.scores.scorer import comparable, compound_split, score, tokenised_bleu, unsure
 from tests.sacrebleu_command import Command
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,7 +66,7 @@ def test_fairseq_itself_says_so() -> None:
     code = f"""
 from fairseq.data import Dictionary
 from fairseq.scoring.bleu import BleuConfig, Scorer
-from skipln.scoring import compound_split
+from skipln.scores.scorer import compound_split
 words = Dictionary()
 scorer = Scorer(BleuConfig(pad=words.pad(), eos=words.eos(), unk=words.unk()))
 for pair in zip(*{PINNED!r}):
@@ -107,7 +107,7 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def test_the_command(files: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(scoring.FULL_TEST, "wmt14_en_de", 2)
+    monkeypatch.setitem(scorer.FULL_TEST, "wmt14_en_de", 2)
     assert main([*files, "--data", "wmt14_en_de"]) == 0
     said = capsys.readouterr().out
     expected = score(OUTPUTS, REFERENCES, "de")  # CRLF changes nothing

@@ -4,8 +4,8 @@ import argparse
 import os
 import sys
 
-from skipln.allocator import keep_freed_memory
-from skipln.printing import exit_status
+from skipln.system.allocator import keep_freed_memory
+from skipln.system.printing import exit_status
 
 
 def main(arguments: list[str]) -> int:

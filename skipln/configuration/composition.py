@@ -1,4 +1,4 @@
-"""The configuration of one run: composed by Hydra and checked against `skipln.schema`. No torch."""
+"""The configuration of one run: composed by Hydra and checked against `skipln.configuration.schema`. No torch."""
 
 import re
 from collections.abc import Iterator
@@ -16,11 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError as PydanticError
 
-from skipln.data.present import require_class_folders, require_photographs
-from skipln.data.text.parallel import ParallelFiles
-from skipln.errors import UserError
-from skipln.places import CONFIGS
-from skipln.schema import (
+from skipln.configuration.schema import (
     ClassFolders,
     Classification,
     ImageTraining,
@@ -31,7 +27,11 @@ from skipln.schema import (
     Training,
     TransformerModel,
 )
+from skipln.data.present import require_class_folders, require_photographs
+from skipln.data.text.parallel import ParallelFiles
+from skipln.errors import UserError
 from skipln.seam.options import check_options
+from skipln.system.places import CONFIGS
 
 # The kinds of data and model that fit a task.
 KINDS = {

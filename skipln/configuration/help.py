@@ -1,4 +1,4 @@
-"""What `--help` and docs/configuration.md say of a key: its meaning from `skipln.schema`, its default from configs/.
+"""What `--help` and docs/configuration.md say of a key: its meaning from the schema, its default from configs/.
 
 A key's meaning is the string below it in the schema; that of an option of `skip`, `norm` or `attention` is the comment
 in its YAML.
@@ -14,10 +14,10 @@ from typing import Annotated, Any, get_args, get_origin
 
 from omegaconf import OmegaConf
 
-from skipln import schema
-from skipln.config import compose
-from skipln.places import CONFIGS
-from skipln.schema import Node, RunConfig
+from skipln.configuration import schema
+from skipln.configuration.composition import compose
+from skipln.configuration.schema import Node, RunConfig
+from skipln.system.places import CONFIGS
 
 USAGE = """\
 python -m skipln.train GROUP=CHOICE … KEY=VALUE …     train one run (again: continue it; done: nothing)
@@ -60,7 +60,7 @@ def text() -> str:
 def page() -> str:
     """All of it in Markdown."""
     parts = ["# Configuration", "Every key of a run. `python -m skipln.train --help` prints the same; both are made"]
-    parts[1] += " from `skipln/schema.py` and `configs/` by `python -m skipln.help`."
+    parts[1] += " from `skipln/configuration/schema.py` and `configs/` by `python -m skipln.configuration.help`."
     parts.append("\n".join(f"- `{group}`: {', '.join(choices)}" for group, choices in groups().items()))
     for section in sections():
         parts.append(f"## {_heading(section)}")

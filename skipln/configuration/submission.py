@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from skipln.configuration.schema import SlurmLauncher
 from skipln.errors import UserError
-from skipln.schema import SlurmLauncher
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from skipln.files import atomic_write, sha256
+from skipln.system.files import atomic_write, sha256
 
 SMALL = 16 << 20  # bytes: below, hashing costs less than a doubt about modification times
 

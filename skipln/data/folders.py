@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from skipln.errors import UserError
-from skipln.files import atomic_write, disk_errors, sha256
+from skipln.system.files import atomic_write, disk_errors, sha256
 
 SUMS = "sums.json"
 

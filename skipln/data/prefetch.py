@@ -9,7 +9,7 @@ from typing import Any
 from weakref import WeakSet
 
 from skipln.errors import UserError
-from skipln.processes import end_with_parent
+from skipln.system.processes import end_with_parent
 
 AHEAD = 2  # batches of a worker that wait to be taken
 _workers: WeakSet[BaseProcess] = WeakSet()

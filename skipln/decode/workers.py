@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from skipln.processes import end_with_parent
+from skipln.system.processes import end_with_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

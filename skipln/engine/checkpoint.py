@@ -17,7 +17,7 @@ from torch import Tensor
 
 from skipln.engine.seal import check_seal, seal
 from skipln.errors import UserError
-from skipln.files import atomic_write
+from skipln.system.files import atomic_write
 
 States = dict[str, Tensor]
 Kind = Literal["state", "weights"]

@@ -8,11 +8,11 @@ import yaml
 from pydantic import ValidationError
 from torch import nn
 
+from skipln.configuration.schema import RunConfig
 from skipln.engine.checkpoint import Checkpoints
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder, State
 from skipln.runs.reading import read_state
-from skipln.schema import RunConfig
 from skipln.tasks import Task
 
 

@@ -18,7 +18,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from skipln.configuration.schema import RunConfig
 from skipln.data.prefetch import prefetched
+from skipln.data.seeds import mixed
 from skipln.engine.checkpoint import Checkpoints
 from skipln.engine.gradients import gradient_norm
 from skipln.engine.optimizer import create_optimizer
@@ -26,11 +28,9 @@ from skipln.engine.ranks import Ranks
 from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
 from skipln.errors import UserError
-from skipln.progress import progress_bar
 from skipln.runs.divergence import Divergence
 from skipln.runs.folder import MetricsLog, RunFolder, State
-from skipln.schema import RunConfig
-from skipln.seeds import mixed
+from skipln.system.progress import progress_bar
 from skipln.tasks.task import Task
 
 SUMS = ("loss", "nll")  # of the window since the last log point: each rank's own, until they are added up

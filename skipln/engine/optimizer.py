@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from skipln.schema import Adam, Sgd
+from skipln.configuration.schema import Adam, Sgd
 
 
 def create_optimizer(config: Adam | Sgd, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

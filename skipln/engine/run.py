@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from skipln.commands import how_to_use
+from skipln.configuration.schema import RunConfig
 from skipln.engine.environment import describe, fast_bf16
 from skipln.engine.inputs import Input
 from skipln.engine.loop import Trainer, after_step
@@ -21,12 +21,12 @@ from skipln.engine.ranks import Ranks, lost_ranks_told
 from skipln.engine.statistics import estimate_statistics
 from skipln.engine.tracker import tracked
 from skipln.errors import UserError
-from skipln.files import atomic_write
-from skipln.processes import interrupting
 from skipln.runs.folder import RunFolder, State
 from skipln.runs.reading import read_metrics
 from skipln.runs.source import source
-from skipln.schema import RunConfig
+from skipln.system.commands import how_to_use
+from skipln.system.files import atomic_write
+from skipln.system.processes import interrupting
 from skipln.tasks import Task, create_task
 from skipln.tasks.task import TestResult
 

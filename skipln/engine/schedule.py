@@ -2,7 +2,7 @@
 
 import math
 
-from skipln.schema import InverseSqrt, Steps, Warmup
+from skipln.configuration.schema import InverseSqrt, Steps, Warmup
 
 
 def learning_rate(schedule: InverseSqrt | Warmup | Steps, peak: float, update: int, updates: int) -> float:

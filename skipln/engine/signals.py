@@ -7,7 +7,7 @@ import signal
 from types import FrameType
 from typing import Any
 
-from skipln.processes import ASKED, somebodys
+from skipln.system.processes import ASKED, somebodys
 
 
 class Interruptions:

@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from skipln.seeds import mixed
+from skipln.data.seeds import mixed
 from skipln.tasks.task import Task
 
 BATCHES = 100  # micro-batches, or a whole epoch where it has fewer

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 
 import torch
 
+from skipln.configuration.schema import RunConfig
 from skipln.engine.environment import describe
-from skipln.places import ROOT
 from skipln.runs.folder import RunFolder
-from skipln.schema import RunConfig
+from skipln.system.places import ROOT
 
 FINISHED, UNFINISHED = 40, 5  # seconds to wait for the last points, which `make wandb-sync` sends otherwise
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from skipln.figures.manifest import load
 from skipln.figures.render import render_all
-from skipln.places import EXPERIMENTS, RESULTS
-from skipln.printing import exit_status
+from skipln.system.places import EXPERIMENTS, RESULTS
+from skipln.system.printing import exit_status
 from skipln.tables.execution.launching import say
 from skipln.tables.manifest import SCALES
 

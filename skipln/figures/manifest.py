@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from skipln.errors import UserError
-from skipln.places import EXPERIMENTS
+from skipln.system.places import EXPERIMENTS
 from skipln.tables.manifest import SCALES, Line, Name, Node, Override, Scale, read
 
 

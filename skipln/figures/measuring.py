@@ -17,8 +17,8 @@ from skipln.engine.ranks import Ranks
 from skipln.engine.run import arithmetic, create_fabric
 from skipln.figures.gradients import QUANTITIES, Pass, measure
 from skipln.figures.points import Point
-from skipln.files import atomic_write
 from skipln.runs.folder import RunFolder
+from skipln.system.files import atomic_write
 from skipln.tasks import Task, create_task
 
 State = Literal["start", "trained"]

@@ -14,8 +14,8 @@ from skipln.errors import UserError
 from skipln.figures.gradients import QUANTITIES
 from skipln.figures.measuring import Measurement
 from skipln.figures.points import Point
-from skipln.files import atomic_write
 from skipln.report.provenance import arithmetic, code, machine
+from skipln.system.files import atomic_write
 
 Net = tuple[Point, Measurement]
 

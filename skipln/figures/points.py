@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skipln import skips
-from skipln.config import compose
+from skipln.configuration.composition import compose
+from skipln.configuration.schema import RunConfig
 from skipln.errors import UserError
 from skipln.figures.manifest import Manifest
-from skipln.schema import RunConfig
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from skipln.figures.drawing import LABELS, draw
 from skipln.figures.manifest import Manifest, load
 from skipln.figures.numbers import load as load_numbers
 from skipln.figures.page import page
-from skipln.files import atomic_write
-from skipln.places import EXPERIMENTS
+from skipln.system.files import atomic_write
+from skipln.system.places import EXPERIMENTS
 
 
 def render(manifest: Manifest, scale: str, folder: Path) -> None:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import torch
 
-from skipln.allocator import keep_freed_memory
 from skipln.errors import UserError
 from skipln.figures import measuring
 from skipln.figures.manifest import Manifest
 from skipln.figures.numbers import Net, join, write
 from skipln.figures.points import Point, points
 from skipln.figures.render import render
-from skipln.processes import end_with_parent, interrupting
-from skipln.progress import progress_bar
+from skipln.system.allocator import keep_freed_memory
+from skipln.system.processes import end_with_parent, interrupting
+from skipln.system.progress import progress_bar
 from skipln.tables.execution.launching import say
 from skipln.tasks import create_task
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from skipln.printing import one_line
 from skipln.report.document import Document, Section
+from skipln.system.printing import one_line
 
 _SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},

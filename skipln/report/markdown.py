@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from skipln.printing import one_line
 from skipln.report.document import Document, Section
+from skipln.system.printing import one_line
 
 _ELEMENT = re.compile(r"<(?=[A-Za-z/!?])")
 

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from skipln.printing import one_line
+from skipln.system.printing import one_line
 
 
 def spreadsheet(lines: Iterable[Sequence[object]]) -> str:

@@ -14,13 +14,13 @@ import yaml
 from pydantic import BaseModel
 
 from skipln.errors import UserError
-from skipln.files import atomic_write, disk_errors, locked
-from skipln.printing import one_line
 from skipln.runs.reading import read_state
 from skipln.runs.result import Result, read_result
 from skipln.runs.source import Source
 from skipln.runs.sums import with_sums
-from skipln.strict_json import loads
+from skipln.system.files import atomic_write, disk_errors, locked
+from skipln.system.printing import one_line
+from skipln.system.strict_json import loads
 
 State = Literal["queued", "running", "interrupted", "done", "diverged", "failed"]
 

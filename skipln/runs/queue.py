@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from skipln.files import atomic_write
-from skipln.strict_json import read_json
+from skipln.system.files import atomic_write
+from skipln.system.strict_json import read_json
 
 FIELDS = ("%j", "%K", "%A", "%i", "%t", "%r")  # name, index in the array, SLURM_JOB_ID, ARRAY_INDEX, state, why
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from skipln.files import is_locked
-from skipln.printing import one_line
 from skipln.runs.queue import Queue, read_ticket
 from skipln.runs.result import Checked, Count, Result, read_result
-from skipln.strict_json import loads, read_json
+from skipln.system.files import is_locked
+from skipln.system.printing import one_line
+from skipln.system.strict_json import loads, read_json
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from skipln.runs.sums import check_sum
-from skipln.strict_json import read_json
+from skipln.system.strict_json import read_json
 
 log = logging.getLogger(__name__)
 

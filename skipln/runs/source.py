@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from skipln.places import ROOT
+from skipln.system.places import ROOT
 
 PACKAGE = ("skipln", "configs", "experiments")
 

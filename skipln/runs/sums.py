@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from skipln.files import sha256
+from skipln.system.files import sha256
 
 log = logging.getLogger(__name__)
 

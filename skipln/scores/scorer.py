@@ -15,10 +15,10 @@ from pathlib import Path
 import yaml
 from sacrebleu.metrics import CHRF
 
-from skipln.bleu_tokeniser import DEFAULT, bleu_metric
 from skipln.errors import UserError
+from skipln.scores.bleu_tokeniser import DEFAULT, bleu_metric
 
-PUBLISHED = Path(__file__).with_name("published_scores.yaml")
+PUBLISHED = Path(__file__).with_name("published.yaml")
 SCORERS = {"bleu": "sacrebleu", "bleu_tokenised": "tokenised"}  # metric -> its name in the published scores
 FULL_TEST = {"wmt14_en_de": 3003, "iwslt15_en_vi": 1268}
 _COMPOUND = re.compile(r"(\S)-(\S)")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent  # what a process that imports skipln has on its path
 CLONE = (ROOT / "configs" / "config.yaml").is_file()
 

@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from skipln.printing import one_line
-from skipln.strict_json import DEPTH, check
+from skipln.system.printing import one_line
+from skipln.system.strict_json import DEPTH, check
 
 
 def read_yaml(path: Path) -> Any:

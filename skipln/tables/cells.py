@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
+from skipln.configuration.schema import SEEDS, RunConfig
 from skipln.errors import UserError
-from skipln.files import atomic_write
 from skipln.interop import fairseq
-from skipln.places import CONFIGS, PACKAGE, ROOT
 from skipln.runs.identity import NOT_HASHED, public
-from skipln.schema import SEEDS, RunConfig
-from skipln.strict_json import read_json
+from skipln.system.files import atomic_write
+from skipln.system.places import CONFIGS, PACKAGE, ROOT
+from skipln.system.strict_json import read_json
 from skipln.tables.manifest import Column, Manifest, Row
 
 CACHE = Path("runs/.configurations.json")
-_SCHEMA = ("schema.py", "config.py", "seam/options.py")
+_SCHEMA = ("configuration/schema.py", "configuration/composition.py", "seam/options.py")
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
+from skipln.configuration.schema import SEEDS
 from skipln.errors import UserError
-from skipln.places import EXPERIMENTS, RESULTS
-from skipln.printing import exit_status, one_line
-from skipln.schema import SEEDS
+from skipln.system.places import EXPERIMENTS, RESULTS
+from skipln.system.printing import exit_status, one_line
 from skipln.tables import manifest as manifests
 from skipln.tables import store
 from skipln.tables.execution.launching import Launcher, say

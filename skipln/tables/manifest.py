@@ -7,9 +7,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, 
 from pydantic import ValidationError as PydanticError
 
 from skipln.errors import UserError
-from skipln.places import EXPERIMENTS
-from skipln.printing import one_line
-from skipln.strict_yaml import read_yaml
+from skipln.system.places import EXPERIMENTS
+from skipln.system.printing import one_line
+from skipln.system.strict_yaml import read_yaml
 from skipln.tables.metrics import METRICS, Metric
 
 Scale = Literal["test", "demo", "small", "paper"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skipln.errors import UserError
-from skipln.files import locked
-from skipln.places import RESULTS
 from skipln.runs.reading import read_state
+from skipln.system.files import locked
+from skipln.system.places import RESULTS
 from skipln.tables.cells import CACHE, Cell, cells, trial
 from skipln.tables.execution.cost import ASSUMED, gpu_hours
 from skipln.tables.execution.launching import Failure, Launcher, say

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skipln.errors import UserError
-from skipln.places import RESULTS
 from skipln.report.numbers import EMPTY
 from skipln.runs.queue import Queue
 from skipln.runs.reading import RunState, last_line, read_state
 from skipln.runs.result import Result
+from skipln.system.places import RESULTS
 from skipln.tables import store
 from skipln.tables.cells import CACHE, Cell, cells
 from skipln.tables.manifest import Manifest

@@ -10,11 +10,11 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from skipln.errors import UserError
-from skipln.files import atomic_write
-from skipln.printing import one_line
 from skipln.report.provenance import arithmetic
 from skipln.runs.result import Checked, Count, Result, reason
-from skipln.strict_json import loads
+from skipln.system.files import atomic_write
+from skipln.system.printing import one_line
+from skipln.system.strict_json import loads
 
 MEND = "restore it with git, or remove the file and make the table again"
 ROUNDING = 1e-6  # of a comparison's numbers

@@ -1,6 +1,6 @@
 """Tasks: what a batch, a loss and a metric is."""
 
-from skipln.schema import RunConfig
+from skipln.configuration.schema import RunConfig
 from skipln.tasks.task import Loss, Task, TestResult
 
 __all__ = ["Loss", "Task", "TestResult", "create_task"]

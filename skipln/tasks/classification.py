@@ -7,14 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skipln.data.images import ImageBatches, ImageData, ImageSplit
-from skipln.data.images.augmentation import augmented, centre_crop, normalise
-from skipln.data.images.batches import ImageBatch
-from skipln.data.images.inputs import ImageInputs
-from skipln.data.prefetch import prefetched
-from skipln.models.resnet import ResNet, ResNetShape
-from skipln.ops import smoothed_cross_entropy
-from skipln.schema import (
+from skipln.configuration.schema import (
     ClassFolders,
     Classification,
     Digits,
@@ -24,6 +17,13 @@ from skipln.schema import (
     ResNetModel,
     RunConfig,
 )
+from skipln.data.images import ImageBatches, ImageData, ImageSplit
+from skipln.data.images.augmentation import augmented, centre_crop, normalise
+from skipln.data.images.batches import ImageBatch
+from skipln.data.images.inputs import ImageInputs
+from skipln.data.prefetch import prefetched
+from skipln.models.resnet import ResNet, ResNetShape
+from skipln.ops import smoothed_cross_entropy
 from skipln.tasks.connections import make_connections
 from skipln.tasks.task import Loss, TestResult
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from skipln import attention, norms, skips
+from skipln.configuration.schema import RunConfig
 from skipln.errors import UserError
-from skipln.schema import RunConfig
 from skipln.seam.attention import MakeAttention
 from skipln.seam.connection import Connection, MakeConnection
 from skipln.seam.place import Place

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from skipln.bleu_tokeniser import bleu_metric, chosen
+from skipln.configuration.schema import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
 from skipln.data.text import BOS, EOS, Batch, ParallelCorpus, TextData, collate, token_batches
 from skipln.data.text.demo import catalogs
 from skipln.data.text.raw import VOCABULARY_FILES
 from skipln.decode.translate import Search, translate
-from skipln.files import atomic_write
 from skipln.models.transformer import Transformer, TransformerShape
-from skipln.schema import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
+from skipln.scores.bleu_tokeniser import bleu_metric, chosen
+from skipln.system.files import atomic_write
 from skipln.tasks.connections import make_attention, make_connections
 from skipln.tasks.task import Loss, TestResult
 from skipln.tasks.translation_score import scored

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skipln.bleu_tokeniser import DEFAULT, bleu_metric
-from skipln.schema import ParallelText, RunConfig
-from skipln.scoring import score
+from skipln.configuration.schema import ParallelText, RunConfig
+from skipln.scores.bleu_tokeniser import DEFAULT, bleu_metric
+from skipln.scores.scorer import score
 from skipln.tasks.task import TestResult
 
 

@@ -14,8 +14,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from skipln.configuration.schema import WandbTracker
 from skipln.errors import UserError
-from skipln.schema import WandbTracker
 
 POLL = 3  # seconds between two looks at the checkpoints
 LEAVE = 30  # seconds after the run's end that W&B has for the rest

@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from skipln.places import CONFIGS
-from skipln.printing import exit_status
-from skipln.schema import WandbTracker
+from skipln.configuration.schema import WandbTracker
+from skipln.system.places import CONFIGS
+from skipln.system.printing import exit_status
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import wandb
 import wandb_workspaces.reports.v2 as wr
 
+from skipln.configuration.schema import WandbTracker
 from skipln.errors import UserError
-from skipln.schema import WandbTracker
 from skipln.tables.manifest import Column, Manifest
 from skipln.tracking.upload import PATIENCE, require_online
 

@@ -8,10 +8,10 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
+from skipln.configuration.schema import WandbTracker
 from skipln.errors import UserError
 from skipln.runs.reading import read_config, read_state
-from skipln.schema import WandbTracker
 from skipln.tables.cells import Cell, cells
 from skipln.tables.execution.local import TRAINER
 from skipln.tables.manifest import Manifest

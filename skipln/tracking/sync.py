@@ -10,10 +10,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from skipln.configuration.schema import WandbTracker
 from skipln.errors import UserError
-from skipln.places import EXPERIMENTS
 from skipln.runs.reading import read_config, read_state
-from skipln.schema import WandbTracker
+from skipln.system.places import EXPERIMENTS
 from skipln.tables import manifest as manifests
 from skipln.tables.cells import Cell, cells
 from skipln.tables.manifest import Manifest

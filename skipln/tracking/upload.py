@@ -12,12 +12,12 @@ from typing import Any
 import wandb
 from pydantic import TypeAdapter
 
+from skipln.configuration.schema import WandbTracker
 from skipln.errors import UserError
-from skipln.files import atomic_write
 from skipln.runs.identity import NOT_HASHED
 from skipln.runs.result import Result
-from skipln.schema import WandbTracker
-from skipln.strict_json import read_json
+from skipln.system.files import atomic_write
+from skipln.system.strict_json import read_json
 
 PATIENCE = 60  # seconds that the server has for an answer
 UNITS = {

@@ -10,17 +10,17 @@ import torch
 import yaml
 from pydantic import ValidationError
 
-from skipln.bleu_tokeniser import chosen
-from skipln.config import compose
+from skipln.configuration.composition import compose
+from skipln.configuration.schema import Catalogs, Classification, ParallelText, RunConfig, Translation
 from skipln.data.text.dataset import held_out
 from skipln.data.text.demo import catalogs
 from skipln.data.text.parallel import ParallelFiles
 from skipln.engine.environment import describe
 from skipln.errors import UserError
-from skipln.files import atomic_write
 from skipln.runs.folder import RunFolder
 from skipln.runs.sums import KEYS
-from skipln.schema import Catalogs, Classification, ParallelText, RunConfig, Translation
+from skipln.scores.bleu_tokeniser import chosen
+from skipln.system.files import atomic_write
 from skipln.tasks.classification import ClassificationTask
 from skipln.tasks.task import TestResult
 from skipln.tasks.translation import search_of

@@ -8,12 +8,12 @@ import yaml
 from pydantic import ValidationError
 from torch import nn
 
+from skipln.configuration.schema import RunConfig
 from skipln.engine.checkpoint import Checkpoints
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
 from skipln.runs.reading import read_state
 from skipln.runs.result import read_result
-from skipln.schema import RunConfig
 
 
 def read_run(folder: Path) -> tuple[RunConfig, dict[str, Any]]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from skipln.printing import exit_status
+from skipln.system.printing import exit_status
 
 
 def parser_for(name: str, description: str) -> argparse.ArgumentParser:

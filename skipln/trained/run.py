@@ -10,12 +10,12 @@ import torch
 from PIL.Image import Image
 from torch import nn
 
+from skipln.configuration.schema import Catalogs, ParallelText, RunConfig, Translation
 from skipln.data.images.inputs import ImageInputs
 from skipln.data.text.raw import RawText
 from skipln.decode.translate import Search, hypotheses
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
-from skipln.schema import Catalogs, ParallelText, RunConfig, Translation
 from skipln.tasks.classification import build_resnet
 from skipln.tasks.translation import build_transformer, first_and_last, search_of
 from skipln.trained.loading import device_of, load_weights, read_run

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from skipln import attention
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs/attention"

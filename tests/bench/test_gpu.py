@@ -12,7 +12,7 @@ from scripts.bench.gpu.cells import planned
 from scripts.bench.gpu.page import section
 from scripts.bench.gpu.sharing import shared_gpu
 from skipln.errors import UserError
-from skipln.places import RESULTS
+from skipln.system.places import RESULTS
 from skipln.tables.store import read_records
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine.checkpoint import Checkpoints, load
 from skipln.engine.run import execute
 from skipln.engine.seal import seal

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine.run import execute
 from tests.engine.test_ranks import losses
 

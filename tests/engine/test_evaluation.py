@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine.run import execute
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine.run import execute
 from tests.engine.test_ranks import RUN, losses
 

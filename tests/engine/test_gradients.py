@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine.gradients import gradient_norm
 from skipln.engine.loop import Trainer
 from skipln.engine.ranks import Ranks

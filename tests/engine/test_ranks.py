@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 import torch.distributed as dist
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine.ranks import Ranks
 from skipln.engine.run import execute
 from skipln.errors import UserError

@@ -15,7 +15,7 @@ import yaml
 
 from skipln import attention, skips
 from skipln.attention.softmax import SoftmaxAttention
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine.checkpoint import Checkpoints
 from skipln.engine.run import execute
 from skipln.errors import UserError

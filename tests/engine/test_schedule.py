@@ -1,7 +1,7 @@
 import pytest
 
+from skipln.configuration.schema import InverseSqrt, Steps, Warmup
 from skipln.engine.schedule import learning_rate
-from skipln.schema import InverseSqrt, Steps, Warmup
 
 
 def test_inverse_sqrt_is_vaswanis():

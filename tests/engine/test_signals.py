@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine import loop
 from skipln.engine.run import execute
 from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
-from skipln.processes import interrupting
+from skipln.system.processes import interrupting
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine import run as engine
 from skipln.engine.run import execute
 from skipln.engine.statistics import estimate_statistics

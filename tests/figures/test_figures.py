@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from skipln import skips
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.errors import UserError
 from skipln.figures import measuring, runner
 from skipln.figures.cli import main

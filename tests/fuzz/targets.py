@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.data.images.class_folders import load_class_folders
 from skipln.data.text.bpe import read_codes
 from skipln.data.text.published import archives

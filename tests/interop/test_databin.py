@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.data.text.corpus import TokenCorpus, TokenWriter
 from skipln.data.text.dataset import TextData
 from skipln.data.text.subwords import SubwordVocabulary

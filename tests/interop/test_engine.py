@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.errors import UserError
 from skipln.interop.fairseq.command import differences, generate_arguments, train_arguments
 from skipln.interop.fairseq.log import metrics_of

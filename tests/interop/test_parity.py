@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from skipln import skips
+from skipln.configuration.schema import Adam, InverseSqrt
 from skipln.data.text.vocabulary import EOS, PAD
 from skipln.decode.translate import Search, translate
 from skipln.engine.optimizer import create_optimizer
@@ -14,7 +15,6 @@ from skipln.engine.schedule import learning_rate
 from skipln.interop.fairseq.symbols import FAIRSEQ_PAD, fairseq_ids, our_ids
 from skipln.interop.fairseq.weights import from_fairseq, to_fairseq
 from skipln.ops import smoothed_cross_entropy
-from skipln.schema import Adam, InverseSqrt
 from tests.interop.conftest import PAPER, POST_LN, SIZE, fairseq_dictionary, make_pair
 
 pytestmark = pytest.mark.usefixtures("fairseq")

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from skipln import skips
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.models.transformer import Transformer, TransformerShape, sinusoids
 from skipln.norms import LayerNorm
 from skipln.seam.connection import Connection, Place

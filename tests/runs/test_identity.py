@@ -7,8 +7,8 @@ from typing import get_args
 import pytest
 import yaml
 
-from skipln import schema
-from skipln.config import compose
+from skipln.configuration import schema
+from skipln.configuration.composition import compose
 from skipln.runs.identity import NEUTRAL, NOT_HASHED, OPTIONS, identity, neutral
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skipln.files import locked
 from skipln.runs.reading import read_config, read_examples, read_metrics, read_state
 from skipln.runs.result import read_result
+from skipln.system.files import locked
 from tests.tables import fakes
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from skipln.files import locked
+from skipln.system.files import locked
 
 
 def main(plan: Path, overrides: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.errors import UserError
 from skipln.tables.cells import CACHE, cells, trial
 from skipln.tables.runner import plan, refuse_lacking

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.errors import UserError
 from skipln.tables.manifest import load
 from skipln.tables.presentation.footnotes import make_arguments

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from skipln.errors import UserError
-from skipln.places import EXPERIMENTS
+from skipln.system.places import EXPERIMENTS
 from skipln.tables.manifest import load, names
 from tests.tables.conftest import MANIFEST
 

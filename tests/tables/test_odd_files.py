@@ -15,8 +15,8 @@ from skipln.report.spreadsheet import spreadsheet
 from skipln.runs.folder import RunFolder
 from skipln.runs.reading import read_state
 from skipln.runs.result import read_result
-from skipln.strict_json import loads
-from skipln.strict_yaml import read_yaml
+from skipln.system.strict_json import loads
+from skipln.system.strict_yaml import read_yaml
 from skipln.tables.cells import CACHE, cells
 from skipln.tables.manifest import load
 from skipln.tables.presentation.page import page

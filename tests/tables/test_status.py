@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 
-from skipln.files import locked
+from skipln.system.files import locked
 from skipln.tables.records import collect
 from skipln.tables.status import status
 from tests.tables import fakes

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from skipln import skips
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.data.images import Split
 from skipln.engine.run import execute
 from skipln.errors import UserError
 from skipln.models.resnet import ResNet, ResNetShape
-from skipln.places import CONFIGS
+from skipln.system.places import CONFIGS
 from skipln.tasks import create_task
 from skipln.tasks.connections import make_connections
 from skipln.train import main

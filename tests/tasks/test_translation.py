@@ -5,11 +5,11 @@ import pytest
 import torch
 from sacrebleu.metrics import BLEU
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
-from skipln.places import CONFIGS
 from skipln.seam.place import Place
+from skipln.system.places import CONFIGS
 from skipln.tables.statistics.significance import bleu
 from skipln.tasks import create_task
 from skipln.tasks.connections import make_connections

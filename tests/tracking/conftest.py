@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from tests.tables import fakes
 from tests.tracking.server import KEY, Server
 

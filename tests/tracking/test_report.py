@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from skipln.configuration.schema import WandbTracker
 from skipln.errors import UserError
-from skipln.schema import WandbTracker
 from skipln.tables import manifest as manifests
 
 ROOT = Path(__file__).resolve().parents[2]

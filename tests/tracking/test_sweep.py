@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from scripts.wandb_sweep import main
-from skipln.config import compose
+from skipln.configuration.composition import compose
+from skipln.configuration.schema import WandbTracker
 from skipln.errors import UserError
-from skipln.schema import WandbTracker
 from skipln.tables import manifest as manifests
 from skipln.tables.cells import cells
 from skipln.tracking.sweep import choose, sweep

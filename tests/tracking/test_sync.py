@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from skipln.errors import UserError
-from skipln.files import locked
+from skipln.system.files import locked
 from tests.tables import fakes
 from tests.tables.conftest import Workplace, composed, workplace
 from tests.tracking.conftest import Folder
 from tests.tracking.server import Server
 
 pytest.importorskip("wandb", reason="the extra `wandb` is not installed")
-from skipln.schema import WandbTracker
+from skipln.configuration.schema import WandbTracker
 from skipln.tracking import upload
 from skipln.tracking.sync import Run, found, sync
 

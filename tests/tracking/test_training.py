@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from tests.tracking.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]

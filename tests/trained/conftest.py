@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine.run import execute
 
 SHORT = ["training.updates=60", "training.checkpoint_every=20", "training.average=2", "optim.lr=0.01"]

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 import skipln
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine.checkpoint import save
 from skipln.engine.run import execute
 from skipln.errors import UserError

@@ -29,8 +29,8 @@ from scripts.bench.gpu.timing import bandwidth
 from scripts.bench.gpu.updates import distributed, updates
 from skipln.engine.environment import describe
 from skipln.errors import UserError
-from skipln.files import atomic_write
-from skipln.places import RESULTS, ROOT
+from skipln.system.files import atomic_write
+from skipln.system.places import RESULTS, ROOT
 from skipln.tables import manifest as manifests
 from skipln.tables.cells import cells
 from skipln.tables.presentation.render import render

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.bench.gpu.sharing import shared_gpu
-from skipln.places import RESULTS
-from skipln.processes import interrupting
 from skipln.runs.reading import read_state
+from skipln.system.places import RESULTS
+from skipln.system.processes import interrupting
 from skipln.tables import manifest as manifests
 from skipln.tables.cells import Cell, cells
 from skipln.tables.execution.launching import Failure

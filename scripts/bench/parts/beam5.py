@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from scripts.bench.records.harness import Part, Sides
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.data.text import BOS, EOS
 from skipln.decode.translate import Search, translate
 from skipln.engine.checkpoint import Checkpoints
 from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
-from skipln.places import ROOT
+from skipln.system.places import ROOT
 from skipln.tasks.translation import TranslationTask, shape_of
 
 MODEL = ["scale=demo", "skip=xskip_ln", "skip.lam=1", "seed=1"]  # the post-LN baseline of table 2

@@ -12,11 +12,11 @@ from scripts.bench.peers.fairseq_peer import POST_LN, FairseqPeer
 from scripts.bench.peers.untuned_peer import untuned_step
 from scripts.bench.records.harness import Part, Sides
 from skipln import skips
+from skipln.configuration.schema import Adam
 from skipln.data.text.padding import Batch
 from skipln.data.text.vocabulary import BOS, EOS, PAD
 from skipln.engine.optimizer import create_optimizer
 from skipln.models.transformer import Transformer, TransformerShape
-from skipln.schema import Adam
 
 MAX_TOKENS = 2048
 ADAM = Adam(name="adam", lr=7e-4, betas=[0.9, 0.98], eps=1e-9, weight_decay=0.0, clip=0.0)

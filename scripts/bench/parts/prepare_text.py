@@ -28,7 +28,7 @@ from skipln.data.text.published import corpora
 from skipln.data.text.published.corpora import Corpus, Origin, Recipe
 from skipln.data.text.published.download import Remote
 from skipln.data.text.published.preparation import STEPS, prepare
-from skipln.places import ROOT
+from skipln.system.places import ROOT
 
 WORDS = 25  # a sentence
 TYPES = 5_000_000  # words that can be drawn

@@ -13,13 +13,13 @@ from torch.utils.data import DataLoader
 from scripts.bench.peers.plain_resnet import MEAN, STD, Pictures, PlainPreActResNet, endless
 from scripts.bench.records.harness import Part, Sides
 from skipln import skips
+from skipln.configuration.schema import Sgd
 from skipln.data.images.augmentation import augmented
 from skipln.data.images.batches import ImageBatches
 from skipln.data.images.dataset import Split
 from skipln.engine.optimizer import create_optimizer
 from skipln.models.resnet import ResNet, ResNetShape
 from skipln.ops import smoothed_cross_entropy
-from skipln.schema import Sgd
 
 BATCH = 128
 SKIP = {"name": "skip"}

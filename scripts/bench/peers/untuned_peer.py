@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from skipln.places import ROOT
+from skipln.system.places import ROOT
 
 
 def untuned_step(whose: str, threads: int, precision: str = "fp32") -> Callable[[int], object]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from skipln.engine.environment import cpu
 from skipln.ops.processor import flags
-from skipln.places import ROOT
+from skipln.system.places import ROOT
 
 RESULTS = ROOT / "results" / "bench"
 INSTRUCTIONS = {  # the flags that decide how fast a processor multiplies, the widest first

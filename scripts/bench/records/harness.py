@@ -19,7 +19,7 @@ from scripts.bench.records.products import products
 from scripts.bench.records.profiling import shares
 from skipln.engine.environment import describe
 from skipln.errors import UserError
-from skipln.files import atomic_write
+from skipln.system.files import atomic_write
 
 PEERS = {
     "fairseq": "ve-fairseq",

@@ -9,7 +9,7 @@ from typing import Any
 from scripts.bench.gpu import page as gpu
 from scripts.bench.records.hardware import RESULTS
 from scripts.bench.records.tried import TRIED
-from skipln.files import atomic_write
+from skipln.system.files import atomic_write
 
 HEAD = """# Speed against named peers
 

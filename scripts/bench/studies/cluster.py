@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.bench.records.costs import Cost, write_costs
-from skipln.places import ROOT
+from skipln.system.places import ROOT
 from tests.slurm.cluster import Cluster, missing
 
 SUBMITTING, STATUS = 10.0, 2.0  # seconds, the most they may take

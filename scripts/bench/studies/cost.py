@@ -21,11 +21,11 @@ from scripts.bench.parts.mt_step import SMALL, our_step
 from scripts.bench.parts.text import random_batches
 from scripts.bench.records.hardware import folder
 from scripts.bench.records.page import write_page
-from skipln.allocator import keep_freed_memory
 from skipln.data.text.padding import Batch
 from skipln.engine.environment import describe
-from skipln.files import atomic_write
 from skipln.models.transformer import TransformerShape
+from skipln.system.allocator import keep_freed_memory
+from skipln.system.files import atomic_write
 
 Step = Callable[[], object]
 VOCABULARY, TOKENS = 6_000, 2_048

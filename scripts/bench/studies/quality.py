@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from scripts.bench.records.harness import write
 from scripts.bench.records.page import write_page
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.engine.environment import describe, fast_bf16
 from skipln.errors import UserError
-from skipln.places import ROOT
-from skipln.printing import print_error
+from skipln.system.places import ROOT
+from skipln.system.printing import print_error
 
 # With the dropout that the demo leaves out: a site without it and with λ = 1 never takes the kernel.
 RECIPE = ["skip=rskip_ln", "skip.lam=2", "model.dropout=0.1", "compute.threads=1", f"paths.cache={ROOT / 'data'}"]

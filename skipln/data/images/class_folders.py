@@ -23,8 +23,8 @@ from skipln.data.images.layout import by_class, left_out
 from skipln.data.present import require_class_folders
 from skipln.data.tars import CarefulTarInfo
 from skipln.errors import UserError
-from skipln.files import atomic_write, locked
-from skipln.printing import one_line
+from skipln.system.files import atomic_write, locked
+from skipln.system.printing import one_line
 
 log = logging.getLogger(__name__)
 FORMAT = 2  # counts up when prepared folders change: old ones are then left alone

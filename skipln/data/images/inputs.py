@@ -15,7 +15,7 @@ from skipln.data.images.augmentation import centre_crop, normalise
 from skipln.data.images.dataset import ImageData
 from skipln.data.images.decoding import decode, fitted
 from skipln.errors import UserError
-from skipln.files import atomic_write
+from skipln.system.files import atomic_write
 
 FILE = "images.json"
 

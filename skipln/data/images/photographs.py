@@ -17,10 +17,10 @@ from skipln.data.folders import atomic_folder
 from skipln.data.images.decoding import decode
 from skipln.data.images.layout import by_class, left_out
 from skipln.data.present import require_photographs
+from skipln.data.seeds import mixed
 from skipln.errors import UserError
-from skipln.files import locked
-from skipln.printing import one_line
-from skipln.seeds import mixed
+from skipln.system.files import locked
+from skipln.system.printing import one_line
 
 SPLITS = ("train", "val")
 # Of ImageNet's channels, 0 to 255, as everybody has them (torchvision's reference).

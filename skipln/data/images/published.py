@@ -7,7 +7,7 @@ import numpy as np
 
 from skipln.data.images.dataset import Split
 from skipln.errors import UserError
-from skipln.files import locked
+from skipln.system.files import locked
 
 CLASSES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "fashion_mnist": "FashionMNIST"}
 

@@ -19,7 +19,7 @@ from skipln.data.text.parallel import SPLITS, ParallelFiles
 from skipln.data.text.subwords import FILES, SubwordVocabulary
 from skipln.data.text.vocabulary import Vocabulary
 from skipln.errors import UserError
-from skipln.files import atomic_write, locked
+from skipln.system.files import atomic_write, locked
 
 MAX_UNKNOWN = 0.5  # of held-out text
 # Counts up when prepared folders change: old ones are then left alone. Format 2 scores references as they were given,

@@ -11,7 +11,7 @@ import sentencepiece
 
 from skipln.data.text.lines import normalise, read_lines
 from skipln.errors import UserError
-from skipln.files import atomic_write
+from skipln.system.files import atomic_write
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 _LONGEST = 4192  # bytes: sentencepiece's default, above which it leaves a line out

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from skipln.errors import UserError
 from skipln.interop.fairseq import USER_DIR
-from skipln.printing import exit_status
+from skipln.system.printing import exit_status
 
 
 def main(arguments: list[str]) -> int:
@@ -60,7 +60,7 @@ def _run(given: argparse.Namespace) -> int:
             model = import_checkpoint(given.source, given.target)
             print(f"{given.target}: skip={model.skip['name']} positions={model.shape.positions} start={model.start}")
     elif given.command == "write-data-bin":
-        from skipln.config import compose
+        from skipln.configuration.composition import compose
         from skipln.interop.fairseq.databin import write_databin
         from skipln.tasks.translation import prepare_text
 

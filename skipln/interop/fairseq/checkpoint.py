@@ -16,16 +16,16 @@ import yaml
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from skipln.configuration.schema import TransformerModel, Translation
 from skipln.engine.checkpoint import Checkpoints, load, save
 from skipln.errors import UserError
-from skipln.files import atomic_write
 from skipln.interop.fairseq.flags import chosen, flag_values
 from skipln.interop.fairseq.weights import Model, Weights, from_fairseq, learned, to_fairseq
 from skipln.models.transformer import Transformer, TransformerShape
-from skipln.printing import one_line
 from skipln.runs.folder import RunFolder
 from skipln.runs.identity import identity
-from skipln.schema import TransformerModel, Translation
+from skipln.system.files import atomic_write
+from skipln.system.printing import one_line
 from skipln.tasks.connections import connections_of
 
 _STACKS = ("encoder", "decoder")

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+from skipln.configuration.schema import Adam, InverseSqrt, RunConfig, TextTraining, Translation, Warmup
 from skipln.errors import UserError
 from skipln.interop.fairseq import USER_DIR
 from skipln.interop.fairseq.checkpoint import model_arguments, model_of_config
 from skipln.interop.fairseq.weights import Model
-from skipln.schema import Adam, InverseSqrt, RunConfig, TextTraining, Translation, Warmup
 
 
 def fairseq_model(config: RunConfig) -> Model:

@@ -16,7 +16,6 @@ from skipln.data.text.dataset import TextData
 from skipln.data.text.parallel import SPLITS
 from skipln.data.text.vocabulary import Vocabulary
 from skipln.errors import UserError
-from skipln.files import sha256
 from skipln.interop.fairseq.symbols import (
     FAIRSEQ_EOS,
     check_dictionary,
@@ -26,6 +25,7 @@ from skipln.interop.fairseq.symbols import (
     read_dictionary,
     write_dictionary,
 )
+from skipln.system.files import sha256
 
 MAGIC = b"MMIDIDX\x00\x00"
 TYPES = {1: np.uint8, 2: np.int8, 3: np.int16, 4: np.int32, 5: np.int64, 8: np.uint16}

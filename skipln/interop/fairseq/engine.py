@@ -18,23 +18,23 @@ from typing import Any
 import numpy as np
 import torch
 
+from skipln.configuration.schema import RunConfig
 from skipln.engine.environment import describe
 from skipln.errors import UserError
-from skipln.files import atomic_write
 from skipln.interop.fairseq import require_fairseq
 from skipln.interop.fairseq.checkpoint import average, read_checkpoint
 from skipln.interop.fairseq.command import differences, generate_arguments, precision, train_arguments
 from skipln.interop.fairseq.databin import write_databin
 from skipln.interop.fairseq.log import metrics_of, translations_of
-from skipln.places import ROOT
-from skipln.printing import one_line
-from skipln.processes import interrupting
-from skipln.progress import progress_bar
 from skipln.runs.divergence import judge
 from skipln.runs.folder import MetricsLog, RunFolder, State
 from skipln.runs.reading import read_metrics
 from skipln.runs.source import source
-from skipln.schema import RunConfig
+from skipln.system.files import atomic_write
+from skipln.system.places import ROOT
+from skipln.system.printing import one_line
+from skipln.system.processes import interrupting
+from skipln.system.progress import progress_bar
 from skipln.tasks import create_task
 from skipln.tasks.translation import TranslationTask
 

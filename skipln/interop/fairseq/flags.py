@@ -7,7 +7,7 @@ from typing import Any
 
 from skipln import norms, skips
 from skipln.errors import UserError
-from skipln.printing import print_error
+from skipln.system.printing import print_error
 from skipln.tasks.connections import connections_of
 
 DEFAULT = "xskip_ln"  # with its λ = 1: the post-LN Transformer, fairseq's own

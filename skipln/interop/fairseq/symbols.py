@@ -12,7 +12,7 @@ import numpy as np
 from skipln.data.text.subwords import SubwordVocabulary
 from skipln.data.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from skipln.errors import UserError
-from skipln.files import atomic_write
+from skipln.system.files import atomic_write
 
 SPECIAL = 4
 SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")

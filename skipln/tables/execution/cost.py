@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from skipln.schema import ImageTraining, ResNetModel, RunConfig, TextTraining, TransformerModel
+from skipln.configuration.schema import ImageTraining, ResNetModel, RunConfig, TextTraining, TransformerModel
 from skipln.tables.cells import Cell
 from skipln.tables.store import Record
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from skipln.progress import progress_bar
 from skipln.runs.reading import read_state
+from skipln.system.progress import progress_bar
 from skipln.tables.cells import Cell
 
 

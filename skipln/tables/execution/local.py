@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from skipln.files import disk_errors
-from skipln.processes import end_with_parent, interrupting
 from skipln.runs.reading import last_line, read_state
+from skipln.system.files import disk_errors
+from skipln.system.processes import end_with_parent, interrupting
 from skipln.tables.cells import Cell
 from skipln.tables.execution.launching import Failure, bar_of, say, show
 

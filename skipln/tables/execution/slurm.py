@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+from skipln.configuration.schema import SlurmLauncher
+from skipln.configuration.submission import submitting
 from skipln.errors import UserError
-from skipln.files import locked
 from skipln.runs.queue import Queue, Ticket, read_ticket
 from skipln.runs.reading import last_line, read_state
-from skipln.schema import SlurmLauncher
-from skipln.submission import submitting
+from skipln.system.files import locked
 from skipln.tables.cells import Cell
 from skipln.tables.execution.launching import Failure, bar_of, say, show
 from skipln.tables.execution.local import TRAINER

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from skipln.places import CONFIGS
+from skipln.system.places import CONFIGS
 from skipln.tables.manifest import Row
 
 WHOLE, DASHED, DOTTED, MIXED = (), (6, 2.5), (1.5, 2), (6, 2, 1.5, 2)  # line and gap, in line widths

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from skipln.files import atomic_write
-from skipln.places import EXPERIMENTS, RESULTS
 from skipln.report.latex import latex
 from skipln.report.markdown import markdown
 from skipln.report.spreadsheet import spreadsheet
+from skipln.system.files import atomic_write
+from skipln.system.places import EXPERIMENTS, RESULTS
 from skipln.tables import store
 from skipln.tables.manifest import Manifest, load
 from skipln.tables.presentation.figure import figure

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.data.images import ImageBatches, ImageData
 from skipln.data.images.photographs import load_photographs
 from skipln.engine.run import execute

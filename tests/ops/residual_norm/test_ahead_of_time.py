@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from skipln.ops.residual_norm import cuda
-from skipln.places import CONFIGS
+from skipln.system.places import CONFIGS
 
 triton = pytest.importorskip("triton", reason="no Triton here")
 from triton.backends.compiler import GPUTarget  # noqa: E402

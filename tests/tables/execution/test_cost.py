@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from skipln.config import compose
+from skipln.configuration.composition import compose
 from skipln.tables.cells import cells
 from skipln.tables.cli import main
 from skipln.tables.execution.cost import PEAK, SUSTAINED, flops, gpu_hours, multiplications, weights

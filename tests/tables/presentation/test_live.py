@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from skipln.files import locked
+from skipln.system.files import locked
 from skipln.tables.cli import main
 from skipln.tables.presentation.live import live
 from tests.tables import fakes

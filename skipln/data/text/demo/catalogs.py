@@ -14,7 +14,7 @@ from tqdm import tqdm
 from skipln.data.folders import atomic_folder
 from skipln.data.text.demo import cleaning, extraction, leakage, wheels
 from skipln.errors import UserError
-from skipln.files import atomic_write, locked, sha256
+from skipln.system.files import atomic_write, locked, sha256
 
 LOCK = Path(__file__).with_name("catalogs.lock")
 EXPECTED = Path(__file__).with_name("catalogs.json")

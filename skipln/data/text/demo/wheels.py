@@ -11,7 +11,7 @@ from zipfile import ZipFile
 from tqdm import tqdm
 
 from skipln.errors import UserError
-from skipln.files import disk_errors, locked, put_aside, sha256
+from skipln.system.files import disk_errors, locked, put_aside, sha256
 
 _PIN = re.compile(r"(?P<name>[\w.-]+)==(?P<version>\S+)\s+--hash=sha256:(?P<sha256>[0-9a-f]{64})")
 

@@ -12,8 +12,8 @@ from typing import IO
 
 from skipln.data.tars import CarefulTarInfo
 from skipln.errors import UserError
-from skipln.files import DiskError, atomic_write
-from skipln.printing import one_line
+from skipln.system.files import DiskError, atomic_write
+from skipln.system.printing import one_line
 
 MAX_MEMBER = 4 << 30  # bytes: several times the largest corpus
 # zipfile says RuntimeError of an encrypted member, NotImplementedError of a method it does not know.

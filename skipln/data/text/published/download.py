@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from skipln.data.checksums import remembered_sha256
 from skipln.errors import UserError
-from skipln.files import atomic_write, disk_errors, locked, put_aside, sha256
+from skipln.system.files import atomic_write, disk_errors, locked, put_aside, sha256
 
 LOCK = "checksums.json"  # what each file's SHA-256 was when it was fetched first
 TIMEOUT = 30.0  # seconds without a byte

@@ -25,7 +25,7 @@ from skipln.data.text.published.steps import Steps
 from skipln.data.text.published.workers import ordered_map
 from skipln.data.text.subwords import CODES, ENCODING, FORMAT, WORDS
 from skipln.errors import UserError
-from skipln.files import DiskError, atomic_write, disk_errors, locked, sha256
+from skipln.system.files import DiskError, atomic_write, disk_errors, locked, sha256
 
 STEPS = ".steps.json"  # what was done, what it said, how long it took
 _SEGMENT = re.compile(rb"<seg[^>]*>(.*?)</seg>")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from skipln.files import atomic_write
+from skipln.system.files import atomic_write
 
 
 class Steps:

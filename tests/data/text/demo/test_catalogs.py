@@ -8,7 +8,7 @@ import pytest
 
 from skipln.data.text.demo import catalogs, extraction, wheels
 from skipln.errors import UserError
-from skipln.files import sha256
+from skipln.system.files import sha256
 from tests.data.text.conftest import SENTENCES, Registry, po, write_lock, write_wheel
 
 PREPARED = Path(__file__).parents[4] / "data" / "catalogs"

@@ -256,7 +256,7 @@ def test_a_long_test_sentence_is_cut_in_its_tokens_alone(origins: Origins, make:
 
 def test_the_result_trains_and_is_scored(origins: Origins, make: Callable, tmp_path: Path) -> None:
     """data=wmt14_en_de as it is, but for the size: both BLEUs in the result, of plain text."""
-    from skipln.config import compose
+    from skipln.configuration.composition import compose
     from skipln.engine.run import execute
 
     make(origins.wmt14(), "wmt14_en_de")

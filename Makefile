@@ -89,7 +89,7 @@ curves: setup ## curves.html and curves.svg of a table: make curves TABLE=table2
 	@$(RUN) -m skipln.tables curves $(TABLE) --scale $(SCALE) --seeds "$(SEEDS)" $(ARGS)
 
 wandb-sync: setup ## send what W&B lacks of runs/ (TABLE=table2: of that table's runs)
-	@$(RUN) -m scripts.wandb_sync $(if $(filter file,$(origin TABLE)),,$(TABLE)) $(ARGS)
+	@$(RUN) -m scripts.tracking.sync $(if $(filter file,$(origin TABLE)),,$(TABLE)) $(ARGS)
 
 bench: peers ## ours against named peers, interleaved: make bench BENCH="mt-step-small beam5"; all without BENCH
 	@$(RUN) -m scripts.bench $(BENCH) $(ARGS)

@@ -33,7 +33,8 @@ def sweep(
         "entity": tracker.entity,
         "method": "grid",
         "command": [
-            "${env}", PYTHON, "-m", "scripts.wandb_cell", manifest.name, "--scale", scale, *extra, "${args_no_hyphens}"
+            "${env}", PYTHON, "-m", "scripts.tracking.cell", manifest.name, "--scale", scale, *extra,
+            "${args_no_hyphens}",
         ],
         "parameters": {
             "seed": {"values": list(seeds)},

@@ -48,6 +48,6 @@ def test_curves_are_means_and_deviations_by_row() -> None:
 @pytest.mark.slow
 def test_saving_needs_a_key(tmp_path: Path) -> None:
     alone = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "scripts.wandb_report", "table2", "--save"]
+    command = [sys.executable, "-m", "scripts.tracking.report", "table2", "--save"]
     found = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr) == (2, "error: no W&B key: `wandb login`, or WANDB_API_KEY=…\n")

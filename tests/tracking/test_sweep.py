@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from scripts.wandb_sweep import main
+from scripts.tracking.sweep import main
 from skipln.configuration.composition import compose
 from skipln.configuration.schema import WandbTracker
 from skipln.errors import UserError
@@ -22,7 +22,7 @@ TRACKER = WandbTracker(name="wandb", project="p", entity=None, mode="auto", grou
 
 
 def agents_words(command: list[str], parameters: dict) -> list[list[str]]:
-    """The words after `-m scripts.wandb_cell` of every run of a grid, as W&B's agent puts them together."""
+    """The words after `-m scripts.tracking.cell` of every run of a grid, as W&B's agent puts them together."""
     utils = pytest.importorskip("wandb.sdk.launch.sweeps.utils", reason="the extra `wandb` is not installed")
     grid = itertools.product(*(parameter["values"] for parameter in parameters.values()))
     found = []
@@ -30,7 +30,7 @@ def agents_words(command: list[str], parameters: dict) -> list[list[str]]:
         named = {key: {"value": value} for key, value in zip(parameters, values, strict=True)}
         filled = {"env": ["/usr/bin/env"], **utils.create_sweep_command_args({"args": named})}
         words = [word for part in command for word in (filled[part[2:-1]] if part.startswith("${") else [part])]
-        assert words[:4] == ["/usr/bin/env", ".venv/bin/python", "-m", "scripts.wandb_cell"]
+        assert words[:4] == ["/usr/bin/env", ".venv/bin/python", "-m", "scripts.tracking.cell"]
         found.append(words[4:])
     return found
 
@@ -103,7 +103,7 @@ def test_a_finished_cell_is_sent_to_the_agents_own_run(tmp_path: Path, server, m
 def test_the_documented_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Overrides after options, as docs/tracking.md has them."""
     text = (ROOT / "docs/tracking.md").read_text("utf-8")
-    [command] = re.findall(r"python -m (scripts\.wandb_sweep .*) > table2\.yaml", text)
+    [command] = re.findall(r"python -m (scripts\.tracking\.sweep .*) > table2\.yaml", text)
     monkeypatch.setattr("sys.argv", command.split())
     main()
     content = yaml.safe_load(capsys.readouterr().out)

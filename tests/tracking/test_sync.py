@@ -119,7 +119,7 @@ def test_no_key_is_one_line_that_says_what_to_do(folder: Folder, tmp_path: Path,
     folder.log(5)
     folder.finish()
     found = subprocess.run(
-        [sys.executable, "-m", "scripts.wandb_sync", "--runs", str(folder.path.parent)],
+        [sys.executable, "-m", "scripts.tracking.sync", "--runs", str(folder.path.parent)],
         cwd=ROOT, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert found.returncode == 2

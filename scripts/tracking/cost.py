@@ -23,7 +23,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m scripts.tracking_cost", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.tracking.cost", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="of training to follow, after the start [60]")
     seconds = parser.parse_args().seconds
     record = next(record for record in read_records(RESULTS / "demo" / "table2") if record.state == "done")

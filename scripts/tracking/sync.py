@@ -7,7 +7,7 @@ from skipln.tracking.options import add_place, run_script, tracker_of
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m scripts.wandb_sync", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.tracking.sync", description=__doc__)
     parser.add_argument("table", nargs="?", help="send this table's runs only, such as table2")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the run folders are [runs]")
     add_place(parser)

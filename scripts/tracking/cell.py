@@ -1,4 +1,4 @@
-"""One cell of a table, as `wandb agent` calls it for a sweep file of scripts.wandb_sweep: row=… column=… seed=…"""
+"""One cell of a table, as `wandb agent` calls it for a sweep file of scripts.tracking.sweep: row=… column=… seed=…"""
 
 import argparse
 
@@ -9,7 +9,7 @@ from skipln.tracking.sweep import choose, make
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m scripts.wandb_cell", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.tracking.cell", description=__doc__)
     parser.add_argument("table", help="a file of experiments/, such as table2")
     parser.add_argument("words", nargs="+", metavar="KEY=VALUE", help="cell=ROW@COLUMN seed=NUMBER, and overrides")
     parser.add_argument("--scale", default="demo", metavar="|".join(SCALES), help="default: demo")

@@ -1,6 +1,6 @@
 """Write a table's sweep file for `wandb sweep`; `wandb agent` then runs its cells, on as many machines as start one.
 
-python -m scripts.wandb_sweep table2 --scale small --seeds 3 data.dir=FOLDER > table2.yaml
+python -m scripts.tracking.sweep table2 --scale small --seeds 3 data.dir=FOLDER > table2.yaml
 wandb sweep table2.yaml
 """
 
@@ -18,7 +18,9 @@ from skipln.tracking.sweep import sweep
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.wandb_sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m scripts.tracking.sweep",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("table", help="a file of experiments/, such as table2")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides for every run")

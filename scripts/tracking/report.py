@@ -8,7 +8,7 @@ from skipln.tracking.options import add_place, run_script, tracker_of
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m scripts.wandb_report", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.tracking.report", description=__doc__)
     parser.add_argument("table", help="a file of experiments/, such as table2")
     parser.add_argument("--scale", default="demo", metavar="|".join(SCALES), help="default: demo")
     parser.add_argument("--save", action="store_true", help="save it as a draft in the project and print its address")

@@ -59,7 +59,7 @@ def test_the_table_can_be_planned(command, tmp_path):
 def test_the_overrides_compose(command):
     words = shlex.split(command)[1:]
     if "--help" in words:
-        return  # executed in tests/test_config.py
+        return  # executed in tests/configuration/test_composition.py
     overrides = [word for word in words if not word.startswith("-")]
     compose([re.sub(r"=([^=,]+),.*", r"=\1", override) for override in overrides])
 

@@ -14,7 +14,7 @@ from skipln.scores.bleu_tokeniser import bleu_metric, chosen, names, tokeniser_o
 from skipln.tables.statistics.significance import bleu
 from skipln.tasks import create_task
 from tests.conftest import write_tiny_text
-from tests.sacrebleu_command import Command
+from tests.scores.sacrebleu_command import Command
 
 OUTPUTS = {
     "zh": ["我爱北京天安门！", "今天天气不好,我们 go home 3.5 次", "他说:明天再见。"],

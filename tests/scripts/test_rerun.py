@@ -14,7 +14,7 @@ from skipln.runs.reading import Result
 from skipln.tables import store
 from skipln.tables.statistics.prediction import prediction_interval
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CELL = "table2/demo/xskip_ln_1/seed1"
 WRITE = """
 import sys, pathlib

@@ -16,9 +16,9 @@ from scripts.score import language_of, main, report
 from skipln.errors import UserError
 from skipln.scores import scorer
 from skipln.scores.scorer import comparable, compound_split, score, tokenised_bleu, unsure
-from tests.sacrebleu_command import Command
+from tests.scores.sacrebleu_command import Command
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PINNED = (
     [
         "Der Ost-West-Konflikt ist vorbei, sagte er.",

@@ -7,7 +7,7 @@ from skipln.configuration.help import _nodes, page, sections, text
 from skipln.configuration.schema import RunConfig
 from skipln.system.places import CONFIGS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KEYS = [(section, key) for section in sections() for key in section.keys]
 
 

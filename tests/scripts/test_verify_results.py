@@ -9,7 +9,7 @@ import pytest
 
 from scripts.verify_results import main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 Lines = list[dict]
 
 

@@ -90,6 +90,14 @@ def test_without_the_service_nothing_changes(monkeypatch):
         assert not shared
 
 
+def test_cells_are_those_of_the_columns_named(tmp_path):
+    chosen = planned({"table2": tmp_path}, "small", [101], columns=["multi30k_deep"])
+    assert [cell.column.name for cell in chosen] == ["multi30k_deep"] * 8
+    assert {(cell.config.model.encoder_layers, cell.config.model.decoder_layers) for cell in chosen} == {(12, 12)}
+    with pytest.raises(UserError, match="no column deep: choose from multi30k, multi30k_deep"):
+        planned({"table2": tmp_path}, "small", [101], columns=["deep"])
+
+
 def test_what_is_packed_comes_back_and_what_is_there_stays(tmp_path):
     done, begun = tmp_path / "there" / ("a" * 12), tmp_path / "there" / ("b" * 12)
     for folder in (done, begun):

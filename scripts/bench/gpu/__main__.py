@@ -76,7 +76,8 @@ def measure(options: argparse.Namespace) -> int:
     data = {"table2": options.multi30k, "table1": options.cifar}
     given = {table: path for table, path in data.items() if path is not None}
     seeds = range(1, options.seeds + 1)
-    chosen = planned(given, "test" if smoke else "small", seeds, ["compute.threads=1"])
+    columns = [name for name in options.columns.split(",") if name]
+    chosen = planned(given, "test" if smoke else "small", seeds, ["compute.threads=1"], columns)
     left = ends - time.monotonic() - PACKING
     record["tables"] = run_cells(chosen, left, options.at_once)
     pack(options.output, record, [cell.folder for cell in chosen])
@@ -138,6 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cifar", type=Path, help="tar or folder of train|test/<class>/<image>, for table 1")
     parser.add_argument("--multi30k", type=Path, help="folder of Multi30k's raw files, for table 2")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the cells [3]")
+    parser.add_argument("--columns", default="", help="such as multi30k_deep,cifar10_jpeg_6: cells of no other column")
     parser.add_argument("--at-once", type=int, default=12, help="cells beside each other on the GPU [12]")
     parser.add_argument("--n", type=int, default=30, help="repetitions of a measurement [30]")
     parser.add_argument("--output", type=Path, default=Path("gpu.tar.gz"), help="file to write [gpu.tar.gz]")

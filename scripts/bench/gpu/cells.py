@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.bench.gpu.sharing import shared_gpu
+from skipln.errors import UserError
 from skipln.runs.reading import read_state
 from skipln.system.places import RESULTS
 from skipln.system.processes import interrupting
@@ -31,8 +32,11 @@ class SideBySide(Local):
         self.at_once = at_once
 
 
-def planned(data: dict[str, Path], scale: str, seeds: Sequence[int], extra: Sequence[str] = ()) -> list[Cell]:
-    """The cells that have no record, of the tables whose data is given ({table: data.dir}), seed by seed."""
+def planned(
+    data: dict[str, Path], scale: str, seeds: Sequence[int], extra: Sequence[str] = (), columns: Sequence[str] = ()
+) -> list[Cell]:
+    """The cells that have no record, of the tables whose data is given ({table: data.dir}), table by table, seed by
+    seed: of the `columns` named, or of all but those that are too long."""
     found: list[Cell] = []
     recorded: set[str] = set()
     for table in TABLES:
@@ -40,7 +44,11 @@ def planned(data: dict[str, Path], scale: str, seeds: Sequence[int], extra: Sequ
             where = [f"data.dir={data[table].resolve()}"] if scale == "small" else []
             found += cells(manifests.load(table), scale, seeds, [*where, *extra], cache=None)
             recorded |= {record.hash for record in read_records(RESULTS / scale / table)}
-    return [cell for cell in found if cell.column.name not in TOO_LONG and cell.hash not in recorded]
+    there = {cell.column.name for cell in found}
+    if unknown := [name for name in columns if name not in there]:
+        raise UserError(f"no column {unknown[0]}: choose from {', '.join(sorted(there))}")
+    chosen = columns or there.difference(TOO_LONG)
+    return [cell for cell in found if cell.column.name in chosen and cell.hash not in recorded]
 
 
 def run_cells(chosen: Sequence[Cell], seconds: float, at_once: int) -> dict[str, Any]:

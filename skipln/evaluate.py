@@ -21,9 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
 
         use_threads(given.threads)
         folder, result = evaluate(given.run, given.overrides, given.device)
-        for name, value in result["metrics"].items():
-            print(f"{name} {value:.2f}   {result['signatures'].get(name, '')}".rstrip())
-        print(f"n = {result['data']['test_examples']:,}   {folder}")
+        for name, value in result.metrics.items():
+            print(f"{name} {value:.2f}   {result.signatures.get(name, '')}".rstrip())
+        print(f"n = {result.data.test_examples:,}   {folder}")
 
     return answered(work)
 

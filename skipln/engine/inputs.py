@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -11,8 +10,9 @@ from torch import nn
 from skipln.configuration.schema import RunConfig
 from skipln.engine.checkpoint import Checkpoints
 from skipln.errors import UserError
-from skipln.runs.folder import RunFolder, State
+from skipln.runs.folder import RunFolder
 from skipln.runs.reading import read_state
+from skipln.runs.result import Ended, Result
 from skipln.tasks import Task
 
 
@@ -22,7 +22,7 @@ class Input:
 
     folder: RunFolder
     config: RunConfig
-    result: dict[str, Any]
+    result: Result
 
     @classmethod
     def of(cls, config: RunConfig) -> "Input":
@@ -43,27 +43,27 @@ class Input:
             raise UserError(
                 f"inputs: {name} is another run; an evaluation may differ from its input in keys of task alone"
             )
-        return cls(folder, theirs, result.model_dump(exclude_unset=True))
+        return cls(folder, theirs, result)
 
     @property
     def name(self) -> str:
         return self.folder.path.name
 
     @property
-    def state(self) -> State:
-        return self.result["state"]
+    def state(self) -> Ended:
+        return self.result.state
 
     @property
     def update(self) -> int:
-        return self.result["update"]
+        return self.result.update
 
     @property
     def message(self) -> str:
-        return self.result["message"]
+        return self.result.message
 
     def check(self, task: Task) -> None:
         """Raises UserError where the data is not what the run was trained on."""
-        if task.describe()["fingerprint"] != self.result["data"]["fingerprint"]:
+        if task.describe().fingerprint != self.result.data.fingerprint:
             raise UserError(f"inputs: the data has changed since {self.folder.path} was trained")
 
     def load(self, model: nn.Module) -> None:

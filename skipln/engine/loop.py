@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -29,7 +29,8 @@ from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
 from skipln.errors import UserError
 from skipln.runs.divergence import Divergence
-from skipln.runs.folder import MetricsLog, RunFolder, State
+from skipln.runs.folder import MetricsLog, RunFolder
+from skipln.runs.result import Ended
 from skipln.system.progress import progress_bar
 from skipln.tasks.task import Task
 
@@ -115,7 +116,7 @@ class Trainer:
             count=config.training.accumulate, rank=fabric.global_rank, world=fabric.world_size,
         )  # fmt: skip
         if saved:
-            if saved["data"] != task.describe():
+            if saved["data"] != task.describe().model_dump():
                 raise UserError(
                     f"{folder.path}: the data has changed since its checkpoint; give the new data another data.name, "
                     "or remove the folder to train anew"
@@ -138,7 +139,7 @@ class Trainer:
                 f"{self.folder.path}: its checkpoint is of another model ({why}); remove the folder to train anew"
             ) from error
 
-    def fit(self) -> tuple[State, str]:
+    def fit(self) -> tuple[Ended | Literal["interrupted"], str]:
         """Train to the last update. Returns the state reached and why: done, diverged, or interrupted by a signal.
 
         A signal to any rank is heard by all at one update: all save, and then all go on (whoever handles the signal,
@@ -297,7 +298,7 @@ class Trainer:
             "best": self.best,
             "lowest": self.divergence.lowest,
             "window": window,
-            "data": self.task.describe(),
+            "data": self.task.describe().model_dump(),
             "position": (self.stream.number, self.stream.index),
             **self.log.synced(),
             "model": self.model.state_dict(),

@@ -23,6 +23,7 @@ from skipln.engine.tracker import tracked
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder, State
 from skipln.runs.reading import read_metrics
+from skipln.runs.result import Ended, Result
 from skipln.runs.source import source
 from skipln.system.commands import how_to_use
 from skipln.system.files import atomic_write
@@ -141,40 +142,39 @@ def _test(
     task: Task,
     model: nn.Module,
     update: int,
-    state: State,
+    state: Ended,
     message: str,
     environment: dict[str, Any],
-    trained: dict[str, float],
+    trained: dict[str, Any],
 ) -> State:
     """Test a model whose training is done, and record what it gave."""
-    result: dict[str, Any] = {
-        "hash": config.hash,
-        "state": state,
-        "update": update,
-        "metrics": {},
-        "signatures": {},
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        **trained,
-        "test_seconds": 0.0,
-        "data": task.describe(),
-        "environment": environment,
-        "message": message,
-    }
+    tested, seconds = None, 0.0
     if state == "done":
         started = time.monotonic()
         model.eval()
         with torch.no_grad():
             tested = task.test(model)
-        result["test_seconds"] = round(time.monotonic() - started, 1)
-        if all(map(math.isfinite, tested.metrics.values())):
-            result |= {"metrics": tested.metrics, "signatures": tested.signatures}
-            _write_outputs(folder, tested)
-        else:  # a number that no table shows
-            state, message = "diverged", f"the test's metrics are not finite after update {update}"
-            result |= {"state": state, "message": message}
+        seconds = time.monotonic() - started
+        if not all(map(math.isfinite, tested.metrics.values())):  # a number that no table shows
+            state, message, tested = "diverged", f"the test's metrics are not finite after update {update}", None
+    if tested is not None:
+        _write_outputs(folder, tested)
+    result = Result(
+        hash=config.hash,
+        state=state,
+        update=update,
+        metrics=tested.metrics if tested is not None else {},
+        signatures=tested.signatures if tested is not None else {},
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        **trained,
+        test_seconds=round(seconds, 1),
+        data=task.describe(),
+        environment=environment,
+        message=message,
+    )
     folder.write_result(result)
     folder.write_status(state, update, config.training.updates, message)
-    _say(fabric, " ".join(filter(None, [f"{state}: {folder.path}", message, _short(result["metrics"])])))
+    _say(fabric, " ".join(filter(None, [f"{state}: {folder.path}", message, _short(result.metrics)])))
     if state == "done" and not config.inputs:
         command, arguments = ("translate", "FILE") if config.task.name == "translation" else ("classify", "IMAGE")
         _say(fabric, f"use it: {how_to_use(command, folder.path, arguments)}")

@@ -77,7 +77,7 @@ def make(point: Point) -> None:
     data = task.describe()
     content = {
         "hash": config.hash,
-        "data": f"{data['name']}, fingerprint {data['fingerprint']}",
+        "data": f"{data.name}, fingerprint {data.fingerprint}",
         "stacks": [site.stack for site in passes["start"][0].sites],
         "states": {state: _measured(found) for state, found in passes.items()},
         "message": message,

@@ -83,10 +83,10 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError):
             return []
 
-    def write_result(self, result: dict[str, Any]) -> None:
+    def write_result(self, result: Result) -> None:
         """With sums of itself and of what was measured. Raises ValueError where `finished` and the tables would refuse
         it."""
-        content = with_sums(result, [self.metrics, self.examples, self.translations])
+        content = with_sums(result.content(), [self.metrics, self.examples, self.translations])
         Result.model_validate(loads(json.dumps(content).encode()))
         self._write_json(self.result, content)
 

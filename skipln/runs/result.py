@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from skipln.runs.sums import check_sum
+from skipln.runs.sums import KEYS, check_sum
 from skipln.system.strict_json import read_json
 
 log = logging.getLogger(__name__)
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]  # exact as a float, which pages and figures count in
 Seconds = Annotated[float, Field(ge=0, lt=1e12)]
+Ended = Literal["done", "diverged"]
 Speed = Annotated[float, Field(ge=0, lt=1e15)]
 
 
@@ -36,7 +37,7 @@ class Result(Checked):
     model_config = ConfigDict(extra="allow")
 
     hash: str
-    state: Literal["done", "diverged"]
+    state: Ended
     update: Count
     metrics: dict[str, float]
     signatures: dict[str, str] = {}
@@ -48,6 +49,10 @@ class Result(Checked):
     data: Data
     environment: dict[str, Any]
     message: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """What was given, as result.json holds it, without the sums that are made when it is written."""
+        return self.model_dump(exclude_unset=True, exclude=set(KEYS))
 
 
 def read_result(folder: Path, moved: bool = False) -> Result | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from skipln.runs.reading import read_metrics
 from skipln.runs.result import Result, read_result
-from skipln.runs.sums import KEYS, unchanged
+from skipln.runs.sums import unchanged
 from skipln.tables import store
 from skipln.tables.cells import Cell
 from skipln.tables.manifest import Manifest
@@ -76,7 +76,7 @@ def recorded_seeds(folder: Path) -> set[int]:
 
 def _record(cell: Cell, result: Result) -> Record:
     own = {**_place(cell), "config": cell.public_config}  # last: a result may have keys of any name
-    return Record.model_validate({**result.model_dump(exclude_unset=True, exclude=set(KEYS)), **own})
+    return Record.model_validate({**result.content(), **own})
 
 
 def _place(cell: Cell) -> dict[str, Any]:

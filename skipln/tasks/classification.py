@@ -1,7 +1,6 @@
 """Classification of images: bytes, a residual network, cross-entropy, error."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from skipln.data.images.inputs import ImageInputs
 from skipln.data.prefetch import prefetched
 from skipln.models.resnet import ResNet, ResNetShape
 from skipln.ops import smoothed_cross_entropy
+from skipln.runs.result import Data
 from skipln.tasks.connections import make_connections
 from skipln.tasks.task import Loss, TestResult
 
@@ -77,12 +77,8 @@ class ClassificationTask:
         metrics = {key: 100 * float(found.mean()) for key, found in zip(("error", "error5"), wrong.T, strict=False)}
         return TestResult({**metrics, "nll": float(losses.mean())}, {}, wrong.astype(np.int8))
 
-    def describe(self) -> dict[str, Any]:
-        return {
-            "name": self.options.name,
-            "fingerprint": self.data.fingerprint,
-            "test_examples": len(self.data.test),
-        }
+    def describe(self) -> Data:
+        return Data(name=self.options.name, fingerprint=self.data.fingerprint, test_examples=len(self.data.test))
 
     def _evaluate(self, model: nn.Module, split: ImageSplit) -> tuple[np.ndarray, np.ndarray]:
         """Negative log-likelihood in nats, float64 [n], and which images are wrong, bool [n, 1 or 2].

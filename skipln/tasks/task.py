@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from skipln.runs.result import Data
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -57,5 +59,5 @@ class Task(Protocol):
     def test(self, model: nn.Module) -> TestResult:
         """The final evaluation."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Data:
         """Name, fingerprint and number of test examples of the data."""

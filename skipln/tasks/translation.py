@@ -14,6 +14,7 @@ from skipln.data.text.demo import catalogs
 from skipln.data.text.raw import VOCABULARY_FILES
 from skipln.decode.translate import Search, translate
 from skipln.models.transformer import Transformer, TransformerShape
+from skipln.runs.result import Data
 from skipln.scores.bleu_tokeniser import bleu_metric, chosen
 from skipln.system.files import atomic_write
 from skipln.tasks.connections import make_attention, make_connections
@@ -82,9 +83,9 @@ class TranslationTask:
         )
         return scored(self.config, self.tokeniser, sources, references, outputs)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Data:
         data = self.config.data
-        return {"name": data.name, "fingerprint": self.data.fingerprint, "test_examples": self._test_examples()}
+        return Data(name=data.name, fingerprint=self.data.fingerprint, test_examples=self._test_examples())
 
     def _test_examples(self) -> int:
         return min(self.options.test_sentences or len(self.data.test), len(self.data.test))

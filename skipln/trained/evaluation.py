@@ -18,7 +18,7 @@ from skipln.data.text.parallel import ParallelFiles
 from skipln.engine.environment import describe
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
-from skipln.runs.sums import KEYS
+from skipln.runs.result import Data, Result
 from skipln.scores.bleu_tokeniser import chosen
 from skipln.system.files import atomic_write
 from skipln.tasks.classification import ClassificationTask
@@ -30,7 +30,7 @@ from skipln.trained.run import Run, load_run
 CHANGEABLE = ("data", "task")
 
 
-def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[Path, dict[str, Any]]:
+def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[Path, Result]:
     """Test the run in `folder` under its configuration with `overrides`; returns where the record lies, and it.
 
     Raises UserError as `load_run`, for a key that is not of data or task, and for data that does not fit the run.
@@ -43,15 +43,15 @@ def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[
     else:
         tested, fingerprint = _images(run, config)
     where = next(run.model.parameters()).device
-    result = {
-        **{key: value for key, value in run.result.items() if key not in KEYS},  # sums are of what is written below
+    own: dict[str, Any] = {  # of the evaluation; all else is as the run was trained
         "metrics": tested.metrics,
         "signatures": tested.signatures,
         "test_seconds": round(time.monotonic() - started, 1),
-        "data": {"name": config.data.name, "fingerprint": fingerprint, "test_examples": len(tested.examples)},
+        "data": Data(name=config.data.name, fingerprint=fingerprint, test_examples=len(tested.examples)),
         "environment": {**describe(where), "precision": "fp32"},
         "evaluated": overrides,
     }
+    result = Result(**{**run.result.content(), **own})
     made = RunFolder(folder / "evaluations" / f"{config.hash}-{fingerprint[:8]}")
     with atomic_write(made.examples) as file:
         np.save(file, tested.examples, allow_pickle=False)

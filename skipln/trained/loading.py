@@ -1,7 +1,6 @@
 """A run's folder -> its model with the averaged weights. Nothing but the folder is needed, wherever it lies."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -13,10 +12,10 @@ from skipln.engine.checkpoint import Checkpoints
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
 from skipln.runs.reading import read_state
-from skipln.runs.result import read_result
+from skipln.runs.result import Result, read_result
 
 
-def read_run(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
+def read_run(folder: Path) -> tuple[RunConfig, Result]:
     """The configuration and the result of a run that is done. Raises UserError, one line, for any other folder."""
     try:
         content = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
@@ -30,16 +29,15 @@ def read_run(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
         raise UserError(f"{folder}/config.yaml: damaged") from error
     if config.engine != "skipln":
         raise UserError(f"{folder}: trained by {config.engine}, whose checkpoints are beside it; use fairseq-generate")
-    finished = read_result(folder, moved=True)  # its weights are held to the configuration's hash
-    if finished is None:
+    result = read_result(folder, moved=True)  # its weights are held to the configuration's hash
+    if result is None:
         state = read_state(folder)
         raise UserError(
             f"{folder}: this run is not finished ({state.state}, update {state.update} of {state.updates}); "
             "start its training command again to go on"
         )
-    result = finished.model_dump(exclude_unset=True)
-    if result["state"] == "diverged":
-        raise UserError(f"{folder}: this run diverged at update {result['update']} and has no model to use")
+    if result.state == "diverged":
+        raise UserError(f"{folder}: this run diverged at update {result.update} and has no model to use")
     return config, result
 
 

@@ -16,6 +16,7 @@ from skipln.data.text.raw import RawText
 from skipln.decode.translate import Search, hypotheses
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
+from skipln.runs.result import Result
 from skipln.tasks.classification import build_resnet
 from skipln.tasks.translation import build_transformer, first_and_last, search_of
 from skipln.trained.loading import device_of, load_weights, read_run
@@ -27,7 +28,7 @@ class Run:
 
     folder: Path
     config: RunConfig
-    result: dict[str, Any] = field(repr=False)
+    result: Result = field(repr=False)
     model: nn.Module = field(repr=False)
     text: RawText | None = field(default=None, repr=False)
     images: ImageInputs | None = field(default=None, repr=False)
@@ -128,9 +129,9 @@ def load_run(folder: Path | str, device: str = "auto") -> Run:
         encoding = data.encoding if isinstance(data, ParallelText) else "sentencepiece"
         text = RawText.load(inputs, encoding, data.vocabulary, data.source, data.target)
         transformer = build_transformer(config, len(text.vocabulary))
-        load_weights(transformer, folder, config, result["update"])
+        load_weights(transformer, folder, config, result.update)
         return Run(folder, config, result, transformer.to(on), text=text)
     images = ImageInputs.load(inputs)
     resnet = build_resnet(config, images.channels, len(images.classes))
-    load_weights(resnet, folder, config, result["update"])
+    load_weights(resnet, folder, config, result.update)
     return Run(folder, config, result, resnet.to(on), images=images)

@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+from pydantic import ValidationError
+
 from skipln.runs.folder import RunFolder
+from skipln.runs.result import Data, Result
 from skipln.runs.source import Source
 
 CPU = {"commit": "a" * 12, "dirty": False, "precision": "fp32", "device": "cpu", "time": "1"}
@@ -30,3 +34,34 @@ def test_what_is_not_committed_is_kept(tmp_path):
     code = Source("a" * 12, b"diff --git a/x b/x\n")
     RunFolder(tmp_path).write_start(0, CPU, code)
     assert (tmp_path / f"uncommitted-{code.digest}.patch").read_bytes() == code.patch
+
+
+DATA = Data(name="digits", fingerprint="0a", test_examples=3)
+
+
+def test_readers_have_the_result_that_was_written(tmp_path):
+    """The same keys too: one that was never given is not written as its default."""
+    folder = RunFolder(tmp_path)
+    made = Result(
+        hash=tmp_path.name, state="done", update=3, metrics={"error": 0.1 + 0.2}, data=DATA, environment={}, beam=4
+    )
+    folder.write_result(made)
+    found = folder.finished()
+    assert found is not None and found.content() == made.content()
+    assert not {"parameters", "train_seconds"} & set(json.loads(folder.result.read_text()))
+
+
+@pytest.mark.parametrize("odd", [{"state": "running"}, {"metrics": {"error": float("inf")}}, {"update": 2.0}])
+def test_a_result_that_readers_would_refuse_is_never_made(odd):
+    with pytest.raises(ValidationError):
+        Result(**{"hash": "a", "state": "done", "update": 3, "metrics": {}, "data": DATA, "environment": {}} | odd)
+
+
+def test_nor_written_with_an_environment_that_they_would_refuse(tmp_path):
+    folder = RunFolder(tmp_path)
+    environment = {"threads": float("nan")}
+    with pytest.raises(ValueError, match="not finite"):
+        folder.write_result(
+            Result(hash=tmp_path.name, state="done", update=3, metrics={}, data=DATA, environment=environment)
+        )
+    assert not folder.result.exists()

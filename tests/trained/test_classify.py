@@ -38,7 +38,7 @@ def test_it_classifies_its_test_set_as_it_did(run: Run, classifier: Path, files:
     predicted = run.predict(list(test.images))
     wrong = np.array([classes[label] for label in test.labels]) != np.array(predicted)
     assert wrong.tolist() == np.load(classifier / "examples.npy")[:, 0].astype(bool).tolist()
-    assert 100 * wrong.mean() == pytest.approx(run.result["metrics"]["error"])
+    assert 100 * wrong.mean() == pytest.approx(run.result.metrics["error"])
     assert len(set(predicted)) > 1
     assert run.predict(files) == predicted[:10] == run.predict([Image.open(path) for path in files])
     assert run.predict([str(files[3])]) == [predicted[3]]

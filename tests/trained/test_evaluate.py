@@ -20,11 +20,11 @@ from skipln.trained.evaluation import evaluate
 def test_its_own_test_set_gives_its_own_result(translator: Path) -> None:
     folder, result = evaluate(translator, [], "cpu")
     own = json.loads((translator / "result.json").read_text())
-    assert result["metrics"] == own["metrics"]
-    assert result["signatures"] == own["signatures"]
+    assert result.metrics == own["metrics"]
+    assert result.signatures == own["signatures"]
     written = json.loads((folder / "result.json").read_text())
     check_sum(written)
-    assert {key: value for key, value in written.items() if key not in KEYS} == result
+    assert {key: value for key, value in written.items() if key not in KEYS} == result.content()
     for name in ("translations.tsv", "examples.npy"):
         assert (folder / name).read_bytes() == (translator / name).read_bytes()
 
@@ -52,7 +52,7 @@ def test_another_test_set_and_another_search(translator: Path, tmp_path: Path, c
 
 def test_images(classifier: Path, tmp_path: Path) -> None:
     own = json.loads((classifier / "result.json").read_text())
-    assert evaluate(classifier, [], "cpu")[1]["metrics"] == own["metrics"]
+    assert evaluate(classifier, [], "cpu")[1].metrics == own["metrics"]
     _, train, test = load_digits()  # the same classes as files, a few of them
     for split, found in (("train", train), ("test", test)):
         for i in range(60):
@@ -90,4 +90,4 @@ def test_unequal_files_are_one_line(translator: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has 2 lines and .* has 1"):
         evaluate(translator, [f"data.dir={tmp_path}"], "cpu")
     shutil.copy(tmp_path / "test.de", tmp_path / "test.en")
-    assert np.isfinite(evaluate(translator, [f"data.dir={tmp_path}"], "cpu")[1]["metrics"]["chrf"])
+    assert np.isfinite(evaluate(translator, [f"data.dir={tmp_path}"], "cpu")[1].metrics["chrf"])

@@ -29,6 +29,7 @@ from skipln.interop.fairseq.log import metrics_of, translations_of
 from skipln.runs.divergence import judge
 from skipln.runs.folder import MetricsLog, RunFolder, State
 from skipln.runs.reading import read_metrics
+from skipln.runs.result import Ended, Result
 from skipln.runs.source import source
 from skipln.system.files import atomic_write
 from skipln.system.places import ROOT
@@ -36,6 +37,7 @@ from skipln.system.printing import one_line
 from skipln.system.processes import interrupting
 from skipln.system.progress import progress_bar
 from skipln.tasks import create_task
+from skipln.tasks.task import TestResult
 from skipln.tasks.translation import TranslationTask
 
 # torch ≥ 2.6 refuses fairseq's own checkpoints, which hold an argparse.Namespace (fairseq #5610). It is set for
@@ -85,48 +87,55 @@ def _run(config: RunConfig, folder: RunFolder) -> State:
     size = len(task.data.vocabulary)
     started = time.monotonic()
     state, message, last = _train(config, folder, train_arguments(config, data, folder.checkpoints, size, cpu))
-    result: dict[str, Any] = {
-        "hash": config.hash,
-        "state": state,
-        "update": int(last.get("update", 0)),
-        "metrics": {},
-        "signatures": {},
-        "parameters": None,
-        "tokens_per_second": round(last.get("tokens", 0.0) / max(last.get("wall", 0.0), 1e-9), 1),
-        "train_seconds": round(last.get("wall", time.monotonic() - started), 1),
-        "test_seconds": 0.0,
-        "data": task.describe(),
-        "environment": environment,
-        "message": "; ".join(filter(None, [message, f"by fairseq: {', '.join(differences(config, cpu))}"])),
-    }
+    trained, started = time.monotonic() - started, time.monotonic()
+    tested, parameters = None, None
     if state == "done":
-        started = time.monotonic()
         averaged = folder.checkpoints / "averaged.pt"
-        weights = average(_last_checkpoints(folder.checkpoints, config.training.average), averaged)
-        # One matrix stands under three names.
-        copies = ("decoder.embed_tokens.weight", "decoder.output_projection.weight")
-        result["parameters"] = sum(
-            value.numel() for name, value in weights.items() if name not in copies and not name.endswith(".version")
-        )
-        log = folder.path / "generate.log"
-        with log.open("w") as file:
-            run_fairseq("generate", generate_arguments(config, data, averaged, cpu), config, file)
-        outputs = translations_of(log.read_text("utf-8").split("\n"), task.data.vocabulary)
-        if len(outputs) != len(task.data.test):
-            raise UserError(f"{log}: fairseq-generate gave {len(outputs)} translations of {len(task.data.test)}")
-        tested = task.score(outputs[: task.describe()["test_examples"]])
-        result |= {"metrics": tested.metrics, "signatures": tested.signatures}
-        result["test_seconds"] = round(time.monotonic() - started, 1)
-        with atomic_write(folder.examples) as binary:
-            np.save(binary, tested.examples, allow_pickle=False)
-        folder.write_translations(tested.sources, tested.references, tested.outputs)
+        parameters = _average(config, folder, averaged)
+        tested = _translated(config, folder, task, generate_arguments(config, data, averaged, cpu))
+    result = Result(
+        hash=config.hash,
+        state=state,
+        update=int(last.get("update", 0)),
+        metrics=tested.metrics if tested is not None else {},
+        signatures=tested.signatures if tested is not None else {},
+        parameters=parameters,
+        tokens_per_second=round(last.get("tokens", 0.0) / max(last.get("wall", 0.0), 1e-9), 1),
+        train_seconds=round(last.get("wall", trained), 1),
+        test_seconds=round(time.monotonic() - started, 1) if tested is not None else 0.0,
+        data=task.describe(),
+        environment=environment,
+        message="; ".join(filter(None, [message, f"by fairseq: {', '.join(differences(config, cpu))}"])),
+    )
     folder.write_result(result)
-    folder.write_status(state, result["update"], config.training.updates, result["message"])
-    print(f"{state}: {folder.path} {result['metrics']}", file=sys.stderr)
+    folder.write_status(state, result.update, config.training.updates, result.message)
+    print(f"{state}: {folder.path} {result.metrics}", file=sys.stderr)
     return state
 
 
-def _train(config: RunConfig, folder: RunFolder, arguments: list[str]) -> tuple[State, str, dict[str, float]]:
+def _average(config: RunConfig, folder: RunFolder, path: Path) -> int:
+    """Write the mean of the last checkpoints to `path`; returns the number of its parameters."""
+    weights = average(_last_checkpoints(folder.checkpoints, config.training.average), path)
+    copies = ("decoder.embed_tokens.weight", "decoder.output_projection.weight")  # one matrix stands under three names
+    return sum(value.numel() for name, value in weights.items() if name not in copies and not name.endswith(".version"))
+
+
+def _translated(config: RunConfig, folder: RunFolder, task: TranslationTask, arguments: list[str]) -> TestResult:
+    """What fairseq-generate makes of the test set, scored by us and written into the folder."""
+    log = folder.path / "generate.log"
+    with log.open("w") as file:
+        run_fairseq("generate", arguments, config, file)
+    outputs = translations_of(log.read_text("utf-8").split("\n"), task.data.vocabulary)
+    if len(outputs) != len(task.data.test):
+        raise UserError(f"{log}: fairseq-generate gave {len(outputs)} translations of {len(task.data.test)}")
+    tested = task.score(outputs[: task.describe().test_examples])
+    with atomic_write(folder.examples) as binary:
+        np.save(binary, tested.examples, allow_pickle=False)
+    folder.write_translations(tested.sources, tested.references, tested.outputs)
+    return tested
+
+
+def _train(config: RunConfig, folder: RunFolder, arguments: list[str]) -> tuple[Ended, str, dict[str, float]]:
     """Run fairseq-train; (state, why, the last training point with the tokens so far)."""
     training, path = config.training, folder.path / "train.log"
     with (

@@ -142,3 +142,11 @@ def test_the_page_has_every_figure_of_the_record_and_names_what_failed():
     assert f"{record['updates']['base']['tokens_per_second']:,}" in text
     assert "Not measured: tests: TimeoutError: not done after 100 s" in text
     assert section({**record, "updates": {"failed": "no memory"}}).count("Not measured") == 2
+
+
+def test_a_kernel_stands_beside_its_floor():
+    record = json.loads((RESULTS / "bench" / "nvidia-h200" / "gpu.json").read_text("utf-8"))
+    case = {"floor_bytes": {"forward": 4_000_000, "backward": 8_000_000}, "backward_weights": 5.0}
+    case |= {"forward_rows, 16 a lane": 2.0, "forward_rows, 8 a lane": 3.0, "backward_rows, 8 a lane": 7.0}
+    record |= {"copy_gb_per_second": 1000.0, "kernels": {"8×512 λ=4": case}}
+    assert "| 8×512 λ=4 | 2 | 4 | 7 | 5 | 8 |" in section(record)

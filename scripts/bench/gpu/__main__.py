@@ -29,6 +29,7 @@ from scripts.bench.gpu.timing import bandwidth
 from scripts.bench.gpu.updates import distributed, updates
 from skipln.engine.environment import describe
 from skipln.errors import UserError
+from skipln.runs.reading import read_config
 from skipln.system.files import atomic_write
 from skipln.system.places import RESULTS, ROOT
 from skipln.tables import manifest as manifests
@@ -96,7 +97,8 @@ def gpu_tests() -> dict[str, Any]:
 
 def take(archive: Path, runs: Path = RUNS, results: Path = RESULTS) -> None:
     """File what came back: the record under results/bench, the runs under runs/, both tables' records from those."""
-    record, _ = unpack(archive, runs)
+    record, came = unpack(archive, runs)
+    seeds_that_came = {int(read_config(runs / name).get("seed", 1)) for name in came}
     name = re.sub(r"[^a-z0-9]+", "-", str(record["hardware"]).lower()).strip("-")
     target = results / "bench" / name / "gpu.json"
     if record.keys() - {"hardware", "smoke", "environment", "tables"}:  # a sitting for cells alone measured nothing
@@ -105,7 +107,8 @@ def take(archive: Path, runs: Path = RUNS, results: Path = RESULTS) -> None:
         print(target)
     for table in TABLES:
         manifest, folder = manifests.load(table), results / "small" / table
-        seeds = sorted({*range(1, manifest.seeds.get("small", 1) + 1), *recorded_seeds(folder)})
+        own = range(1, manifest.seeds.get("small", 1) + 1)
+        seeds = sorted({*own, *recorded_seeds(folder), *seeds_that_came})
         found = collect(manifest, cells(manifest, "small", seeds, [f"paths.runs={runs}"]), folder)
         render(manifest, "small", folder)
         print(f"{folder}: {len(found)} records")

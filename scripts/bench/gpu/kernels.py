@@ -36,6 +36,13 @@ def kernel_times() -> dict[str, Any]:
     return found
 
 
+def launched(channels: int, steps: int) -> tuple[str, str]:
+    """The names, in `kernel_times`, of the forward and backward kernels that a run launches."""
+    block = 1 << (channels - 1).bit_length()
+    lanes = 32 * cuda.forward_warps(channels), 32 * cuda.backward_warps(channels, steps)
+    return f"forward_rows, {block // lanes[0]} a lane", f"backward_rows, {block // lanes[1]} a lane"
+
+
 def _launches(rows: int, channels: int, steps: int) -> dict[str, Callable[[], object]]:
     kernels, threshold = cuda.kernels(), dropped_of(DROPOUT)
     x, f, gy, y, kept, gx, gf = (torch.randn(rows, channels, device="cuda").bfloat16() for _ in range(7))

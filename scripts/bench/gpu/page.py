@@ -3,6 +3,8 @@
 from statistics import median
 from typing import Any
 
+from scripts.bench.gpu.kernels import launched
+
 TEXT = """
 Made by `python -m scripts.bench.gpu` in one sitting at commit {commit}{dirty}, torch {torch}.
 A copy in its memory moves {copy:,} GB/s, read and written. Times are medians of n = {n} by the wall clock, with the GPU
@@ -19,6 +21,13 @@ A residual site, forward and backward: the largest error of y and all gradients 
 
 | rows × channels, λ | error | ours, ms | torch's layer norms, ms | ours, GB/s |
 | --- | ---: | ---: | ---: | ---: |
+"""
+KERNELS = """
+Each Triton kernel alone in bf16, as a CUDA graph has it, in µs, with as many elements of a row a lane as a run takes;
+floor: the bytes that forward, or backward with its sums, must move at least, at the speed of the copy.
+
+| rows × channels, λ | forward | floor | backward, rows | and sums | floor |
+| --- | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -46,6 +55,14 @@ def section(record: dict[str, Any]) -> str:
     for name, case in _found(record.get("residual_site")).items():
         text += f"| {name} | {case['error']:.1e} | {case['milliseconds']:.2f} | {case['torch_milliseconds']:.2f}"
         text += f" | {case['gb_per_second']:,.0f} |\n"
+    kernels = _found(record.get("kernels"))
+    text += KERNELS if kernels else ""
+    for name, case in kernels.items():
+        floor = {part: moved / record["copy_gb_per_second"] / 1000 for part, moved in case["floor_bytes"].items()}
+        channels, steps = map(int, name.split("×")[1].split(" λ="))
+        forward, backward = (case[kernel] for kernel in launched(channels, steps))
+        text += f"| {name} | {forward:.0f} | {floor['forward']:.0f} | {backward:.0f}"
+        text += f" | {case['backward_weights']:.0f} | {floor['backward']:.0f} |\n"
     failed = {name: part["failed"] for name, part in record.items() if isinstance(part, dict) and "failed" in part}
     return text + "".join(f"\nNot measured: {name}: {why}.\n" for name, why in failed.items())
 

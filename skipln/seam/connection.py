@@ -64,6 +64,15 @@ class Connection(nn.Module):
         self.dim, self.layout, self.place = dim, layout, place
 
     @property
+    def channels(self) -> int:
+        """The dimension of x that holds the channels, counted from the end."""
+        return -3 if self.layout == "nchw" else -1
+
+    def of_channels(self, vector: Tensor) -> Tensor:
+        """A vector [dim], a number for each channel, in a shape that multiplies x; a scalar stays one."""
+        return vector[:, None, None] if vector.dim() and self.layout == "nchw" else vector
+
+    @property
     def carries_stream(self) -> bool:
         """Whether more than x goes from site to site: no function of x alone may stand between two of its sites."""
         return type(self).enter is not Connection.enter

@@ -3,8 +3,8 @@
     site = skipln.skips.create("rskip_ln", dim=512, lam=2)
     y = site(x, branch)          # branch: a callable, dropout included
 
-Each file beside this one holds one connection; importing this package imports none of them, so the
-configuration can be checked before torch is loaded.
+Each file beside this one holds one connection (`streams.py` what several share); importing this package imports none of
+them, so the configuration can be checked before torch is loaded.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -22,6 +22,5 @@ class Highway(Connection):
         nn.init.constant_(self.gate.bias, bias)
 
     def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
-        channels = 1 if self.layout == "nchw" else -1
-        gate = torch.sigmoid(self.gate(x.movedim(channels, -1))).movedim(-1, channels)
+        gate = torch.sigmoid(self.gate(x.movedim(self.channels, -1))).movedim(-1, self.channels)
         return x + gate * (f - x)

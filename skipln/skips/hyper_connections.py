@@ -1,13 +1,13 @@
-"""Hyper-Connections, the static form: several streams, read, mixed and written by learned weights (Zhu et al. 2024)."""
+"""Hyper-Connections: several streams, read, mixed and written by learned weights (Zhu et al. 2024)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skipln.norms import layer_norm
 from skipln.seam.connection import Branch, Connection, Place
 from skipln.skips import register
-
-Stream = tuple[Tensor, ...]
+from skipln.skips.streams import Stream, weighted
 
 
 @register("hyper_connections")
@@ -15,30 +15,40 @@ class HyperConnections(Connection):
     """h = Σ_i a_i H_i; H_j ← Σ_i R_ij H_i + b_j F(LN h). n copies of x at the entry; LN of their sum behind the stack.
 
     streams: n. At the start a picks stream k mod n of site k, R is the identity and b is 1: with n = 1 that is pre-LN,
-    and with any n too, as all streams are alike (but for the last LN's eps). Deviation: the dynamic part is left out.
+    and with any n too, as all streams are alike (but for the last LN's eps).
+    dynamic: at each position (a_i, R_i·, b_i) += s·tanh(W LN H_i), LN without gain and bias; W = 0 and s = 0.01 at the
+    start, one s for a and R, one for b.
     """
 
-    def __init__(self, dim: int, *, layout: str = "btc", place: Place, streams: int = 4) -> None:
+    def __init__(self, dim: int, *, layout: str = "btc", place: Place, streams: int = 4, dynamic: bool = False) -> None:
         super().__init__(dim, layout=layout, place=place)
         if streams < 1:
             raise ValueError(f"hyper_connections: streams is an integer greater than 0, not {streams}")
         self.reading = nn.Parameter(torch.eye(streams)[place.index % streams])
         self.mixing = nn.Parameter(torch.eye(streams))
         self.writing = nn.Parameter(torch.ones(streams))
+        self.moving = nn.Parameter(torch.zeros(streams + 2, dim)) if dynamic else None
+        self.scales = nn.Parameter(torch.full((2,), 0.01)) if dynamic else None
         self.norm = layer_norm(dim, layout)
         self.last_norm = layer_norm(dim, layout) if place.last else nn.Identity()
 
     def enter(self, x: Tensor) -> Stream:
         return (x,) * len(self.writing)
 
+    def weights(self, stream: Stream) -> tuple[Tensor, Tensor, Tensor]:
+        """a [n], R [n, n] and b [n], and behind that what multiplies a stream where they depend on the position."""
+        static = self.reading, self.mixing, self.writing
+        if self.moving is None or self.scales is None:
+            return static
+        normed = torch.stack([F.layer_norm(h.movedim(self.channels, -1), (self.dim,)) for h in stream])
+        moved = torch.tanh(normed @ self.moving.T).movedim(-1, 1).unsqueeze(self.channels)
+        a, r, b = (weight.view(*weight.shape, *[1] * stream[0].dim()) for weight in static)
+        return a + self.scales[0] * moved[:, 0], r + self.scales[0] * moved[:, 1:-1], b + self.scales[1] * moved[:, -1]
+
     def forward(self, stream: Stream, branch: Branch, mask: Tensor | None = None) -> Stream:
-        f = branch(self.norm(_sum(self.reading, stream)))
-        return tuple(_sum(mixed, stream) + b * f for mixed, b in zip(self.mixing.unbind(1), self.writing, strict=True))
+        reading, mixing, writing = self.weights(stream)
+        f = branch(self.norm(weighted(reading, stream)))
+        return tuple(weighted(mixed, stream) + b * f for mixed, b in zip(mixing.unbind(1), writing, strict=True))
 
     def leave(self, stream: Stream) -> Tensor:
         return self.last_norm(sum(stream[1:], stream[0]))
-
-
-def _sum(weights: Tensor, stream: Stream) -> Tensor:
-    first, *others = (weight * part for weight, part in zip(weights, stream, strict=True))
-    return sum(others, first)

@@ -44,5 +44,4 @@ class LaurelLR(Connection):
         nn.init.zeros_(self.up.weight)
 
     def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
-        channels = 1 if self.layout == "nchw" else -1
-        return f + x + self.up(self.down(x.movedim(channels, -1))).movedim(-1, channels)
+        return f + x + self.up(self.down(x.movedim(self.channels, -1))).movedim(-1, self.channels)

@@ -26,4 +26,4 @@ class LayerScale(PreLN):
         self.gamma = nn.Parameter(torch.full((dim,), start(place.layers) if gamma is None else gamma))
 
     def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
-        return x + (self.gamma[:, None, None] if self.layout == "nchw" else self.gamma) * f
+        return x + self.of_channels(self.gamma) * f

@@ -16,6 +16,5 @@ class OrthogonalUpdate(PreLN):
     """
 
     def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
-        channels = 1 if self.layout == "nchw" else -1
-        along = (x * f).sum(channels, keepdim=True) / (x.square().sum(channels, keepdim=True) + EPS)
+        along = (x * f).sum(self.channels, keepdim=True) / (x.square().sum(self.channels, keepdim=True) + EPS)
         return x + f - along * x

@@ -43,6 +43,10 @@ if __name__ == "__main__":  # print the lines for golden.yaml
         "bias": 1.0,
         "gain": 0.5,
         "streams": 2,
+        "dynamic": True,
+        "share": 1.0,
+        "beta": 0.5,
+        "blocks": 1,
     }
     for name in skips.names():
         for options in [{}, *({key: other} for key, other in others.items())]:

@@ -1,0 +1,26 @@
+"""GPAS: the sum shrinks on its way forward and keeps its gradient on the way back (arXiv 2506.22049)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skipln.seam.connection import Place
+from skipln.skips import register
+from skipln.skips.pre_ln import PreLN
+
+
+@register("gpas")
+class GPAS(PreLN):
+    """z = x + F(LN x), y = z − silu(g)·z, the subtracted z without gradient; g a learned scalar. A last LN.
+
+    g = 0 at the start. Identities: pre-LN at g = 0; ∂y/∂z = 1 whatever g is.
+    Deviation: the paper's g is one a layer, here each site has one.
+    """
+
+    def __init__(self, dim: int, *, layout: str = "btc", place: Place) -> None:
+        super().__init__(dim, layout=layout, place=place)
+        self.gate = nn.Parameter(torch.tensor(0.0))
+
+    def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
+        z = x + f
+        return z - F.silu(self.gate) * z.detach()

@@ -212,7 +212,7 @@ class Trainer:
                 loss = self.task.loss(self.wrapped, fabric.to_device(batch))
                 fabric.backward(loss.total * (fabric.world_size / units))  # DDP takes the mean over ranks
             self._add(loss=loss.total.detach(), nll=loss.nll.detach())
-        self._clip()
+        self.clip()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config.schedule, config.optim.lr, self.update, config.training.updates)
         self.optimizer.step()
@@ -224,7 +224,7 @@ class Trainer:
             return bool(heard), bool(final)
         return bool(interruptions), interruptions.final
 
-    def _clip(self) -> None:
+    def clip(self) -> None:
         """Measure the gradient's norm at every update that is logged, and scale the gradient down where it is clipped.
 
         Measuring changes nothing, whatever the norm is; clipping multiplies by min(1, clip / (norm + 1e-6)).

@@ -33,7 +33,7 @@ def run(manifest: Manifest, scale: str, results: Path) -> int:
     planned = points(manifest, scale)
     missing = [point for point in planned if measuring.read(point) is None]
     say(f"{manifest.name} · {scale}: {len(planned) - len(missing)} of {len(planned)} nets are measured")
-    failures = _measure(missing, manifest.at(scale).threads) if missing else []
+    failures = measure_all(missing, manifest.at(scale).threads) if missing else []
 
     folder = results / scale / manifest.name
     changed = write(folder, join(_found(planned), f"make {manifest.name} SCALE={scale}"))
@@ -50,7 +50,7 @@ def _found(planned: Sequence[Point]) -> list[Net]:
     return [(point, found) for point in planned if (found := measuring.read(point)) is not None]
 
 
-def _measure(missing: Sequence[Point], threads: int) -> list[str]:
+def measure_all(missing: Sequence[Point], threads: int) -> list[str]:
     """Measure nets in processes that load torch once; returns a line for each net that failed."""
     for point in {point.model: point for point in missing}.values():
         create_task(point.config)  # fetches and prepares the data, once and in sight

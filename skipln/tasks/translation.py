@@ -66,7 +66,7 @@ class TranslationTask:
         metrics = {"valid/loss": total / units, "valid/nll": nll / units}
         if count := min(self.options.valid_sentences, len(self.data.valid)):
             with torch.autocast(device.type, enabled=False):
-                outputs = self._translate(model, self.data.valid, count, replace(self.search, beam=1))
+                outputs = self.translations(model, self.data.valid, count, replace(self.search, beam=1))
             metrics["valid/bleu"] = self._bleu(outputs, self.data.references("valid")[:count])
         return metrics
 
@@ -74,7 +74,7 @@ class TranslationTask:
         return float(bleu_metric(self.tokeniser).corpus_score(outputs, [references]).score)
 
     def test(self, model: nn.Module) -> TestResult:
-        return self.score(self._translate(model, self.data.test, self._test_examples(), self.search, "translate"))
+        return self.score(self.translations(model, self.data.test, self._test_examples(), self.search, "translate"))
 
     def score(self, outputs: list[str]) -> TestResult:
         """BLEU and chrF of translations of the first sentences of the test set, by whatever they were made."""
@@ -90,7 +90,7 @@ class TranslationTask:
     def _test_examples(self) -> int:
         return min(self.options.test_sentences or len(self.data.test), len(self.data.test))
 
-    def _translate(
+    def translations(
         self, model: nn.Module, corpus: ParallelCorpus, count: int, search: Search, progress: str = ""
     ) -> list[str]:
         assert isinstance(model, Transformer)

@@ -62,7 +62,7 @@ def test_measuring_scales_nothing(trainer):
     """At a logged update the norm overflowed float32 once, and finite gradients became NaN."""
     logged = trainer("training.log_every=1")
     logged.update = 1
-    logged._clip()
+    logged.clip()
     count = sum(p.numel() for p in logged.model.parameters())
     assert float(logged.window["grad_norm"]) == pytest.approx(1e20 * math.sqrt(count), rel=1e-6)
     assert all((p.grad == torch.tensor(1e20)).all() for p in logged.model.parameters())
@@ -70,5 +70,5 @@ def test_measuring_scales_nothing(trainer):
 
 def test_clipping_keeps_the_direction_of_large_gradients(trainer):
     clipped = trainer("optim.clip=0.5")
-    clipped._clip()
+    clipped.clip()
     assert float(gradient_norm(clipped.model.parameters())) == pytest.approx(0.5, rel=1e-5)

@@ -6,10 +6,11 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from skipln.configuration.composition import compose
-from skipln.engine import run as engine
+from skipln.engine.checkpoint import Checkpoints
 from skipln.engine.run import execute
 from skipln.engine.statistics import estimate_statistics
 from skipln.norms.batch import BatchNorm
+from skipln.runs.folder import RunFolder
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
 
@@ -58,12 +59,16 @@ def test_nothing_happens_without_a_batch_norm():
     assert not net.training
 
 
-@pytest.mark.parametrize(("average", "times"), [(1, 0), (2, 1)])
+@pytest.mark.parametrize("average", [1, 2])
 @pytest.mark.parametrize("task", ["translation", "classification"])
-def test_one_rule_for_every_task(tiny, tmp_path, monkeypatch, task, average, times):
-    calls = []
-    monkeypatch.setattr(engine, "estimate_statistics", lambda *a: calls.append(a) or estimate_statistics(*a))
+def test_one_rule_for_every_task(tiny, tmp_path, task, average):
+    """The statistics that are tested are those of training, or new ones where weights are a mean of several."""
     own = tiny if task == "translation" else ["task=classification", "scale=test"]
     config = compose([*own, "skip=xskip_bn", f"training.average={average}", f"paths.runs={tmp_path}"])
     assert execute(config) == "done"
-    assert len(calls) == times
+    checkpoints = Checkpoints(RunFolder(config.folder).checkpoints, config.hash, average)
+    tested = checkpoints.load_tested(config.training.updates)
+    trained = checkpoints.average(config.training.updates, config.training.checkpoint_every)
+    same = {torch.equal(value, trained[name]) for name, value in tested.items() if "running_" in name}
+    assert same == {average == 1}
+    assert all(torch.equal(value, trained[name]) for name, value in tested.items() if name.endswith("weight"))

@@ -2,16 +2,18 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
-from pydantic import BaseModel
 
 from skipln.errors import UserError
 from skipln.runs.identity import identity
 from skipln.runs.reading import read_config
 from skipln.runs.sums import with_sums
+from skipln.system.files import atomic_write
 from skipln.tables import store
 from skipln.tables.presentation.render import render
 from skipln.tables.records import collect, recorded_seeds
@@ -94,14 +96,15 @@ def test_a_kill_between_the_files_leaves_no_comparison_of_other_records(
 ) -> None:
     collect(finished.manifest, finished.cells(), finished.folder)
     fakes.finish(finished.cell("rskip_ln").folder, 0.79)
-    write = store._write
 
-    def killed(path: Path, lines: Iterable[BaseModel]) -> None:
-        write(path, lines)
+    @contextmanager
+    def killed(path: Path, *mode: str) -> Iterator[IO]:
+        with atomic_write(path, *mode) as file:
+            yield file
         if path.name == "records.jsonl":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "_write", killed)
+    monkeypatch.setattr(store, "atomic_write", killed)
     with pytest.raises(KeyboardInterrupt):
         collect(finished.manifest, finished.cells(), finished.folder)
     assert [item.row for item in store.read_comparisons(finished.folder)] == ["rskip_ln_3"]

@@ -71,7 +71,7 @@ class TextData:
         """
         files = ParallelFiles(folder, source, target, train, valid, test)
         files.check_present()
-        fingerprint = _fingerprint(files, cache / "text" / "sha256.json", vocab_size, max_length, encoding)
+        fingerprint = fingerprint_of(files, cache / "text" / "sha256.json", vocab_size, max_length, encoding)
         prepared = cache / "text" / fingerprint[:16]
         with locked(cache / "text" / f".{fingerprint[:16]}.lock"):
             try:
@@ -124,7 +124,7 @@ class TextData:
         return list(read_lines(self.folder / f"{split}.{self.languages[side]}", as_given))
 
 
-def _fingerprint(files: ParallelFiles, memory: Path, vocab_size: int, max_length: int, encoding: str) -> str:
+def fingerprint_of(files: ParallelFiles, memory: Path, vocab_size: int, max_length: int, encoding: str) -> str:
     paths = [path for split in SPLITS for path in files.paths(split)]
     how = {"sentencepiece": sentencepiece.__version__}  # may learn other merges
     if encoding != "sentencepiece":

@@ -46,7 +46,7 @@ class Vocabulary:
         options: dict[str, Any] = {"max_sentence_length": longest} if longest > _LONGEST else {}
         try:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=_sample(files, count),
+                sentence_iterator=sample(files, count),
                 model_writer=model,
                 vocab_size=size,
                 model_type="bpe",
@@ -107,7 +107,7 @@ def _extent(files: list[Path]) -> tuple[int, int]:
     return count, longest
 
 
-def _sample(files: list[Path], count: int) -> Iterator[str]:
+def sample(files: list[Path], count: int) -> Iterator[str]:
     """The lines of all files; every k-th of them, the smallest k that leaves no more than `SAMPLE` of `count`."""
     lines = (line.replace(_RESERVED, " ") for path in files for line in read_lines(path))
     return islice(lines, 0, None, max(1, -(-count // SAMPLE)))

@@ -26,11 +26,13 @@ def test_folder_and_tar_are_the_same_data(class_folders, archive, tmp_path):
     assert np.array_equal(packed.images, train.images)
 
 
-def test_images_are_decoded_once(class_folders, tmp_path, monkeypatch):
+def test_images_are_decoded_once(class_folders, tmp_path):
     load_class_folders(class_folders, 0, tmp_path / "cache")
-    monkeypatch.setattr("skipln.data.images.class_folders._decode", None)
+    files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix == ".npy"]
+    stamps = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in files]
     _, train, _ = load_class_folders(class_folders, 0, tmp_path / "cache")
     assert isinstance(train.images, np.memmap)
+    assert files and stamps == [(path.stat().st_ino, path.stat().st_mtime_ns) for path in files]
 
 
 def test_a_changed_folder_is_read_anew(class_folders, tmp_path):

@@ -29,11 +29,12 @@ def test_everything_a_task_needs(parallel_text: Path, cache: Path) -> None:
     assert data.languages == ("en", "de")
 
 
-def test_the_second_time_nothing_is_built(parallel_text: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_time_nothing_is_built(parallel_text: Path, cache: Path) -> None:
     first = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
-    monkeypatch.setattr(dataset, "_build", lambda *_: pytest.fail("built again"))
+    stamps = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in first.folder.iterdir()}
     again = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
     assert (again.folder, again.fingerprint, again.counts) == (first.folder, first.fingerprint, first.counts)
+    assert stamps == {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in first.folder.iterdir()}
 
 
 def test_the_fingerprint_is_of_text_and_options_not_of_places(parallel_text: Path, cache: Path, tmp_path: Path) -> None:
@@ -110,9 +111,9 @@ def test_only_a_text_that_is_treated_otherwise_has_another_fingerprint(
     """What was prepared and published before keeps its name."""
     path = parallel_text / name
     path.write_text(path.read_text("utf-8").replace("\n", f" {line}\n", 1), "utf-8")
-    now = dataset._fingerprint(ParallelFiles(parallel_text), cache / "memory", 300, 60, "sentencepiece")
+    now = dataset.fingerprint_of(ParallelFiles(parallel_text), cache / "memory", 300, 60, "sentencepiece")
     monkeypatch.setattr(dataset, "FORMAT", 1)
-    before = dataset._fingerprint(ParallelFiles(parallel_text), cache / "memory", 300, 60, "sentencepiece")
+    before = dataset.fingerprint_of(ParallelFiles(parallel_text), cache / "memory", 300, 60, "sentencepiece")
     assert (now != before) == changes
 
 

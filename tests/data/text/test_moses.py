@@ -39,6 +39,7 @@ def test_full_memories_are_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenise = Tokeniser("en")
     for line in ["Mr. Smith, the well-known baker, isn't in.", "One two three four five, six; seven!"] * 2:
         assert tokenise(line) == MosesTokenizer("en").tokenize(line, aggressive_dash_splits=True)
+    # Nothing but its memories, which are nobody else's business, shows that they are bounded.
     assert max(len(tokenise._simple), len(tokenise._known)) <= 3
 
 

@@ -70,9 +70,9 @@ def test_no_text(tmp_path: Path) -> None:
 
 
 def test_big_corpora_are_sampled_evenly(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    everything = list(vocabulary._sample(files, 16))
+    everything = list(vocabulary.sample(files, 16))
     monkeypatch.setattr(vocabulary, "SAMPLE", 6)
-    assert list(vocabulary._sample(files, 16)) == everything[::3]
+    assert list(vocabulary.sample(files, 16)) == everything[::3]
 
 
 @pytest.mark.parametrize(

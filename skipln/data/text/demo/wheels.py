@@ -32,7 +32,7 @@ def fetch(lock: Path, folder: Path) -> list[Path]:
         wanted = pins(lock)
         present = _present(folder, wanted)
         if len(present) < len(wanted):
-            complaint = _download(lock, folder, len(wanted))
+            complaint = download(lock, folder, len(wanted))
             present = _present(folder, wanted)
             if missing := [pin for digest, pin in wanted.items() if digest not in present]:
                 raise UserError(
@@ -64,7 +64,7 @@ def _present(folder: Path, wanted: dict[str, str]) -> dict[str, Path]:
     return present
 
 
-def _download(lock: Path, folder: Path, count: int) -> str:
+def download(lock: Path, folder: Path, count: int) -> str:
     """Let pip download the wheels; its last complaint, if any. What it left is for the caller to judge by sum."""
     if importlib.util.find_spec("pip") is None:
         raise UserError("pip is missing in this Python; add it with `python -m ensurepip` or `uv pip install pip`")

@@ -43,7 +43,7 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock"), disk_errors(folder):
         steps = Steps(folder / STEPS, {"format": FORMAT, **_choices(recipe)})
-        maker = _Maker(recipe, folder, downloads, workers, pause, progress)
+        maker = Maker(recipe, folder, downloads, workers, pause, progress)
         if "finish" not in steps.done or not all(path.is_file() for path in maker.made):
             (folder / ENCODING).unlink(missing_ok=True)
             maker.run(steps)
@@ -62,7 +62,7 @@ def _choices(recipe: Recipe) -> dict:
     }
 
 
-class _Maker:
+class Maker:
     """The steps; each is a pure function of the files before it."""
 
     def __init__(

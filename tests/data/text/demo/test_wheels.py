@@ -18,7 +18,7 @@ def test_fetch_then_nothing_to_do(registry: Registry, monkeypatch: pytest.Monkey
     found = wheels.fetch(registry.lock, registry.cache)
     assert [path.name for path in found] == [path.name for path in registry.wheels]
     assert [wheels.licence(path) for path in found] == ["MIT", "MIT"]
-    monkeypatch.setattr(wheels, "_download", lambda *_: pytest.fail("fetched again"))
+    monkeypatch.setattr(wheels, "download", lambda *_: pytest.fail("fetched again"))
     assert wheels.fetch(registry.lock, registry.cache) == found
 
 
@@ -52,6 +52,6 @@ def test_without_pip(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_copied_by_hand_needs_no_registry(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wheels, "_download", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(wheels, "download", lambda *_: pytest.fail("fetched"))
     assert wheels.fetch(registry.lock, registry.folder) == registry.wheels
     assert all(isinstance(path, Path) for path in registry.wheels)

@@ -140,7 +140,7 @@ def test_an_interrupted_command_goes_on(
 ) -> None:
     recipe = origins.wmt14()
     tokenised = []
-    monkeypatch.setattr(preparation._Maker, "tokenise", _counted(preparation._Maker.tokenise, tokenised))
+    monkeypatch.setattr(preparation.Maker, "tokenise", _counted(preparation.Maker.tokenise, tokenised))
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -69,7 +69,7 @@ def test_what_an_agent_starts_composes_to_the_cell() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["seed=1", "cell=nobody@catalogs"], "table2 has no cell nobody@catalogs: a row is one of skip, xskip_2, "),
+        (["seed=1", "cell=nobody@catalogs"], "table2 has no cell nobody@catalogs: a row is one of skip, "),
         (["seed=one", "cell=skip@catalogs"], "give cell=ROW@COLUMN and seed=NUMBER"),
         (["cell=skip@catalogs"], "give cell=ROW@COLUMN and seed=NUMBER"),
     ],

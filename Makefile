@@ -128,7 +128,7 @@ types: setup ## mypy
 
 check: lint types ## lint and types
 
-EXTRAS := --extra dev --extra wandb --extra slurm --extra wmt
+EXTRAS := --extra dev --extra docs --extra wandb --extra slurm --extra wmt
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 lock: setup ## resolve pyproject.toml into requirements.lock and requirements-peers.lock anew

@@ -58,6 +58,7 @@ class Connection(nn.Module):
     """
 
     name = ""  # under which it was created
+    norm_of_sum = ""  # the name of its module that normalises x + F(x), where a norm does: "norm" of post-LN
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place = ONLY) -> None:
         super().__init__()

@@ -19,6 +19,8 @@ class RSkipNorm(Connection):
     share_norm: one norm for all λ steps. No text that could be read settles it; separate norms are our default.
     """
 
+    norm_of_sum = "norms.0"
+
     def __init__(
         self,
         dim: int,

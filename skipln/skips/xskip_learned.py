@@ -33,6 +33,7 @@ class XSkipLearned(Connection):
         shape = () if per == "scalar" else (dim, 1, 1) if layout == "nchw" else (dim,)
         self.lam = nn.Parameter(torch.full(shape, lam))
         self.norm = norm(dim, layout) if norm else None
+        self.norm_of_sum = "norm" if norm else ""
 
     def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
         y = self.lam * x + f

@@ -16,6 +16,8 @@ class XSkipNorm(Connection):
     lam: λ > 0, fixed. norm: LN, or any factory (dim, layout) -> module; BN in `xskip_bn`.
     """
 
+    norm_of_sum = "norm"
+
     def __init__(
         self, dim: int, *, layout: str = "btc", place: Place, norm: Norm = layer_norm, lam: float = 1.0
     ) -> None:

@@ -1,7 +1,7 @@
 """Connections and attentions as a configuration describes them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from skipln import attention, norms, skips
 from skipln.configuration.schema import RunConfig
@@ -22,6 +22,20 @@ def make_attention(config: RunConfig) -> MakeAttention:
         return attention.create(**config.attention)
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def field_form(skip: Mapping[str, Any], norm: Mapping[str, Any]) -> Literal["post", "pre", ""]:
+    """Which of the field's two Transformers a connection makes: post-LN, pre-LN, or "" where it is neither.
+
+    Post-LN is LN(x + F(x)) at every site; pre-LN x + F(LN x) and one more LN behind each stack. LN has its defaults.
+    """
+    options = {**skips.options(skip["name"]), **skip}
+    if norm.get("name") != "layer" or norm.get("eps", 1e-5) != 1e-5:
+        return ""
+    if skip["name"] in ("xskip_ln", "rskip_ln") and options["lam"] == 1:
+        return "post"
+    plain = skip["name"] == "skip" or (skip["name"] == "xskip" and options["lam"] == 1)
+    return "pre" if skip["name"] == "pre_ln" or (plain and options["pre_norm"]) else ""
 
 
 def connections_of(skip: Mapping[str, Any], norm: Mapping[str, Any], layout: str = "btc") -> MakeConnection:

@@ -5,14 +5,18 @@ from pathlib import Path
 import torch
 import yaml
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 
 from skipln.configuration.schema import RunConfig
+from skipln.data.folders import check_sums
 from skipln.engine.checkpoint import Checkpoints
+from skipln.engine.tensors import load_tensors
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
 from skipln.runs.reading import read_state
 from skipln.runs.result import Result, read_result
+
+EXPORTED = "model.safetensors"  # in place of checkpoints/, in the folder that an export wrote
 
 
 def read_run(folder: Path) -> tuple[RunConfig, Result]:
@@ -48,11 +52,23 @@ def load_weights(model: nn.Module, folder: Path, config: RunConfig, update: int)
     model's.
     """
     checkpoints = Checkpoints(RunFolder(folder).checkpoints, config.hash, config.training.average)
+    exported = not checkpoints.folder.exists() and (folder / EXPORTED).is_file()
+    weights = _exported(folder, config, update) if exported else checkpoints.load_tested(update)
     try:
-        model.load_state_dict(checkpoints.load_tested(update))
+        model.load_state_dict(weights)
     except (RuntimeError, AttributeError, KeyError, TypeError) as error:
-        raise UserError(f"{checkpoints.folder}: its weights are not those of this run's model") from error
+        where = folder / EXPORTED if exported else checkpoints.folder
+        raise UserError(f"{where}: its weights are not those of this run's model") from error
     model.eval()
+
+
+def _exported(folder: Path, config: RunConfig, update: int) -> dict[str, Tensor]:
+    """The weights of a run that `skipln-export --to safetensors` wrote."""
+    check_sums(folder, only=EXPORTED)
+    weights, about = load_tensors(folder / EXPORTED)
+    if (about.get("run"), about.get("update")) != (config.hash, str(update)):
+        raise UserError(f"{folder / EXPORTED}: not this run's, or of another update ({about})")
+    return weights
 
 
 def device_of(name: str) -> torch.device:

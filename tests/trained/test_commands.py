@@ -34,13 +34,16 @@ def test_the_command_does_what_readme_says(command: str, translator: Path, class
     assert done.returncode == 0, done.stderr
     if ">" in command:
         assert (tmp_path / "text.de").read_text().count("\n") == 1
+    elif "export" in script:
+        (folder,) = tmp_path.glob("*-safetensors")
+        assert done.stdout == f"{folder.name}\n" and (folder / "README.md").is_file()
     elif "classify" in script:
         assert len(done.stdout.splitlines()) == 1 + 2 * 5
     else:
         assert done.stdout.startswith("bleu ") and "n = 1" in done.stdout
 
 
-@pytest.mark.parametrize("script", ["skipln-translate", "skipln-classify", "skipln-evaluate"])
+@pytest.mark.parametrize("script", ["skipln-translate", "skipln-classify", "skipln-evaluate", "skipln-export"])
 def test_a_script_is_a_function_that_explains_itself(script: str, capsys: pytest.CaptureFixture) -> None:
     module, _, function = SCRIPTS[script].partition(":")
     with pytest.raises(SystemExit) as ended:

@@ -64,8 +64,8 @@ def against_fairseq(precision: str) -> Sides:
 def against_ctranslate2(compute: str, precision: str) -> Sides:
     from scripts.bench.peers.ctranslate2_peer import ctranslate2_search
 
-    model, shape, sources = trained()
-    return _sides(model, sources, ctranslate2_search(model, shape, compute, SEARCH.beam, EXTRA), precision)
+    model, _, sources = trained()
+    return _sides(model, sources, ctranslate2_search(model, compute, SEARCH.beam, EXTRA), precision)
 
 
 def _sides(model: Transformer, sources: list[list[int]], peer: Any, precision: str) -> Sides:
@@ -87,7 +87,7 @@ PARTS = [
          against_fairseq, n=3, warmup=0, precision="fp32", goal=3.0, needs=("fairseq",)),
     Part("beam5-ctranslate2", "skipln {precision}", "CTranslate2 fp32, one-thread workers", WORK,
          partial(against_ctranslate2, "float32"), n=3, warmup=0, precision="fp32", goal=1.0,
-         needs=("fairseq", "ctranslate2")),
+         needs=("ctranslate2",)),
     Part("beam5-ctranslate2-int8", "skipln {precision}", "CTranslate2 int8, one-thread workers", WORK,
-         partial(against_ctranslate2, "int8"), n=3, warmup=0, precision="fp32", needs=("fairseq", "ctranslate2")),
+         partial(against_ctranslate2, "int8"), n=3, warmup=0, precision="fp32", needs=("ctranslate2",)),
 ]  # fmt: skip

@@ -26,7 +26,7 @@ from skipln.errors import UserError
 from skipln.interop.fairseq.symbols import FAIRSEQ_BOS, FAIRSEQ_EOS, FAIRSEQ_PAD, fairseq_ids, our_ids
 from skipln.models.transformer import POSITIONS, TransformerShape
 from skipln.seam.place import stack_of
-from skipln.tasks.connections import connections_of
+from skipln.tasks.connections import connections_of, field_form
 
 Weights = dict[str, Tensor]
 TABLE = 1024  # positions of a learned table, fairseq's default --max-source-positions and --max-target-positions
@@ -51,13 +51,11 @@ class Model:
 
     @property
     def own(self) -> str:
-        """ "post" or "pre" where fairseq's own Transformer is this model, else ""."""
-        options = {key: value for key, value in self.skip.items() if key != "name"}
-        if self.norm.get("name") != "layer" or self.norm.get("eps", 1e-5) != 1e-5:
-            return ""
-        if self.skip["name"] == "xskip_ln" and options.get("lam", 1) == 1:
-            return "post"
-        return "pre" if self.skip["name"] == "skip" and options.get("pre_norm") else ""
+        """ "post" or "pre" where fairseq's own Transformer is this model, else "".
+
+        Others of the same form (rskip_ln with λ = 1, pre_ln) keep their names, and so come back as they went.
+        """
+        return field_form(self.skip, self.norm) if self.skip["name"] in ("xskip_ln", "skip") else ""
 
 
 def to_fairseq(weights: Weights, model: Model) -> Weights:

@@ -1,0 +1,240 @@
+"""A run exported to each format says what the run says; a folder is written whole, and over nobody's files."""
+
+import json
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skipln
+from skipln.data.images.digits import load_digits
+from skipln.decode.translate import Search
+from skipln.errors import UserError
+from skipln.export.__main__ import main
+from skipln.runs.sums import with_sums
+from tests.conftest import NUMBERS
+
+LINES = ["one", "two dogs", "red tree and blue house", "six five four three two one", "a dog sees a tree"]
+
+
+def code_of(folder: Path) -> str:
+    """The first block of Python on an export's page."""
+    found = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text("utf-8"), re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("kind", ["post_ln", "pre_ln"])
+def test_ctranslate2_translates_as_the_run_does(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """A round trip: train, move the folder, translate, export, translate with CTranslate2."""
+    ctranslate2 = pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed: make peers")
+    folder = shutil.copytree(request.getfixturevalue(kind), tmp_path / "moved")
+    assert main([str(folder), "--to", "ctranslate2", "-o", str(tmp_path / "out")]) == 0
+    run = skipln.load_run(folder, "cpu")
+    model = ctranslate2.Translator(str(tmp_path / "out"), inter_threads=1, intra_threads=1)
+    pieces = run.vocabulary.pieces()
+    sources = [[pieces[i] for i in run.vocabulary.encode([line])[0]] for line in LINES]
+    for beam in (1, 4):
+        found = model.translate_batch(sources, beam_size=beam, length_penalty=1)
+        spelled = [run.vocabulary.decode([pieces.index(piece) for piece in one.hypotheses[0]]) for one in found]
+        search = Search(beam=beam, alpha=1.0, penalty="power")
+        assert [" ".join(line.split()) for line in spelled] == run.translate(LINES, search=search)
+    assert len(set(spelled)) > 2 and set(" ".join(spelled).split()) & set(NUMBERS.values())  # it has learnt something
+
+
+def test_the_page_of_ctranslate2(translator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed: make peers")
+    assert main([str(translator), "--to", "ctranslate2", "-o", str(tmp_path / "out")]) == 0
+    monkeypatch.chdir(tmp_path / "out")
+    (tmp_path / "out" / "page.py").write_text(code_of(tmp_path / "out"))
+    capsys.readouterr()
+    runpy.run_path("page.py")
+    assert capsys.readouterr().out.strip()
+    page = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "((5 + length) / 6)^0.6, which CTranslate2 lacks" in page
+    result = json.loads((translator / "result.json").read_text())
+    for said in (result["hash"], result["data"]["fingerprint"], result["signatures"]["bleu"], "| bleu | "):
+        assert said in page
+
+
+@pytest.mark.parametrize("kind", ["translator", "two_steps"])
+def test_safetensors_is_loaded_like_the_run(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    folder = request.getfixturevalue(kind)
+    assert main([str(folder), "--to", "safetensors", "-o", str(tmp_path / "out")]) == 0
+    moved = (tmp_path / "out").rename(tmp_path / "mine")
+    run, again = (skipln.load_run(one, "cpu") for one in (folder, moved))
+    assert again.candidates(LINES, count=2) == run.candidates(LINES, count=2)
+    assert again.config.hash == run.config.hash
+    assert "/" not in str(again.config.data.dir) + again.config.paths.runs  # nothing of this machine
+    for name, value in run.model.state_dict().items():
+        assert value.equal(again.model.state_dict()[name]), name
+
+
+def test_safetensors_of_a_classifier(classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(classifier), "--to", "safetensors"]) == 0
+    folder = tmp_path / f"{classifier.name}-safetensors"
+    images = list(load_digits()[2].images[:9])
+    expected = skipln.load_run(classifier, "cpu").probabilities(images)
+    assert np.array_equal(skipln.load_run(folder, "cpu").probabilities(images), expected)
+    monkeypatch.chdir(folder)
+    run = {}
+    exec(code_of(folder), run)
+    assert np.array_equal(run["run"].probabilities(images), expected)
+    assert main([str(folder), "--to", "safetensors", "-o", str(tmp_path / "again")]) == 0  # an export of an export
+    assert np.array_equal(skipln.load_run(tmp_path / "again", "cpu").probabilities(images), expected)
+
+
+def test_onnx_gives_the_probabilities_of_the_run(
+    classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name, reason=f"{name} is not installed: make peers")
+    import onnxruntime
+
+    folder = tmp_path / "out"
+    assert main([str(classifier), "--to", "onnx", "-o", str(folder)]) == 0
+    images = load_digits()[2].images[:9]
+    expected = skipln.load_run(classifier, "cpu").probabilities(list(images))
+    net = onnxruntime.InferenceSession(folder / "model.onnx")
+    for count in (9, 1):
+        (found,) = net.run(["probabilities"], {"pixels": images[:count].transpose(0, 3, 1, 2)})
+        np.testing.assert_allclose(found, expected[:count], atol=1e-4)
+    monkeypatch.chdir(folder)
+    capsys.readouterr()
+    exec(code_of(folder), {})
+    assert capsys.readouterr().out.strip() in skipln.load_run(classifier, "cpu").classes
+
+
+def test_an_export_is_made_again_and_nothing_else_is_replaced(
+    translator: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    given = [str(translator), "--to", "safetensors", "-o", str(tmp_path / "out")]
+    assert main(given) == main(given) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]  # no lock, no half of anything
+    capsys.readouterr()
+    (tmp_path / "out" / "inputs" / "mine").write_text("notes")
+    for target, said in (
+        (tmp_path / "out", "there already, and not just what an export wrote"),
+        (tmp_path, "there already"),
+        (translator, "the run itself lies there"),
+        (translator.parent, "the run itself lies there"),
+        (translator / "config.yaml" / "x", "not writable"),
+    ):
+        assert main([*given[:-1], str(target)]) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+    assert (tmp_path / "out" / "inputs" / "mine").read_text() == "notes"
+    (tmp_path / "out" / "inputs" / "mine").unlink()
+    (tmp_path / "out" / "export.json").write_text("[]")
+    assert main(given) == 2
+
+
+def test_a_failed_export_leaves_nothing(
+    translator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("skipln.export.formats.card", full)
+    assert main([str(translator), "--to", "safetensors", "-o", str(tmp_path / "out")]) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "to", "said"),
+    [
+        ("classifier", "ctranslate2", "it holds translation models, and this run classifies images: --to onnx"),
+        ("translator", "onnx", "it is for classifiers, and this run translates: --to ctranslate2 or safetensors"),
+        ("two_steps", "ctranslate2", "and not name=rskip_ln lam=2 share_norm=False norm=layer: --to safetensors holds"),
+    ],
+)
+def test_what_a_format_cannot_hold(
+    kind: str, to: str, said: str, request: pytest.FixtureRequest, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr("skipln.export.__main__.find_spec", lambda name: True)
+    assert main([str(request.getfixturevalue(kind)), "--to", to, "-o", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("to", "said"), [("onnx", "onnx and onnxscript: pip"), ("ctranslate2", "ctranslate2: pip")])
+def test_a_package_that_is_not_there_is_named(to: str, said: str, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("skipln.export.__main__.find_spec", lambda name: None)
+    assert main([str(tmp_path / "run"), "--to", to, "-o", str(tmp_path / "out")]) == 2
+    assert f"--to {to} needs {said}" in capsys.readouterr().err
+
+
+def _change(name: str, **values: object):
+    def change(folder: Path) -> None:
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(with_sums({**content, **values}, [])))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (shutil.rmtree, "not a run's folder, it has no config.yaml"),
+        (lambda f: (f / "result.json").unlink(), "this run is not finished"),
+        (_change("result.json", state="diverged"), "diverged at update 60 and has no model to use"),
+        (lambda f: shutil.rmtree(f / "inputs"), "a run of an older version"),
+        (lambda f: shutil.rmtree(f / "checkpoints"), "tested.pt: no such checkpoint"),
+        (
+            lambda f: (f / "config.yaml").write_text((f / "config.yaml").read_text().replace("xskip_ln", "mine")),
+            "unknown connection 'mine'",
+        ),
+    ],
+)
+def test_a_run_that_is_no_use_is_one_line(translator: Path, tmp_path: Path, capsys, break_it, said: str) -> None:
+    shutil.copytree(translator, tmp_path / "run")
+    break_it(tmp_path / "run")
+    assert main([str(tmp_path / "run"), "--to", "safetensors", "-o", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda f: (f / "model.safetensors").write_bytes(b"half"), "model.safetensors: changed since it was made"),
+        (lambda f: (f / "model.safetensors").unlink(), "tested.pt: no such checkpoint"),
+        (lambda f: (f / "sums.json").unlink(), "sums.json: missing"),
+        (
+            lambda f: (f / "config.yaml").write_text((f / "config.yaml").read_text().replace("seed: 1", "seed: 2")),
+            "not this run's, or of another update",
+        ),
+    ],
+)
+def test_an_export_that_was_changed_is_one_line(translator: Path, tmp_path: Path, break_it, said: str) -> None:
+    assert main([str(translator), "--to", "safetensors", "-o", str(tmp_path / "out")]) == 0
+    break_it(tmp_path / "out")
+    with pytest.raises(UserError, match=said):
+        skipln.load_run(tmp_path / "out", "cpu")
+
+
+def test_a_format_is_asked_for(capsys: pytest.CaptureFixture) -> None:
+    for arguments in (["run"], ["run", "--to", "tensorflow"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+    assert "ctranslate2, safetensors, onnx" in capsys.readouterr().err.replace("'", "")
+
+
+def test_a_mistake_is_answered_before_torch(translator: Path) -> None:
+    """A target that is taken, in under what torch alone takes to load."""
+    code = (
+        "import sys; from skipln.export.__main__ import main\n"
+        f"status = main([{str(translator)!r}, '--to', 'safetensors', '-o', {str(translator)!r}])\n"
+        "sys.exit(9 if 'torch' in sys.modules else status)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 2

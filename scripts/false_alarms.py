@@ -13,7 +13,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest, Result
 
 from skipln.tables.statistics.runs import LEVEL
-from skipln.tables.statistics.significance import over_sentences
+from skipln.tables.statistics.significance import over_examples
 
 WORDS = [f"w{i}" for i in range(200)]
 
@@ -34,7 +34,7 @@ def p_values(case: int, sentences: int, resamples: int) -> tuple[float, float]:
         name: np.array(BLEU()._extract_corpus_statistics(lines, [texts]), dtype=np.float64)
         for name, lines in systems.items()
     }
-    ours = over_sentences([statistics["system"]], [statistics["baseline"]], resamples, seed=case).p
+    ours = over_examples([statistics["system"]], [statistics["baseline"]], resamples=resamples, seed=case).p
     _, found = PairedTest(list(systems.items()), {"bleu": BLEU()}, [texts], "bs", n_samples=resamples)()
     result = next(scores for name, scores in found.items() if name != "System")[1]
     theirs = result.p_value if isinstance(result, Result) else None

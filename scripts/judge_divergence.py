@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     runs: set[str] = set()
     changed = whole = 0
     for folder in sorted(path.parent for path in options.results.glob("*/*/records.jsonl")):
-        records, curves = store.read_records(folder), store.read_curves(folder)
+        kept = store.read(folder)
+        records, curves = kept.records, kept.curves
         again = [judged(record, curves[record.hash]) if record.hash in curves else record for record in records]
         different = {new.hash for old, new in zip(records, again, strict=True) if new != old}
         for old, new in zip(records, again, strict=True):
@@ -37,8 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
             runs.add(new.hash)
         changed += len(different)
         if different and options.write:
-            comparisons = [c for c in store.read_comparisons(folder) if not different & set(c.runs)]
-            store.write(folder, again, curves.values(), comparisons)
+            examples = {key: found for key, found in kept.examples.items() if key not in different}
+            store.write(folder, store.Kept(again, curves, examples))
             render(load(folder.name, options.experiments), folder.parent.name, folder)
     print(f"{len(runs)} runs judged, {whole} of them by every log point, the others by 200; {changed} records change")
     return 1 if changed and not options.write else 0

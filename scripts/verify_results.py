@@ -1,16 +1,14 @@
 """Recompute all that results/ states from what is committed beside it, and say what cannot be: make verify-results
 
-Of each table: every page, picture, mean, difference, interval and test over runs (rendered anew, byte by byte), each
-run's verdict of divergence (by its curve), and the difference that each test over sentences was made of. Of each
-figure: its page and pictures. The p-values over sentences need the statistics of single sentences, which stay in the
-run folders: they are counted, not verified. Exit status 1 where something does not agree.
+Of each table: every page, picture, mean, difference, interval and test, over runs and over test examples (rendered
+anew, byte by byte), each run's score (from the statistics of its test examples, where they are kept) and its verdict of
+divergence (by its curve). Of each figure: its page and pictures. Exit status 1 where something does not agree.
 """
 
 import argparse
 import shutil
-import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,47 +18,49 @@ from skipln.system.places import EXPERIMENTS, RESULTS
 from skipln.tables import store
 from skipln.tables.judging import judged
 from skipln.tables.manifest import load
+from skipln.tables.metrics import METRICS
 from skipln.tables.presentation.render import render
+from skipln.tables.statistics.comparisons import agrees
+from skipln.tables.statistics.significance import SCORES
 
-TOLERANCE = 0.005  # in BLEU: a record's score is sacreBLEU's, a comparison's that of the sentences' statistics
 
-
-def rendering(folder: Path, sources: tuple[str, ...], write: Callable[[Path], None]) -> Iterator[str]:
+def rendering(folder: Path, sources: Sequence[str], write: Callable[[Path], None]) -> Iterator[str]:
     """Which files of `folder` are not what `write` makes of `sources` alone in a copy of it."""
     with TemporaryDirectory() as place:
         again = Path(place) / folder.parent.name / folder.name
         again.mkdir(parents=True)
         for name in sources:
-            shutil.copy(folder / name, again)
+            if (folder / name).is_dir():
+                shutil.copytree(folder / name, again / name)
+            else:
+                shutil.copy(folder / name, again)
         write(again)
-        for name in sorted({path.name for path in (*folder.iterdir(), *again.iterdir())}):
-            paths = folder / name, again / name
-            if not all(path.is_file() for path in paths) or paths[0].read_bytes() != paths[1].read_bytes():
+        for name in sorted({str(path.relative_to(base)) for base in (folder, again) for path in base.rglob("*")}):
+            if _content(folder / name) != _content(again / name):
                 yield f"{folder / name}: not what its numbers give; render it again and read the difference"
+
+
+def _content(path: Path) -> bytes | str | None:
+    return path.read_bytes() if path.is_file() else "a folder" if path.is_dir() else None
 
 
 def table(folder: Path, experiments: Path) -> Iterator[str]:
     """What does not agree in the table of `folder`."""
     manifest, scale = load(folder.name, experiments), folder.parent.name
-    files = ("records.jsonl", "curves.jsonl", "comparisons.jsonl")
-    yield from rendering(folder, files, lambda again: render(manifest, scale, again))
-    records, curves = store.read_records(folder), store.read_curves(folder)
+    sources = [name for name in store.SOURCES if (folder / name).exists()]
+    yield from rendering(folder, sources, lambda again: render(manifest, scale, again))
+    kept = store.read(folder)
+    records, curves = kept.records, kept.curves
+    for stray in sorted(kept.examples.keys() - {record.hash for record in records}):
+        yield f"{folder}: {store.EXAMPLES}/{stray}.xz is of no run in the records"
     for record in records:
+        for metric in (METRICS[name] for name in record.metrics if name in METRICS):
+            if metric.key in SCORES and record.hash in kept.examples and not agrees(metric, record, kept.examples):
+                yield f"{folder}: the test examples of run {record.hash} do not give the {metric.label} of its record"
         if record.hash not in curves:
             yield f"{folder}: run {record.hash} has no curve, by which its verdict could be verified"
         elif judged(record, curves[record.hash]) != record:
             yield f"{folder}: run {record.hash} has diverged by its curve: python -m scripts.judge_divergence"
-    for comparison in store.read_comparisons(folder):
-        means = []
-        for row in (comparison.row, comparison.baseline):
-            sides = [r for r in records if (r.row, r.column) == (row, comparison.column) and r.hash in comparison.runs]
-            means.append([v for record in sides if (v := record.metrics.get(comparison.metric)) is not None])
-        if not all(means) or sum(map(len, means)) != len(comparison.runs):
-            yield f"{folder}: {comparison.row} is compared in runs that are not in the records"
-            continue
-        difference = statistics.fmean(means[0]) - statistics.fmean(means[1])
-        if abs(difference - comparison.difference) > TOLERANCE:
-            yield f"{folder}: {comparison.row} differs by {difference:.4f}, its comparison says {comparison.difference}"
 
 
 def figure(folder: Path, experiments: Path) -> Iterator[str]:
@@ -83,10 +83,11 @@ def main(arguments: list[str] | None = None) -> int:
     found += [problem for folder in figures for problem in figure(folder, options.experiments)]
     for problem in found:
         print(problem)
-    runs = {record.hash for folder in tables for record in store.read_records(folder)}
-    resampled = sum(len(store.read_comparisons(folder)) for folder in tables)
+    runs = {record.hash: record.state for folder in tables for record in store.read_records(folder)}
+    scored = {path.stem for folder in tables for path in (folder / store.EXAMPLES).glob("*.xz")}
+    finished = sum(state == "done" for state in runs.values())
     print(f"{len(tables)} tables of {len(runs)} runs and {len(figures)} figures recomputed: {len(found)} disagree")
-    print(f"not verified: the {resampled} p-values over sentences, whose statistics are not committed")
+    print(f"scores recomputed from single test examples: {len(scored)} of {finished} finished runs keep theirs")
     return 1 if found else 0
 
 

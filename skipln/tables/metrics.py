@@ -12,7 +12,9 @@ class Metric:
     label: str
     better: Literal["higher", "lower"]
     decimals: int
-    examples: Literal["sentences"] | None = None  # whose statistics a run keeps, for a test beside that over runs
+    examples: Literal["sentences", "images"] | None = (
+        None  # whose statistics a run keeps, for a test beside that over runs
+    )
 
 
 METRICS = {
@@ -20,8 +22,8 @@ METRICS = {
     for metric in (
         Metric("bleu", "BLEU", "higher", 1, examples="sentences"),
         Metric("chrf", "chrF", "higher", 1),
-        Metric("error", "error %", "lower", 2),
-        Metric("error5", "top-5 error %", "lower", 2),
+        Metric("error", "error %", "lower", 2, examples="images"),
+        Metric("error5", "top-5 error %", "lower", 2, examples="images"),
         Metric("valid_loss", "valid loss", "lower", 3),
         Metric("bleu_tokenised", "tokenised BLEU", "higher", 1),  # on Moses' tokens, compounds split
     )

@@ -1,71 +1,87 @@
-"""From run folders to the committed records of a table, from which everything else in results/ is rendered."""
+"""From run folders to what a table keeps of them, from which everything else is rendered."""
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from skipln.runs.reading import read_metrics
+import numpy as np
+
+from skipln.runs.reading import read_examples, read_metrics
 from skipln.runs.result import Result, read_result
 from skipln.runs.sums import unchanged
 from skipln.tables import store
 from skipln.tables.cells import Cell
 from skipln.tables.manifest import Manifest
 from skipln.tables.series import thinned
-from skipln.tables.statistics.comparisons import compare
-from skipln.tables.store import Curves, Record
+from skipln.tables.store import Curves, Kept, Record
 
 log = logging.getLogger(__name__)
 
 
 def collect(manifest: Manifest, cells: Sequence[Cell], folder: Path) -> list[Record]:
-    """Update the three files in `folder` from the run folders of `cells`; return the records, in the table's order.
+    """Update what `folder` keeps from the run folders of `cells`; return the records, in the table's order.
 
-    A cell without a run folder keeps its earlier record while the hash is still its own, or takes over that of another
-    table. Records of cells that are gone, or whose configuration changed, are dropped with a line in the log. `cells`
-    must hold every seed that has a record already (`recorded_seeds`).
+    Of a cell without a run folder its earlier record stays while the hash is still its own, or that of another table is
+    taken over. Records of cells that are gone, or whose configuration changed, are dropped with a line in the log.
+    `cells` must hold every seed that has a record already (`recorded_seeds`).
     """
-    earlier = {record.hash: record for record in store.read_records(folder)}
-    known, known_curves = dict(earlier), store.read_curves(folder)
-    for record, drawn in adoptable(folder).values():
-        known[record.hash] = record
-        known_curves |= {drawn.hash: drawn} if drawn else {}
-    records: list[Record] = []
-    curves: list[Curves] = []
-    folders: dict[str, Path] = {}
+    earlier = store.read(folder)
+    kept = gather(manifest, cells, [adoptable(folder), earlier])
+    hashes = {record.hash for record in kept.records}
+    for record in earlier.records:
+        if record.hash not in hashes:
+            where = f"{manifest.name}, {record.row}, {record.column}, seed {record.seed}"
+            log.warning("%s: run %s left the table, as its configuration is no longer this cell's", where, record.hash)
+    store.write(folder, kept)
+    return kept.records
+
+
+def gather(manifest: Manifest, cells: Sequence[Cell], known: Sequence[Kept]) -> Kept:
+    """What is to be kept of `cells`: what their run folders say, else what the first of `known` that has the run says.
+
+    What was measured in a run folder but changed since is taken from `known`, or left out.
+    """
+    earlier = [{record.hash: record for record in one.records} for one in known]
+    found = Kept()
     for cell in _in_order(manifest, cells):
         result = read_result(cell.folder)
         if result is not None:
-            records.append(_record(cell, result))
-            files = (result.model_extra or {}).get("files")
-            if unchanged(cell.folder / "metrics.jsonl", files):
-                curves.append(Curves(hash=cell.hash, groups=thinned(read_metrics(cell.folder))))
-            elif cell.hash in known_curves:
-                curves.append(known_curves[cell.hash])
-            if unchanged(cell.folder / "examples.npy", files):
-                folders[cell.hash] = cell.folder
-        elif cell.hash in known:
-            records.append(known[cell.hash].model_copy(update={**_place(cell), "table": known[cell.hash].table}))
-            curves.extend([known_curves[cell.hash]] if cell.hash in known_curves else [])
-    kept = {record.hash for record in records}
-    for record in earlier.values():
-        if record.hash not in kept:
-            where = f"{manifest.name}, {record.row}, {record.column}, seed {record.seed}"
-            log.warning("%s: run %s left the table, as its configuration is no longer this cell's", where, record.hash)
-    store.write(folder, records, curves, compare(manifest, records, folders, store.read_comparisons(folder)))
-    return records
+            record: Record | None = _record(cell, result)
+        else:
+            taken = next((one[cell.hash] for one in earlier if cell.hash in one), None)
+            record = taken and taken.model_copy(update={**_place(cell), "table": taken.table})
+        if record is None:
+            continue
+        found.records.append(record)
+        curves, examples = _measured(cell, result) if result else (None, None)
+        for one in known:
+            curves = one.curves.get(cell.hash) if curves is None else curves
+            examples = one.examples.get(cell.hash) if examples is None else examples
+        found.curves |= {cell.hash: curves} if curves is not None else {}
+        found.examples |= {cell.hash: examples} if examples is not None else {}
+    return found
 
 
-def adoptable(folder: Path) -> dict[str, tuple[Record, Curves | None]]:
-    """By hash, the committed runs that the other tables of this scale made: what they did is not done twice.
+def _measured(cell: Cell, result: Result) -> tuple[Curves | None, np.ndarray | None]:
+    """The curves and the examples' statistics of a finished run, None of what is no longer what it was."""
+    files = (result.model_extra or {}).get("files")
+    whole = unchanged(cell.folder / "metrics.jsonl", files)
+    curves = Curves(hash=cell.hash, groups=thinned(read_metrics(cell.folder))) if whole else None
+    return curves, read_examples(cell.folder) if unchanged(cell.folder / "examples.npy", files) else None
+
+
+def adoptable(folder: Path) -> Kept:
+    """The runs that the other tables of this scale made: what they did is not done twice.
 
     A record's `table` is the one that made it, so one that was taken over is nobody's to take over again.
     """
-    found: dict[str, tuple[Record, Curves | None]] = {}
+    found = Kept()
     for place in sorted(path.parent for path in folder.parent.glob("*/records.jsonl") if path.parent != folder):
-        curves = store.read_curves(place)
-        made = (record for record in store.read_records(place) if record.table == place.name)
-        found |= {record.hash: (record, curves.get(record.hash)) for record in made}
+        kept = store.read(place)
+        found.records += [record for record in kept.records if record.table == place.name]
+        found.curves |= kept.curves
+        found.examples |= kept.examples
     return found
 
 

@@ -50,7 +50,7 @@ def run(order: Order, launcher: Launcher) -> int:
     manifest, scale, extra = order.manifest, order.scale, order.extra
     planned, folder = order.plan(), order.output()
     refuse_lacking(manifest, scale, planned)
-    made = adoptable(folder)
+    made = {record.hash for record in adoptable(folder).records}
     unfinished = [cell for cell in planned if read_state(cell.folder).result is None and cell.hash not in made]
     missing = [cell for cell in unfinished if not cell.lacks]
     say(f"{manifest.name} · {scale}: {len(planned) - len(unfinished)} of {len(planned)} runs are finished")

@@ -51,7 +51,7 @@ def status(
         folder = output(manifest, scale, extra, results)
         records = {record.hash: record for record in store.read_records(folder)}
         every_seed = sorted({*seeds, *(record.seed for record in records.values())})
-        records |= {hash: record for hash, (record, _) in adoptable(folder).items()}
+        records |= {record.hash: record for record in adoptable(folder).records}
         queue = Queue()
         found = [_standing(cell, records, queue) for cell in cells(manifest, scale, every_seed, extra, cache)]
     except UserError as error:

@@ -1,12 +1,15 @@
-"""The committed files in results/<scale>/<table>/: {records,curves,comparisons}.jsonl, one JSON object a line."""
+"""What a table's folder keeps of its runs: {records,curves}.jsonl, one JSON object a line, and examples/<run>.xz."""
 
+import io
 import json
+import lzma
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from skipln.errors import UserError
@@ -17,7 +20,9 @@ from skipln.system.printing import one_line
 from skipln.system.strict_json import loads
 
 MEND = "restore it with git, or remove the file and make the table again"
-ROUNDING = 1e-6  # of a comparison's numbers
+EXAMPLES = "examples"
+SOURCES = ("records.jsonl", "curves.jsonl", EXAMPLES)  # all else in the folder is made of these
+LARGEST = 1 << 28  # bytes of one run's statistics, and of memory to read them
 _FIRST = ("table", "row", "column", "seed", "hash")  # what a reader of the raw lines looks for
 
 
@@ -62,34 +67,17 @@ class Curves(Checked):
     groups: list[Annotated[dict[str, list[int | float | None]], AfterValidator(_of_one_length)]]
 
 
-class Comparison(Checked):
-    """A row minus the baseline in one column, with its test. `runs`: the hashes of both sides, which it holds for."""
+@dataclass
+class Kept:
+    """What a table's folder keeps of finished runs: a record of each, and by hash its curves and the statistics of its
+    test examples, [examples, k]."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    row: str
-    column: str
-    metric: str
-    baseline: str
-    seeds: list[int]
-    runs: list[str]
-    difference: float
-    low: float
-    high: float
-    p: float
-    method: str
-    resamples: Count
-
-    def holds_for(self, runs: Sequence[Record], baseline: Sequence[Record]) -> bool:
-        """Whether it is of these finished runs and of what they measured: a run made again may measure something else,
-        on another machine or of other data."""
-        if self.runs != [record.hash for record in (*runs, *baseline)]:
-            return False
-        left, right = ([v for r in side if (v := r.metrics.get(self.metric)) is not None] for side in (runs, baseline))
-        return bool(left and right) and abs(fmean(left) - fmean(right) - self.difference) <= ROUNDING
+    records: list[Record] = field(default_factory=list)
+    curves: dict[str, Curves] = field(default_factory=dict)
+    examples: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-Line = TypeVar("Line", Record, Curves, Comparison)
+Line = TypeVar("Line", Record, Curves)
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -113,21 +101,65 @@ def read_curves(folder: Path) -> dict[str, Curves]:
     return {curves.hash: curves for curves in _read(folder / "curves.jsonl", Curves)}
 
 
-def read_comparisons(folder: Path) -> list[Comparison]:
-    """The committed comparisons with the baseline; errors as `read_records`."""
-    return _read(folder / "comparisons.jsonl", Comparison)
+def read_examples(folder: Path) -> dict[str, np.ndarray]:
+    """The committed statistics of single test examples by hash of run; errors as `read_records`."""
+    return {path.stem: _unpacked(path) for path in sorted((folder / EXAMPLES).glob("*.xz"))}
 
 
-def write(folder: Path, records: Iterable[Record], curves: Iterable[Curves], comparisons: Iterable[Comparison]) -> None:
-    """Write the three files, each whole or not at all; at no moment does one hold a comparison of other records."""
-    comparisons, earlier = list(comparisons), read_comparisons(folder)
-    if kept := [item for item in earlier if item in comparisons]:
-        _write(folder / "comparisons.jsonl", kept)
-    else:
-        (folder / "comparisons.jsonl").unlink(missing_ok=True)
-    _write(folder / "records.jsonl", records)
-    _write(folder / "curves.jsonl", curves)
-    _write(folder / "comparisons.jsonl", comparisons)
+def read(folder: Path) -> Kept:
+    """All that the folder keeps; errors as `read_records`."""
+    return Kept(read_records(folder), read_curves(folder), read_examples(folder))
+
+
+def write(folder: Path, kept: Kept) -> None:
+    """Write what is kept of the records, each file whole or not at all.
+
+    At no moment does the folder hold anything of a run that was not measured with it: statistics that do not give the
+    score of their record are of no use to a test (`statistics.comparisons`).
+    """
+    hashes = {record.hash for record in kept.records}
+    packed = {f"{key}.xz": _packed(found) for key, found in kept.examples.items() if key in hashes}
+    for name, content in packed.items():
+        with atomic_write(folder / EXAMPLES / name) as file:
+            file.write(content)
+    _write(folder / "records.jsonl", kept.records)
+    _write(folder / "curves.jsonl", [kept.curves[r.hash] for r in kept.records if r.hash in kept.curves])
+    for path in (folder / EXAMPLES).glob("*.xz"):
+        if path.name not in packed:
+            path.unlink()
+
+
+def examples_bytes(folder: Path) -> int:
+    """What the statistics of single examples take in the folder."""
+    return sum(path.stat().st_size for path in (folder / EXAMPLES).glob("*.xz"))
+
+
+def _packed(examples: np.ndarray) -> bytes:
+    """An .npy file in the smallest type of number that holds it, compressed by xz."""
+    low, high = (examples.min(), examples.max()) if examples.size else (0, 0)
+    whole = low >= 0 and np.array_equal(examples, np.floor(examples))
+    kinds = (np.uint8, np.uint16, np.uint32)
+    small = next((kind for kind in kinds if whole and high <= np.iinfo(kind).max), np.float64)
+    buffer = io.BytesIO()
+    np.save(buffer, examples.astype(small), allow_pickle=False)
+    return lzma.compress(buffer.getvalue(), preset=9)
+
+
+def _unpacked(path: Path) -> np.ndarray:
+    try:
+        reader = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=LARGEST)
+        content = reader.decompress(path.read_bytes(), max_length=LARGEST)
+        if not reader.eof:
+            raise ValueError("cut short, or too large")
+        examples = np.load(io.BytesIO(content), allow_pickle=False)
+        if not isinstance(examples, np.ndarray) or examples.ndim != 2 or examples.dtype.kind not in "iuf":
+            raise ValueError("no table of numbers")
+        statistics = examples.astype(np.float64)
+        if not np.isfinite(statistics).all():
+            raise ValueError("a number that is not finite")
+    except Exception as error:  # whatever the readers stumbled on
+        raise UserError(f"{path}: damaged ({one_line(str(error))}); {MEND}") from error
+    return statistics
 
 
 def _read(path: Path, kind: type[Line]) -> list[Line]:

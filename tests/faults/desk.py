@@ -60,7 +60,7 @@ class Desk:
         )  # fmt: skip
 
     def made(self) -> dict[str, Any]:
-        """Of each record hash, state, metrics, curve and translations; and the comparisons."""
+        """Of each record hash, state, metrics, data, curve, translations and the statistics of its examples."""
         records = [json.loads(line) for line in (self.results / "records.jsonl").read_text("utf-8").splitlines()]
         found: dict[str, Any] = {"runs": [record["hash"] for record in records]}
         for record in records:
@@ -70,8 +70,7 @@ class Desk:
         for line in (self.results / "curves.jsonl").read_text("utf-8").splitlines():
             drawn = json.loads(line)
             found[drawn["hash"]] = [{k: v for k, v in group.items() if k not in CLOCKS} for group in drawn["groups"]]
-        comparisons = self.results / "comparisons.jsonl"
-        return found | {"comparisons": comparisons.read_text("utf-8") if comparisons.exists() else ""}
+        return found | {path.name: path.read_bytes() for path in (self.results / "examples").glob("*.xz")}
 
     def clear(self) -> None:
         shutil.rmtree(self.path / "runs", ignore_errors=True)

@@ -14,7 +14,7 @@ from skipln.engine.seal import seal
 from skipln.errors import UserError
 from skipln.runs.reading import read_config, read_metrics, read_state
 from skipln.tables.manifest import load as load_manifest
-from skipln.tables.store import read_comparisons, read_curves, read_records
+from skipln.tables.store import EXAMPLES, read_curves, read_examples, read_records
 
 Target = Callable[[bytes, Path], object]
 
@@ -29,9 +29,10 @@ def manifest(content: bytes, folder: Path) -> object:
 
 
 def records(content: bytes, folder: Path) -> object:
-    for name in ("records", "curves", "comparisons"):
-        (folder / f"{name}.jsonl").write_bytes(content)
-    return _each(lambda: read_records(folder), lambda: read_curves(folder), lambda: read_comparisons(folder))
+    (folder / EXAMPLES).mkdir()
+    for name in ("records.jsonl", "curves.jsonl", f"{EXAMPLES}/{'0' * 12}.xz"):
+        (folder / name).write_bytes(content)
+    return _each(lambda: read_records(folder), lambda: read_curves(folder), lambda: read_examples(folder))
 
 
 def run_folder(content: bytes, folder: Path) -> object:

@@ -22,7 +22,7 @@ def test_p_is_what_its_sentence_says():
     references = [[" ".join(rng.choice(list("abcdef"), 9)) for _ in range(30)]]
     lines = [[" ".join(rng.permutation(text.split())) for text in references[0]] for _ in range(2)]
     a, b = (np.array(BLEU()._extract_corpus_statistics(system, references), dtype=float) for system in lines)
-    found = significance.over_sentences([a], [b], resamples=50, seed=3)
+    found = significance.over_examples([a], [b], resamples=50, seed=3)
     drawn = np.random.default_rng(3).integers(30, size=(50, 30))
 
     def score(rows: np.ndarray) -> float:

@@ -71,7 +71,8 @@ class Workplace:
         return self.results / "test" / self.manifest.name
 
     def texts(self) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in sorted(self.folder.iterdir())}
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def test_the_command_says_what_changes_and_changes_it_only_when_told(tmp_path, c
     folder.mkdir(parents=True)
     record, curves = run([2.3, 1e9, 2.3])
     record = record.model_copy(update={"row": "xskip_2"})
-    store.write(folder, [record], [curves], [])
+    store.write(folder, store.Kept([record], {record.hash: curves}))
     assert main(["--results", str(tmp_path)]) == 1
     assert "demo/table1, xskip_2, digits, seed 1" in (said := capsys.readouterr().out)
     assert "1 runs judged, 1 of them by every log point, the others by 200; 1 records change" in said

@@ -1,6 +1,7 @@
 """One odd file costs its own cell, never the table: whatever its numbers, types, encoding, depth and cycles are."""
 
 import json
+import lzma
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from skipln.tables.presentation.values import values
 from skipln.tables.records import collect
 from skipln.tables.statistics.summary import summarise
 from skipln.tables.status import status
-from skipln.tables.store import read_comparisons, read_curves, read_records
+from skipln.tables.store import read
 from tests.tables import fakes
 from tests.tables.conftest import Workplace
 
@@ -50,13 +51,13 @@ YAML += [
 def _table(workplace: Workplace) -> list[str]:
     """The rows that have a record, after the table was made of what is there."""
     collect(workplace.manifest, workplace.cells(), workplace.folder)
-    records, tests = read_records(workplace.folder), read_comparisons(workplace.folder)
-    summary, curves = summarise(workplace.manifest, "test", records, tests), read_curves(workplace.folder)
+    kept = read(workplace.folder)
+    summary, curves = summarise(workplace.manifest, "test", kept.records, kept.examples), kept.curves
     printed = document(summary)
     for made in (markdown(printed), latex(printed), spreadsheet(values(summary)), page(summary, curves)):
         made.encode()
     status(workplace.manifest, "test", [1], (), workplace.results)
-    return [record.row for record in records]
+    return [record.row for record in kept.records]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_odd_examples(finished: Workplace) -> None:
     assert len(_table(finished)) == 4
 
 
-@pytest.mark.parametrize("name", ["records.jsonl", "curves.jsonl", "comparisons.jsonl"])
+@pytest.mark.parametrize("name", ["records.jsonl", "curves.jsonl"])
 def test_odd_results(finished: Workplace, name: str) -> None:
     """They are the user's: refused in one line that names the file."""
     _table(finished)
@@ -151,6 +152,17 @@ def test_odd_results(finished: Workplace, name: str) -> None:
     for content in BYTES[1:]:
         (finished.folder / name).write_bytes(whole + content)
         with pytest.raises(UserError, match=name) as error:
+            _table(finished)
+        assert len(str(error.value).splitlines()) == 1
+
+
+def test_odd_statistics_of_examples(finished: Workplace) -> None:
+    _table(finished)
+    path = finished.folder / "examples" / f"{finished.cell('post_ln').hash}.xz"
+    whole = path.read_bytes()
+    for content in (*BYTES, whole[:-20], lzma.compress(b"{"), lzma.compress(b"\x93NUMPY\x01\x00v\x00{}".ljust(200))):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=path.name) as error:
             _table(finished)
         assert len(str(error.value).splitlines()) == 1
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pytest
 
 from skipln.errors import UserError
@@ -17,6 +18,7 @@ from skipln.system.files import atomic_write
 from skipln.tables import store
 from skipln.tables.presentation.render import render
 from skipln.tables.records import collect, recorded_seeds
+from skipln.tables.statistics.significance import Difference
 from skipln.tables.statistics.summary import summarise
 from tests.tables import fakes
 from tests.tables.conftest import Workplace
@@ -74,40 +76,63 @@ def test_records_that_contradict_themselves_are_refused(finished: Workplace, dam
         collect(finished.manifest, finished.cells(), finished.folder)
 
 
+def compared(workplace: Workplace) -> dict[str, Difference]:
+    """The tests over sentences that the folder's files give, by row."""
+    kept = store.read(workplace.folder)
+    (block,) = summarise(workplace.manifest, "test", kept.records, kept.examples).blocks
+    return {entry.row.name: entry.comparison for entry in block.entries if entry.comparison}
+
+
 def test_a_comparison_is_of_what_was_measured(finished: Workplace) -> None:
-    """A run made again in a clone that has the records alone: its old p-value is not that of its new score."""
+    """A run made again in a clone that has the records alone: its p-value is that of its new score."""
     collect(finished.manifest, finished.cells(), finished.folder)
-    old = {item.row: item for item in store.read_comparisons(finished.folder)}
+    old = compared(finished)
     assert set(old) == {"rskip_ln", "rskip_ln_3"}
     for cell in finished.cells():
         shutil.rmtree(cell.folder)
     fakes.finish(finished.cell("rskip_ln").folder, 0.79)
-    records = collect(finished.manifest, finished.cells(), finished.folder)
-    new = store.read_comparisons(finished.folder)
-    assert new == [old["rskip_ln_3"]]
-    # Files of two moments, as a copy or a merge may leave them.
-    summary = summarise(finished.manifest, "test", records, list(old.values()))
-    compared = {entry.row.name for entry in summary.blocks[0].entries if entry.comparison is not None}
-    assert compared == {"rskip_ln_3"}
+    collect(finished.manifest, finished.cells(), finished.folder)
+    new = compared(finished)
+    assert new["rskip_ln_3"] == old["rskip_ln_3"]
+    assert new["rskip_ln"].difference != old["rskip_ln"].difference
 
 
 def test_a_kill_between_the_files_leaves_no_comparison_of_other_records(
     finished: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collect(finished.manifest, finished.cells(), finished.folder)
-    fakes.finish(finished.cell("rskip_ln").folder, 0.79)
+    cell = finished.cell("rskip_ln")
+    fakes.finish(cell.folder, 0.75)
 
     @contextmanager
     def killed(path: Path, *mode: str) -> Iterator[IO]:
         with atomic_write(path, *mode) as file:
             yield file
-        if path.name == "records.jsonl":
+        if path.name == f"{cell.hash}.xz":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "atomic_write", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store, "atomic_write", killed)
         collect(finished.manifest, finished.cells(), finished.folder)
-    assert [item.row for item in store.read_comparisons(finished.folder)] == ["rskip_ln_3"]
+    assert set(compared(finished)) == {"rskip_ln_3"}
+    collect(finished.manifest, finished.cells(), finished.folder)
+    assert set(compared(finished)) == {"rskip_ln", "rskip_ln_3"}
+
+
+def test_statistics_of_a_run_that_left_leave_with_it(finished: Workplace) -> None:
+    collect(finished.manifest, finished.cells(), finished.folder)
+    assert len(store.read_examples(finished.folder)) == 3 and store.examples_bytes(finished.folder) > 0
+    collect(finished.manifest, [cell for cell in finished.cells() if cell.row.name != "rskip_ln"], finished.folder)
+    assert finished.cell("rskip_ln").hash not in store.read_examples(finished.folder)
+
+
+def test_statistics_come_back_as_they_were(tmp_path: Path) -> None:
+    """Small and large, negative and broken numbers."""
+    for top in (1, 300, 70_000, 2**40, -5, 0.5):
+        kept = np.array([[0, top], [1, 2]], dtype=np.float64)
+        record = store.Record.model_construct(hash="a" * 12)
+        store.write(tmp_path, store.Kept([record], {}, {record.hash: kept}))
+        assert np.array_equal(store.read_examples(tmp_path)[record.hash], kept), top
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "examples.npy"])
@@ -131,9 +156,8 @@ def test_a_measurement_that_changed_after_the_run_is_left_out(
     assert f"{name}: not what it was when the run ended; left out" in caplog.text
     shutil.rmtree(finished.folder)
     assert collect(finished.manifest, finished.cells(), finished.folder) == records
-    drawn, compared = store.read_curves(finished.folder), store.read_comparisons(finished.folder)
-    assert (folder.name in drawn) == (name != "metrics.jsonl")
-    assert ("rskip_ln" in {item.row for item in compared}) == (name != "examples.npy")
+    assert (folder.name in store.read_curves(finished.folder)) == (name != "metrics.jsonl")
+    assert ("rskip_ln" in compared(finished)) == (name != "examples.npy")
 
 
 def test_again_is_the_same_bytes(finished: Workplace) -> None:
@@ -162,13 +186,12 @@ def test_stale_record_leaves_with_a_line(finished: Workplace, caplog: pytest.Log
     records = collect(finished.manifest, finished.cells(), finished.folder)
     assert [record.row for record in records] == ["xskip", "post_ln", "rskip_ln_3"]
     assert "table9, rskip_ln, catalogs, seed 1: run" in caplog.text
-    assert [item.row for item in store.read_comparisons(finished.folder)] == ["rskip_ln_3"]
+    assert set(compared(finished)) == {"rskip_ln_3"}
 
 
 def test_comparisons_of_known_cases(finished: Workplace) -> None:
     collect(finished.manifest, finished.cells(), finished.folder)
-    better, equal = store.read_comparisons(finished.folder)
-    assert (better.row, better.baseline, better.seeds) == ("rskip_ln", "post_ln", [1])
+    better, equal = (compared(finished)[row] for row in ("rskip_ln", "rskip_ln_3"))
     assert better.p < 0.005 < equal.p == 1
     assert equal.difference == 0
 
@@ -178,14 +201,14 @@ def test_statistics_that_are_not_the_results_are_not_used(
 ) -> None:
     shutil.copy(finished.cell("post_ln").folder / "examples.npy", finished.cell("rskip_ln").folder / "examples.npy")
     collect(finished.manifest, finished.cells(), finished.folder)
-    assert [item.row for item in store.read_comparisons(finished.folder)] == ["rskip_ln_3"]
-    assert "examples.npy gives BLEU" in caplog.text
+    assert set(compared(finished)) == {"rskip_ln_3"}
+    assert "the statistics of its sentences give BLEU" in caplog.text
 
 
 def test_test_sets_of_different_size_are_not_compared(finished: Workplace, caplog: pytest.LogCaptureFixture) -> None:
     fakes.finish(finished.cell("rskip_ln").folder, 0.8, count=150)
     collect(finished.manifest, finished.cells(), finished.folder)
-    assert [item.row for item in store.read_comparisons(finished.folder)] == ["rskip_ln_3"]
+    assert set(compared(finished)) == {"rskip_ln_3"}
     assert "cannot be paired" in caplog.text
 
 

@@ -119,15 +119,22 @@ def _tests(summary: Summary) -> list[tuple[str, str]]:
                 "so none is bold"
             )
         notes.append((_with(summary, f"Δ {block.metrics[0].label}", block), text))
-        tested = [entry.comparison for entry in block.entries if entry.comparison]
-        if tested:
-            methods = _unique(f"{item.method}, {item.resamples:,} resamples" for item in tested)
-            text = (
-                f"two-sided, of Δ ({'; '.join(methods)}), Holm-corrected for {_comparisons(len(tested))}; it says what "
-                "other test sentences might change, not what another seed might"
-            )
-            notes.append((_with(summary, f"p over {block.metrics[0].examples}", block), text))
+        if block.metrics[0].examples and any(e.difference is not None and not e.diverged for e in block.entries):
+            notes.append((_with(summary, f"p over {block.metrics[0].examples}", block), _over_examples(block)))
     return notes
+
+
+def _over_examples(block: Block) -> str:
+    """What the test over single test examples says, or why there is none."""
+    unit = block.metrics[0].examples
+    tested = [entry.comparison for entry in block.entries if entry.comparison]
+    if not tested:
+        return f"none: it takes the statistics of single {unit} of every run of both systems, and they were not kept"
+    methods = _unique(f"{item.method}, {item.resamples:,} resamples" for item in tested)
+    return (
+        f"two-sided, of Δ ({'; '.join(methods)}), Holm-corrected for {_comparisons(len(tested))}; it says what "
+        f"other test {unit} might change, not what another seed might"
+    )
 
 
 def _comparisons(number: int) -> str:

@@ -19,8 +19,8 @@ from skipln.tables.statistics.summary import summarise
 
 
 def render(manifest: Manifest, scale: str, folder: Path) -> None:
-    """Write table.md, .csv, .tex and curves.svg, .html in `folder` from its records, curves and comparisons."""
-    summary = summarise(manifest, scale, store.read_records(folder), store.read_comparisons(folder))
+    """Write table.md, .csv, .tex and curves.svg, .html in `folder` from its records, curves and examples."""
+    summary = summarise(manifest, scale, store.read_records(folder), store.read_examples(folder))
     curves, printed = store.read_curves(folder), document(summary)
     for name, content in {
         "table.md": markdown(printed),
@@ -35,7 +35,7 @@ def render(manifest: Manifest, scale: str, folder: Path) -> None:
 
 def render_live(manifest: Manifest, scale: str, folder: Path, target: Path, others: Sequence[Live]) -> Path:
     """Write target/curves.html: the table of `folder`, and beside its curves those of `others`. Returns the path."""
-    summary = summarise(manifest, scale, store.read_records(folder), store.read_comparisons(folder))
+    summary = summarise(manifest, scale, store.read_records(folder), store.read_examples(folder))
     with atomic_write(target / "curves.html") as file:
         file.write(page(summary, store.read_curves(folder), others).encode())
     return target / "curves.html"

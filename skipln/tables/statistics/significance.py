@@ -1,6 +1,6 @@
-"""Is a difference in BLEU more than other test sentences would make? And Holm's correction for many such questions."""
+"""Is a difference more than other test examples would make? And Holm's correction for many such questions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,9 +26,12 @@ class Difference:
 def bleu(statistics: np.ndarray) -> np.ndarray:
     """Corpus BLEU, 0 to 100, of summed statistics [..., 10]; equals sacreBLEU's with its default 'exp' smoothing.
 
-    The last axis: hypothesis length, reference length, matches of 1- to 4-grams, totals of 1- to 4-grams.
+    The last axis: hypothesis length, reference length, matches of 1- to 4-grams, totals of 1- to 4-grams. Raises
+    ValueError where it is not ten long.
     """
     sums = np.asarray(statistics, dtype=np.float64)
+    if sums.shape[-1] != 10:
+        raise ValueError(f"{sums.shape[-1]} statistics of a sentence where BLEU has 10")
     length, reference = sums[..., 0], sums[..., 1]
     matches, totals = sums[..., 2:6], sums[..., 6:10]
     # exp smoothing: the first order without a match counts 1/2 match, the second 1/4, …
@@ -41,34 +44,49 @@ def bleu(statistics: np.ndarray) -> np.ndarray:
     return np.where(empty, 0.0, score)
 
 
-def over_sentences(
-    system: Sequence[np.ndarray], baseline: Sequence[np.ndarray], resamples: int = RESAMPLES, seed: int = SEED
-) -> Difference:
-    """Paired bootstrap (Koehn 2004) of BLEU; each array [sentences, 10] is one run (seed) of that system.
+# Of a metric: its value from the sum of the examples' statistics [..., k] and their number.
+Score = Callable[[np.ndarray, int], np.ndarray]
+SCORES: dict[str, Score] = {
+    "bleu": lambda sums, n: bleu(sums),
+    "error": lambda sums, n: 100 * sums[..., 0] / n,
+    "error5": lambda sums, n: 100 * sums[..., 1] / n,
+}
 
-    Sentences are drawn jointly for all runs; a system's score is the mean of its runs' corpus BLEU. With Δ the
-    difference observed and Δ* a resampled one, p is how often |Δ* − mean Δ*| ≥ |Δ|. sacreBLEU 2.6 counts
-    |Δ*| − mean |Δ*| > |Δ| instead, which is rarer, and so rejects about twice as many null cases as it should:
+
+def over_examples(
+    system: Sequence[np.ndarray],
+    baseline: Sequence[np.ndarray],
+    score: Score = SCORES["bleu"],
+    unit: str = "sentences",
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Difference:
+    """Paired bootstrap (Koehn 2004); each array [examples, k] is one run (seed) of that system.
+
+    Examples are drawn jointly for all runs; a system's score is the mean of its runs' scores. With Δ the difference
+    observed and Δ* a resampled one, p is how often |Δ* − mean Δ*| ≥ |Δ|. sacreBLEU 2.6 counts |Δ*| − mean |Δ*| > |Δ|
+    instead, which is rarer, and so rejects about twice as many null cases as it should:
     `python -m scripts.false_alarms` shows both rates.
-    Raises ValueError when the runs do not have the same number of sentences.
+    Raises ValueError when the runs do not have the same number of examples.
     """
     sizes = {len(run) for run in (*system, *baseline)}
     if len(sizes) != 1:
-        raise ValueError(f"test sets of {', '.join(map(str, sorted(sizes)))} sentences cannot be paired")
-    weights = _weights(sizes.pop(), resamples, seed)
+        raise ValueError(f"test sets of {', '.join(map(str, sorted(sizes)))} {unit} cannot be paired")
+    (n,) = sizes
+    weights = _weights(n, resamples, seed)
 
-    def score(runs: Sequence[np.ndarray]) -> tuple[float, np.ndarray]:
+    def scored(runs: Sequence[np.ndarray]) -> tuple[float, np.ndarray]:
         return (
-            float(np.mean([bleu(run.sum(axis=0)) for run in runs])),
-            np.mean([bleu(weights @ run) for run in runs], axis=0),
+            float(np.mean([score(run.sum(axis=0), n) for run in runs])),
+            np.mean([score(weights @ run, n) for run in runs], axis=0),
         )
 
-    (score_system, drawn_system), (score_baseline, drawn_baseline) = score(system), score(baseline)
+    (score_system, drawn_system), (score_baseline, drawn_baseline) = scored(system), scored(baseline)
     difference, drawn = score_system - score_baseline, drawn_system - drawn_baseline
     strays = np.abs(drawn - drawn.mean()) >= abs(difference) - 1e-9
     low, high = np.percentile(drawn, [2.5, 97.5])
     p = (int(strays.sum()) + 1) / (resamples + 1)
-    return Difference(difference, float(low), float(high), p, "paired bootstrap over sentences", resamples)
+    return Difference(difference, float(low), float(high), p, f"paired bootstrap over {unit}", resamples)
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -1,14 +1,17 @@
 """A table's numbers: means over seeds, differences with corrected p-values, diverged runs. No formatting."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from skipln.tables.manifest import Column, Manifest, Published, Row
 from skipln.tables.metrics import Metric
+from skipln.tables.statistics.comparisons import compared
 from skipln.tables.statistics.runs import LEVEL, RunsTest, over_runs
-from skipln.tables.statistics.significance import holm
-from skipln.tables.store import Comparison, Record
+from skipln.tables.statistics.significance import Difference, holm
+from skipln.tables.store import Record
 
 SPEEDS = {"tokens_per_second": "tokens/s", "images_per_second": "images/s"}
 
@@ -37,7 +40,7 @@ class Entry:
     difference: float | None
     test: RunsTest | None
     adjusted: float | None
-    comparison: Comparison | None
+    comparison: Difference | None
     adjusted_examples: float | None
     parameters: int | None
     speed: float | None
@@ -89,28 +92,27 @@ class Summary:
         return [record for block in self.blocks for record in block.records]
 
 
-def summarise(manifest: Manifest, scale: str, records: Sequence[Record], comparisons: Sequence[Comparison]) -> Summary:
-    """The numbers of the table from its committed records and comparisons. Rows without a run have empty entries."""
+def summarise(manifest: Manifest, scale: str, records: Sequence[Record], examples: Mapping[str, np.ndarray]) -> Summary:
+    """The numbers of the table from its records and the statistics of their test examples, by hash of run.
+
+    Rows without a run have empty entries.
+    """
     return Summary(
-        manifest, scale, [_block(manifest, column, records, comparisons) for column in manifest.columns_at(scale)]
+        manifest, scale, [_block(manifest, column, records, examples) for column in manifest.columns_at(scale)]
     )
 
 
-def _block(manifest: Manifest, column: Column, records: Sequence[Record], comparisons: Sequence[Comparison]) -> Block:
+def _block(manifest: Manifest, column: Column, records: Sequence[Record], examples: Mapping[str, np.ndarray]) -> Block:
     metrics = manifest.metrics_of(column)
     rows = [row for row in manifest.rows if row.only is None or column.name in row.only]
     runs = {row.name: [r for r in records if (r.row, r.column) == (row.name, column.name)] for row in rows}
-    done = {name: [record for record in found if record.state == "done"] for name, found in runs.items()}
-    tested = {
-        item.row: item
-        for item in comparisons
-        if (item.column, item.metric, item.baseline) == (column.name, metrics[0].key, manifest.baseline)
-        and item.holds_for(done.get(item.row, []), done.get(item.baseline, []))
-    }
+    others = [row.name for row in rows if row.name != manifest.baseline]
+    found = {name: compared(metrics[0], runs[name], runs.get(manifest.baseline, []), examples) for name in others}
+    tested = {name: item for name, item in found.items() if item is not None}
     adjusted_examples = _adjusted({name: item.p for name, item in tested.items()})
     first = metrics[0].key
-    compared = {row.name: _over_runs(runs, row.name, manifest.baseline, first) for row in rows}
-    adjusted = _adjusted({name: test.p for name, test in compared.items() if test})
+    over = {row.name: _over_runs(runs, row.name, manifest.baseline, first) for row in rows}
+    adjusted = _adjusted({name: test.p for name, test in over.items() if test})
     baseline = _mean(runs.get(manifest.baseline, []), first)
     entries = []
     for row in rows:
@@ -123,7 +125,7 @@ def _block(manifest: Manifest, column: Column, records: Sequence[Record], compar
                 values=values,
                 diverged=sum(record.state == "diverged" for record in runs[row.name]),
                 difference=values[first].mean - baseline.mean if comparable and baseline else None,
-                test=compared[row.name],
+                test=over[row.name],
                 adjusted=adjusted.get(row.name),
                 comparison=tested.get(row.name),
                 adjusted_examples=adjusted_examples.get(row.name),

@@ -21,7 +21,7 @@ def _page(workplace: Workplace) -> str:
 def _inputs(workplace: Workplace) -> tuple[Summary, dict[str, Curves]]:
     collect(workplace.manifest, workplace.cells(), workplace.folder)
     records = read_records(workplace.folder)
-    return summarise(workplace.manifest, "test", records, []), read_curves(workplace.folder)
+    return summarise(workplace.manifest, "test", records, {}), read_curves(workplace.folder)
 
 
 def _data(html: str) -> Any:

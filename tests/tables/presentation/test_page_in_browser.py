@@ -40,7 +40,7 @@ def opened(browser: Page, finished: Workplace) -> Page:
     collect(finished.manifest, finished.cells((1, 2)), finished.folder)
     records = read_records(finished.folder)
     others = live(finished.cells((1, 2)), {record.hash for record in records})
-    summary = summarise(finished.manifest, "test", records, [])
+    summary = summarise(finished.manifest, "test", records, {})
     path = finished.path / "curves.html"
     path.write_text(page(summary, read_curves(finished.folder), others), "utf-8")
     browser.requests.clear()
@@ -131,7 +131,7 @@ def test_a_hundred_runs_of_a_thousand_points(browser: Page, finished: Workplace)
             name = f"{row:06d}{seed:06d}"
             records.append(first.model_copy(update={"row": f"row_{row}", "seed": seed, "hash": name}))
             curves[name] = Curves(hash=name, groups=thinned(_long_run(row, seed)))
-    text = page(summarise(manifest, "test", records, []), curves)
+    text = page(summarise(manifest, "test", records, {}), curves)
     path = finished.path / "large.html"
     path.write_text(text, "utf-8")
     assert path.stat().st_size < 8_000_000

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 
-from skipln.tables.statistics.significance import bleu, holm, over_sentences
+from skipln.tables.statistics.significance import bleu, holm, over_examples
 from tests.tables.fakes import sentences
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "."]), min_size=0, max_size=9).map(" ".join)
@@ -28,13 +28,13 @@ def test_bleu_of_nothing_and_of_the_references() -> None:
 
 
 def test_identical_systems() -> None:
-    found = over_sentences([sentences(0.6)], [sentences(0.6)])
+    found = over_examples([sentences(0.6)], [sentences(0.6)])
     assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
 def test_clearly_better_and_its_mirror() -> None:
     better, worse = [sentences(0.8, seed=s) for s in (1, 2)], [sentences(0.6, seed=3)]
-    found, mirror = over_sentences(better, worse), over_sentences(worse, better)
+    found, mirror = over_examples(better, worse), over_examples(worse, better)
     assert found.p < 0.005
     assert 0 < found.low < found.difference < found.high
     assert (mirror.p, mirror.difference, mirror.low) == (found.p, -found.difference, pytest.approx(-found.high))
@@ -42,19 +42,21 @@ def test_clearly_better_and_its_mirror() -> None:
 
 def test_same_numbers_every_time() -> None:
     a, b = [sentences(0.62, seed=1)], [sentences(0.6, seed=2)]
-    assert over_sentences(a, b) == over_sentences(a, b)
+    assert over_examples(a, b) == over_examples(a, b)
 
 
 def test_false_alarms_are_rare() -> None:
     """Systems of equal quality: about 5 % of p below 0.05."""
-    p = [over_sentences([sentences(0.6, 60, 2 * i)], [sentences(0.6, 60, 2 * i + 1)], 200).p for i in range(150)]
+    p = [
+        over_examples([sentences(0.6, 60, 2 * i)], [sentences(0.6, 60, 2 * i + 1)], resamples=200).p for i in range(150)
+    ]
     assert np.mean(np.array(p) < 0.05) < 0.12
     assert 0.3 < np.mean(p) < 0.7
 
 
 def test_unpaired_test_sets_are_refused() -> None:
     with pytest.raises(ValueError, match="100, 200 sentences cannot be paired"):
-        over_sentences([sentences(0.6, 100)], [sentences(0.6, 200)])
+        over_examples([sentences(0.6, 100)], [sentences(0.6, 200)])
 
 
 def test_holm_by_hand() -> None:

@@ -30,7 +30,9 @@ from skipln.configuration.schema import (
 from skipln.data.present import require_class_folders, require_photographs
 from skipln.data.text.parallel import ParallelFiles
 from skipln.errors import UserError
+from skipln.runs.weights import weights_file
 from skipln.seam.options import check_options
+from skipln.system.files import sha256
 from skipln.system.places import CONFIGS
 
 # The kinds of data and model that fit a task.
@@ -80,6 +82,7 @@ def check(composed: DictConfig) -> RunConfig:
     for group in ("skip", "norm", "attention"):
         content[group] = _check_options(group, content[group])
     _check_kinds(content)
+    _name_weights(content)
     try:
         config = RunConfig.model_validate(content)
     except PydanticError as error:
@@ -119,12 +122,27 @@ def _yaml(path: Path) -> dict[str, Any]:
     return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
 
 
+def _name_weights(content: dict[str, Any]) -> None:
+    """Put the digest of the file of `init_from` into `init_weights`. Raises UserError where it is not the one given."""
+    source, given = content.get("init_from"), content.get("init_weights")
+    if not isinstance(source, str) or (given and not Path(source).exists()):  # a run that has begun needs no file
+        return
+    digest = sha256(weights_file(Path(source)))
+    if given not in (None, digest):
+        raise UserError(f"init_from={source}: not the weights of init_weights={given}, but {digest}")
+    content["init_weights"] = digest
+
+
 def _check_together(config: RunConfig) -> None:
     """What no single value tells: keys that must fit each other."""
     if isinstance(config.model, TransformerModel) and config.model.dim % config.model.heads:
         raise UserError(f"model.dim={config.model.dim} is not divisible by model.heads={config.model.heads}")
     if isinstance(config.task, Classification) and config.attention["name"] != "softmax":
         raise UserError(f"attention={config.attention['name']}: a ResNet has none: leave it at softmax")
+    if config.engine == "fairseq" and config.init_weights:
+        raise UserError("init_from: engine=fairseq starts from its own seed; engine=skipln starts from weights")
+    if config.init_connections != "same" and not config.init_weights:
+        raise UserError(f"init_connections={config.init_connections} says how init_from is taken: give init_from too")
     training, data = config.training, config.data
     if isinstance(data, Photographs) and data.crop > data.resize:
         raise UserError(

@@ -409,6 +409,12 @@ class RunConfig(Node):
     """Whose training loop and beam search."""
     inputs: list[Annotated[str, Field(pattern="^[0-9a-f]{12}$")]] = []
     """Finished runs, by their hashes, that are evaluated; nothing is trained then."""
+    init_from: str | None = None
+    """Weights to start from: a finished run's or an export's folder, or a file; null: drawn from the seed."""
+    init_weights: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of the file of weights, which names the run in the place of its path; made from init_from."""
+    init_connections: Literal["same", "new", "first_norm"] = "same"
+    """Of connections' parameters init_from gives: same: all; new: none; first_norm: the norm of x + F(x), no other."""
     task: Annotated[Translation | Classification, Field(discriminator="name")]
     data: Annotated[
         Catalogs | ParallelText | Digits | PublishedImages | ClassFolders | Photographs, Field(discriminator="kind")

@@ -27,6 +27,7 @@ from skipln.engine.optimizer import create_optimizer
 from skipln.engine.ranks import Ranks
 from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
+from skipln.engine.weights.initial import start_from_weights
 from skipln.errors import UserError
 from skipln.runs.divergence import Divergence
 from skipln.runs.folder import MetricsLog, RunFolder
@@ -122,6 +123,9 @@ class Trainer:
                     "or remove the folder to train anew"
                 )
             self._restore(saved)
+        elif config.init_weights:
+            start_from_weights(self.model, config)
+            after_step(self.model)
         if fabric.is_global_zero:
             self.checkpoints.forget_after(self.update)
             self.log = MetricsLog(folder.metrics, saved.get("log_offset", 0))

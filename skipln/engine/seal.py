@@ -33,6 +33,15 @@ def seal(file: IO[bytes], owner: dict[str, Any]) -> None:
 
 def check_seal(path: Path, owner: dict[str, Any]) -> None:
     """Raise UserError unless the file is what `seal` left, byte by byte, and for `owner`."""
+    found = read_seal(path)
+    if found is None:
+        raise UserError(f"{path}: damaged, or made before checkpoints had a seal")
+    if found != owner:
+        raise UserError(f"{path}: not this run's, or of another update ({json.dumps(found, sort_keys=True)})")
+
+
+def read_seal(path: Path) -> dict[str, Any] | None:
+    """The owner of a sealed file; None of a file without a seal. Raises UserError where a byte has changed since."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - _MOST - _END_SIZE))
@@ -40,7 +49,7 @@ def check_seal(path: Path, owner: dict[str, Any]) -> None:
         _, found, comment = tail.rpartition(_END)
         header, stated = comment[_END_SIZE - len(_END) : -_DIGEST], comment[-_DIGEST:]
         if not found or not header:
-            raise UserError(f"{path}: damaged, or made before checkpoints had a seal")
+            return None
         file.seek(0)
         digest, left = hashlib.sha256(), size - _DIGEST
         while chunk := file.read(min(left, 1 << 20)):
@@ -48,5 +57,5 @@ def check_seal(path: Path, owner: dict[str, Any]) -> None:
             left -= len(chunk)
     if digest.hexdigest().encode() != stated:
         raise UserError(f"{path}: damaged (another SHA-256 than when it was saved)")
-    if json.loads(header) != owner:
-        raise UserError(f"{path}: not this run's, or of another update ({header.decode()})")
+    owner: dict[str, Any] = json.loads(header)
+    return owner

@@ -11,18 +11,18 @@ from torch import Tensor, nn
 
 from skipln.configuration.schema import JsonlTracker, LocalLauncher, Paths, RunConfig, Translation
 from skipln.data.images.inputs import ImageInputs
-from skipln.engine.tensors import save_tensors
+from skipln.engine.weights.tensors import save_tensors
 from skipln.errors import UserError
 from skipln.export.card import CARD, card
 from skipln.export.folder import export_folder
 from skipln.interop.ctranslate2 import SPECIAL, save_model
 from skipln.models.transformer import Transformer
 from skipln.runs.folder import RunFolder
+from skipln.runs.weights import EXPORTED
 from skipln.seam.fused import one_pass
 from skipln.system.files import atomic_write
 from skipln.tasks.connections import field_form
 from skipln.tasks.translation import first_and_last
-from skipln.trained.loading import EXPORTED
 from skipln.trained.run import Run
 
 POSITIONS = 1024  # of a model for CTranslate2 at least; longer where the run was trained on longer sentences

@@ -31,6 +31,7 @@ def identity(config: Mapping[str, Any], neutral_values: Mapping[str, Any] | None
     """The twelve hexadecimal digits that name the run of a resolved configuration, given as plain values."""
     content = deepcopy({key: value for key, value in config.items() if key not in NOT_HASHED})
     content.get("data", {}).pop("dir", None)  # data.name is what it is
+    content.pop("init_from", None)  # init_weights is what it is
     for key, value in (neutral() if neutral_values is None else neutral_values).items():
         _leave_out(content, key, value)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
@@ -57,7 +58,7 @@ def _leave_out(content: dict[str, Any], dotted: str, value: Any) -> None:
 
 def public(config: Mapping[str, Any]) -> dict[str, Any]:
     """A run's configuration without what is of this machine."""
-    content = {key: value for key, value in config.items() if key not in NOT_HASHED}
+    content = {key: value for key, value in config.items() if key not in (*NOT_HASHED, "init_from")}
     if isinstance(data := content.get("data"), dict):
         content["data"] = {key: value for key, value in data.items() if key != "dir"}
     return content

@@ -11,10 +11,14 @@ from torch import nn
 from skipln.configuration.schema import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
 from skipln.data.text import BOS, EOS, Batch, ParallelCorpus, TextData, collate, token_batches
 from skipln.data.text.demo import catalogs
-from skipln.data.text.raw import VOCABULARY_FILES
+from skipln.data.text.raw import MODEL, VOCABULARY_FILES
+from skipln.data.text.subwords import check_same_codes
 from skipln.decode.translate import Search, translate
+from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
+from skipln.runs.folder import RunFolder
 from skipln.runs.result import Data
+from skipln.runs.weights import inputs_beside
 from skipln.scores.bleu_tokeniser import bleu_metric, chosen
 from skipln.system.files import atomic_write
 from skipln.tasks.connections import make_attention, make_connections
@@ -127,7 +131,29 @@ def prepare_text(config: RunConfig) -> TextData:
     languages = {"source": data.source, "target": data.target}
     sizes = {"vocab_size": data.vocabulary, "max_length": data.max_length}
     encoding = "sentencepiece" if data.kind == "catalogs" else data.encoding
-    return TextData.prepare(folder, encoding=encoding, **languages, **prefixes, **sizes, cache=cache)  # type: ignore[arg-type]
+    inputs = _inputs_of_weights(config)
+    if inputs and encoding != "sentencepiece":
+        check_same_codes(inputs, folder)
+    vocabulary = inputs / MODEL if inputs and encoding == "sentencepiece" else None
+    options: dict[str, Any] = {**languages, **prefixes, **sizes, "vocabulary": vocabulary}
+    return TextData.prepare(folder, encoding=encoding, cache=cache, **options)
+
+
+def _inputs_of_weights(config: RunConfig) -> Path | None:
+    """The folder of the vocabulary that belongs to the weights a run starts from; None for one that starts anew.
+
+    Once a run has begun it has a copy of its own. Raises UserError where there is none.
+    """
+    if not config.init_weights:
+        return None
+    if (own := RunFolder(config.folder).inputs).is_dir():
+        return own
+    if found := inputs_beside(Path(config.init_from)) if config.init_from else None:
+        return found
+    raise UserError(
+        f"init_from={config.init_from}: no inputs/ with its vocabulary beside it, and with another these weights are "
+        "for nothing: give a run's folder, or an export's"
+    )
 
 
 def build_transformer(config: RunConfig, vocabulary: int) -> Transformer:

@@ -10,13 +10,11 @@ from torch import Tensor, nn
 from skipln.configuration.schema import RunConfig
 from skipln.data.folders import check_sums
 from skipln.engine.checkpoint import Checkpoints
-from skipln.engine.tensors import load_tensors
+from skipln.engine.weights.tensors import load_tensors
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
-from skipln.runs.reading import read_state
-from skipln.runs.result import Result, read_result
-
-EXPORTED = "model.safetensors"  # in place of checkpoints/, in the folder that an export wrote
+from skipln.runs.result import Result
+from skipln.runs.weights import EXPORTED, usable_result
 
 
 def read_run(folder: Path) -> tuple[RunConfig, Result]:
@@ -33,16 +31,7 @@ def read_run(folder: Path) -> tuple[RunConfig, Result]:
         raise UserError(f"{folder}/config.yaml: damaged") from error
     if config.engine != "skipln":
         raise UserError(f"{folder}: trained by {config.engine}, whose checkpoints are beside it; use fairseq-generate")
-    result = read_result(folder, moved=True)  # its weights are held to the configuration's hash
-    if result is None:
-        state = read_state(folder)
-        raise UserError(
-            f"{folder}: this run is not finished ({state.state}, update {state.update} of {state.updates}); "
-            "start its training command again to go on"
-        )
-    if result.state == "diverged":
-        raise UserError(f"{folder}: this run diverged at update {result.update} and has no model to use")
-    return config, result
+    return config, usable_result(folder)  # its weights are held to the configuration's hash
 
 
 def load_weights(model: nn.Module, folder: Path, config: RunConfig, update: int) -> None:

@@ -19,7 +19,7 @@ from skipln.data.text.parallel import SPLITS, ParallelFiles
 from skipln.data.text.subwords import FILES, SubwordVocabulary
 from skipln.data.text.vocabulary import Vocabulary
 from skipln.errors import UserError
-from skipln.system.files import atomic_write, locked
+from skipln.system.files import atomic_write, locked, sha256
 
 MAX_UNKNOWN = 0.5  # of held-out text
 # Counts up when prepared folders change: old ones are then left alone. Format 2 scores references as they were given,
@@ -60,18 +60,21 @@ class TextData:
         max_length: int,
         cache: Path,
         encoding: str = "sentencepiece",
+        vocabulary: Path | None = None,
     ) -> "TextData":
         """The data of the parallel files in `folder`, built under `<cache>/text/` unless an equal one is there.
 
         Learns a joint byte-pair vocabulary of `vocab_size` on train; with encoding "bpe" or "moses_bpe" the text has
         been encoded by `preparation` with `vocab_size` merges, and references are its `<split>.raw` files. Pairs with a
         side over `max_length` tokens are left out of train; in valid and test the tokens are cut, the references never.
+        vocabulary: a model of sentencepiece of that size to encode with, in place of one that is learnt.
         Processes take turns; what is there is whole. Raises `UserError` for text that `ParallelFiles.check` refuses,
         and as `Vocabulary.train` or `SubwordVocabulary.load`.
         """
         files = ParallelFiles(folder, source, target, train, valid, test)
         files.check_present()
-        fingerprint = fingerprint_of(files, cache / "text" / "sha256.json", vocab_size, max_length, encoding)
+        memory = cache / "text" / "sha256.json"
+        fingerprint = fingerprint_of(files, memory, vocab_size, max_length, encoding, vocabulary)
         prepared = cache / "text" / fingerprint[:16]
         with locked(cache / "text" / f".{fingerprint[:16]}.lock"):
             try:
@@ -80,7 +83,7 @@ class TextData:
                 if prepared.exists():
                     log.warning("%s; the text is encoded again", error)
                 with atomic_folder(prepared) as work:
-                    _build(work, files, fingerprint, vocab_size, max_length, encoding)
+                    _build(work, files, fingerprint, vocab_size, max_length, encoding, vocabulary)
             return cls.load(prepared)._of(fingerprint, (source, target))
 
     def _of(self, fingerprint: str, languages: tuple[str, str]) -> "TextData":
@@ -124,13 +127,22 @@ class TextData:
         return list(read_lines(self.folder / f"{split}.{self.languages[side]}", as_given))
 
 
-def fingerprint_of(files: ParallelFiles, memory: Path, vocab_size: int, max_length: int, encoding: str) -> str:
+def fingerprint_of(
+    files: ParallelFiles,
+    memory: Path,
+    vocab_size: int,
+    max_length: int,
+    encoding: str,
+    vocabulary: Path | None = None,
+) -> str:
     paths = [path for split in SPLITS for path in files.paths(split)]
     how = {"sentencepiece": sentencepiece.__version__}  # may learn other merges
     if encoding != "sentencepiece":
         how = {"encoding": encoding}
         paths += [path for split in SPLITS[1:] for path in _scored(files, encoding).paths(split)]
         paths += [files.folder / name for name in FILES]
+    if vocabulary:
+        how |= {"vocabulary": sha256(vocabulary)}
     if missing := [path for path in paths if not path.is_file()]:
         raise UserError(f"{missing[0]}: missing; data.encoding={encoding} needs a folder that a prepare script made")
     options = {
@@ -165,14 +177,27 @@ def _scored(files: ParallelFiles, encoding: str) -> ParallelFiles:
     return replace(files, valid=f"{files.valid}.raw", test=f"{files.test}.raw", form=as_given)
 
 
-def _build(work: Path, files: ParallelFiles, fingerprint: str, vocab_size: int, max_length: int, encoding: str) -> None:
+def _build(
+    work: Path,
+    files: ParallelFiles,
+    fingerprint: str,
+    vocab_size: int,
+    max_length: int,
+    encoding: str,
+    given: Path | None,
+) -> None:
     if encoding != "sentencepiece":
         files = replace(files, form=as_given)  # its words are what the writer made of them
     totals = files.check()
     languages = (files.source, files.target)
     about: dict = {"fingerprint": fingerprint, "languages": languages}
     vocabulary: Vocabulary | SubwordVocabulary
-    if encoding == "sentencepiece":
+    if given:
+        vocabulary = Vocabulary.load(given)
+        if len(vocabulary) != vocab_size:
+            raise UserError(f"{given} has {len(vocabulary)} pieces: give data.vocabulary={len(vocabulary)}")
+        shutil.copyfile(given, work / "vocabulary.model")
+    elif encoding == "sentencepiece":
         vocabulary = Vocabulary.train(files.paths("train"), vocab_size, work / "vocabulary.model")
     else:
         vocabulary = SubwordVocabulary.load(files.folder, encoding, vocab_size, files.target)

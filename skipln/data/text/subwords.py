@@ -88,3 +88,14 @@ def _speller(encoding: str, target: str) -> Callable[[list[str]], str]:
     from skipln.data.text.moses import Detokeniser
 
     return Detokeniser(target)
+
+
+def check_same_codes(wanted: Path, folder: Path) -> None:
+    """Raise UserError unless the text in `folder` was encoded with the codes and vocabulary that lie in `wanted`."""
+    for name in (CODES, WORDS):
+        try:
+            same = (wanted / name).read_bytes() == (folder / name).read_bytes()
+        except OSError as error:
+            raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
+        if not same:
+            raise UserError(f"{folder / name}: not that of the weights ({wanted / name}): encode the text with theirs")

@@ -1,0 +1,127 @@
+"""Weights that a run starts from: read without executing anything, and fitted to its model, strictly."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skipln import skips
+from skipln.configuration.schema import RunConfig
+from skipln.engine.seal import read_seal
+from skipln.engine.weights.tensors import load_tensors
+from skipln.errors import UserError
+from skipln.runs.weights import weights_file
+from skipln.seam.connection import Connection
+from skipln.system.files import sha256
+
+SHOWN = 6  # names of parameters in a line
+
+
+def start_from_weights(model: nn.Module, config: RunConfig) -> None:
+    """Give `model` the weights of `config.init_from`; a line on stderr says which parameters stay as they were drawn.
+
+    Raises UserError where the file is missing, damaged, another one than `config.init_weights`, or does not fit.
+    """
+    if config.init_from is None:
+        raise UserError(
+            "init_weights: this run has no checkpoint to go on from, so that the weights are needed: give init_from too"
+        )
+    path = weights_file(Path(config.init_from))
+    if sha256(path) != config.init_weights:
+        raise UserError(f"{path}: not the weights of init_weights={config.init_weights}")
+    try:
+        fitted = fit(read_weights(path), model, config.init_connections)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    drawn = [name for name in model.state_dict() if name not in fitted]
+    model.load_state_dict(fitted, strict=False)
+    if drawn:
+        print(f"init_from: {len(fitted):,} tensors are taken; new are {_listed(drawn)}", file=sys.stderr)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, on the CPU. Raises UserError, without the path, for a file that is damaged or holds more."""
+    if path.suffix == ".safetensors":
+        return load_tensors(path)[0]
+    try:
+        read_seal(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a reader of foreign bytes stumbles on
+        raise UserError(
+            f"damaged, or holds more than weights, of which nothing is executed ({type(error).__name__})"
+        ) from error
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
+        raise UserError(
+            "not a model's weights; give a run's folder, its checkpoints/tested.pt, best.pt or weights-….pt"
+        )
+    return content
+
+
+def fit(weights: Mapping[str, Tensor], model: nn.Module, connections: str) -> dict[str, Tensor]:
+    """Those of `weights` that `model` takes, under its names.
+
+    connections: "same": every tensor has its place, and every place its tensor. "new": the connections' own tensors are
+    left out and stay as the model has them. "first_norm": of these the norm of x + F(x) is taken, under the name that
+    it has here; others are left out and stay as they are.
+    Raises UserError that lists what does not fit.
+    """
+    own, found = model.state_dict(), dict(weights)
+    sites = {name: module for name, module in model.named_modules() if isinstance(module, Connection)}
+    free: set[str] = set()  # tensors of the model that may stay as they are
+    if connections != "same":
+        at_sites = {name: value for name, value in found.items() if _site(name, sites)}
+        found = {name: value for name, value in found.items() if name not in at_sites}
+        free = {name for name in own if _site(name, sites)}
+    if connections == "first_norm":
+        taken = _first_norms(at_sites, sites)
+        found |= taken
+        free = {
+            name for name in free
+            if not any(name.startswith(f"{path}.{site.norm_of_sum}.") for path, site in sites.items())
+        }  # fmt: skip
+    missing = [name for name in own if name not in found and name not in free]
+    extra = [name for name in found if name not in own]
+    shapes = [
+        f"{name} {list(found[name].shape)} for {list(own[name].shape)}"
+        for name in own
+        if name in found and found[name].shape != own[name].shape
+    ]
+    kinds = (("missing", missing), ("left over", extra), ("of another shape", shapes))
+    if wrong := [f"{kind}: {_listed(names)}" for kind, names in kinds if names]:
+        raise UserError("does not fit this model; " + "; ".join(wrong))
+    return found
+
+
+def _site(name: str, sites: Mapping[str, Any]) -> str:
+    """The site that a tensor belongs to, "" without one."""
+    return next((path for path in sites if name.startswith(f"{path}.")), "")
+
+
+def _first_norms(weights: Mapping[str, Tensor], sites: Mapping[str, Connection]) -> dict[str, Tensor]:
+    """Of the connections' tensors those of the norm of x + F(x), under the name that it has in `sites`."""
+    if before := next((name for name in weights if ".last_norm." in name), ""):
+        raise UserError(f"init_connections=first_norm: {before} is of a norm in front of the branches; new leaves them")
+    theirs = {entry.kind.norm_of_sum for entry in map(skips.registry.find, skips.names())} - {""}
+    taken = {}
+    for path, site in sites.items():
+        if not site.norm_of_sum:
+            raise UserError(f"init_connections=first_norm: {site.name} has no norm of x + F(x); new leaves norms out")
+        for norm in theirs:
+            before = f"{path}.{norm}."
+            for name, value in weights.items():
+                if name.startswith(before):
+                    taken[f"{path}.{site.norm_of_sum}.{name.removeprefix(before)}"] = value
+    return taken
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

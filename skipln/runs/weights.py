@@ -1,0 +1,58 @@
+"""Where the weights of a finished run lie, and what they need beside them. No torch."""
+
+from pathlib import Path
+
+from skipln.errors import UserError
+from skipln.runs.folder import RunFolder
+from skipln.runs.reading import read_state
+from skipln.runs.result import Result, read_result
+
+EXPORTED = "model.safetensors"  # in place of checkpoints/, in the folder that an export wrote
+IMPORTED = "weights.pt"  # in a folder that `skipln.interop.fairseq convert` wrote
+
+
+def usable_result(folder: Path) -> Result:
+    """The result of a run that is done, wherever its folder lies. Raises UserError, one line, for any other."""
+    result = read_result(folder, moved=True)
+    if result is None:
+        state = read_state(folder)
+        raise UserError(
+            f"{folder}: this run is not finished ({state.state}, update {state.update} of {state.updates}); "
+            "start its training command again to go on"
+        )
+    if result.state == "diverged":
+        raise UserError(f"{folder}: this run diverged at update {result.update} and has no model to use")
+    return result
+
+
+def weights_file(source: Path) -> Path:
+    """The file of weights that `init_from` names: `source` itself, or that of a run, an export or an import.
+
+    Raises UserError, one line, where there is none.
+    """
+    if source.is_file():
+        return source
+    if not source.is_dir():
+        raise UserError(f"init_from={source}: no such run and no such file")
+    if (source / "config.yaml").is_file():
+        usable_result(source)
+        tested = RunFolder(source).checkpoints / "tested.pt"
+        found = [path for path in (tested, source / EXPORTED) if path.is_file()]
+        if not found:
+            raise UserError(f"{tested}: no such checkpoint; a run of an older version is trained again")
+        return found[0]
+    if (source / IMPORTED).is_file():
+        return source / IMPORTED
+    raise UserError(f"init_from={source}: not a run's folder, it has no config.yaml")
+
+
+def inputs_beside(source: Path) -> Path | None:
+    """The folder with what raw inputs of these weights are prepared with, such as their vocabulary; None without one.
+
+    source: as `init_from`; of a file, the run or export that it lies in.
+    """
+    if source.is_dir():
+        folders = [source]
+    else:
+        folders = [source.parent.parent if source.parent.name == "checkpoints" else source.parent]
+    return next((found for folder in folders if (found := RunFolder(folder).inputs).is_dir()), None)

@@ -1,0 +1,261 @@
+"""Training starts from weights: strictly, named by what they are, and nothing in them is executed."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from skipln.configuration.composition import compose
+from skipln.engine.checkpoint import Checkpoints
+from skipln.engine.run import execute
+from skipln.engine.weights.initial import read_weights, start_from_weights
+from skipln.engine.weights.tensors import save_tensors
+from skipln.errors import UserError
+from skipln.export.__main__ import main as export
+from skipln.runs.sums import with_sums
+from skipln.runs.weights import weights_file
+from skipln.system.files import sha256
+from skipln.tasks import create_task
+from tests.conftest import write_tiny_text
+
+SHORT = ["training.updates=4", "training.checkpoint_every=2", "training.average=1", "training.log_every=1"]
+
+
+@pytest.fixture(scope="module")
+def short(tiny: list[str]) -> list[str]:
+    return [*tiny, *SHORT]
+
+
+@pytest.fixture(scope="module")
+def source(short: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished post-LN run."""
+    config = compose([*short, "optim.lr=0.02", f"paths.runs={tmp_path_factory.mktemp('source')}"])
+    assert execute(config) == "done"
+    return config.folder
+
+
+def started(overrides: list[str]) -> torch.nn.Module:
+    """The model of a configuration as its training starts."""
+    config = compose(overrides)
+    torch.manual_seed(config.seed)
+    model = create_task(config).build().eval()
+    if config.init_weights:
+        start_from_weights(model, config)
+    return model
+
+
+def logits(model: torch.nn.Module) -> torch.Tensor:
+    torch.manual_seed(0)
+    source, target = torch.randint(4, 200, (3, 7)), torch.randint(4, 200, (3, 5))
+    with torch.no_grad():
+        return model(source, target)
+
+
+def test_the_weights_name_the_run_and_not_their_path(source: Path, short: list[str], tmp_path: Path) -> None:
+    moved = shutil.copytree(source, tmp_path / "moved")
+    file = moved / "checkpoints" / "tested.pt"
+    names = {compose([*short, f"init_from={one}"]).hash for one in (source, moved, file)}
+    digest = sha256(file)
+    names.add(compose([*short, f"init_weights={digest}"]).hash)
+    names.add(compose([*short, f"init_weights={digest}", f"init_from={tmp_path / 'gone'}"]).hash)
+    assert len(names) == 1
+    others = {
+        compose(short).hash,
+        compose([*short, f"init_from={moved / 'checkpoints' / 'best.pt'}"]).hash,
+        compose([*short, f"init_from={source}", "init_connections=new"]).hash,
+    }
+    assert len(others | names) == 4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "norm"),
+    [
+        ([], "norm"),
+        (["skip=rskip_ln", "skip.lam=1", "init_connections=first_norm"], "norms.0"),
+        (["skip=xskip_ln_learned", "init_connections=first_norm"], "norm"),
+    ],
+)
+def test_it_starts_as_the_run_ended(
+    source: Path, short: list[str], overrides: list[str], norm: str, tmp_path: Path
+) -> None:
+    trained = started(short)
+    trained.load_state_dict(read_weights(source / "checkpoints" / "tested.pt"))
+    model = started([*short, *overrides, f"init_from={source}"])
+    torch.testing.assert_close(logits(model), logits(trained), rtol=0, atol=1e-6)
+    assert not torch.allclose(logits(started(short)), logits(trained), atol=1e-2)
+    assert model.encoder[0].sites[0].get_submodule(norm).weight.equal(trained.encoder[0].sites[0].norm.weight)
+    assert export([str(source), "--to", "safetensors", "-o", str(tmp_path / "exported")]) == 0
+    again = started([*short, *overrides, f"init_from={tmp_path / 'exported'}"])
+    assert logits(again).equal(logits(model))
+
+
+def test_rskip_takes_over_the_first_norm_and_draws_the_second(
+    source: Path, short: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    """y_1 = LN(x + F(x)) is the trained block; the norm of y_2 starts with gain 1 and bias 0."""
+    given = [*short, "skip=rskip_ln", "skip.lam=2"]
+    model = started([*given, f"init_from={source}", "init_connections=first_norm"])
+    said = capsys.readouterr().err
+    assert "are taken; new are encoder.0.sites.0.norms.1.weight, encoder.0.sites.0.norms.1.bias, " in said
+    assert "and 4 more" in said and said.count("\n") == 1
+    weights = read_weights(source / "checkpoints" / "tested.pt")
+    norms = model.decoder[0].sites[2].norms
+    assert norms[0].weight.equal(weights["decoder.0.sites.2.norm.weight"])
+    assert norms[1].weight.eq(1).all() and norms[1].bias.eq(0).all()
+    assert model.embedding.weight.equal(weights["embedding.weight"])
+    fresh = started([*given, f"init_from={source}", "init_connections=new"])
+    assert fresh.decoder[0].sites[2].norms[0].weight.eq(1).all()
+    assert fresh.embedding.weight.equal(weights["embedding.weight"])
+    with pytest.raises(UserError) as error:
+        started([*given, f"init_from={source}"])
+    assert "missing: encoder.0.sites.0.norms.0.weight" in str(error.value)
+    assert "left over: encoder.0.sites.0.norm.weight" in str(error.value)
+
+
+def test_other_text_is_encoded_with_the_vocabulary_of_the_weights(
+    source: Path, short: list[str], tmp_path: Path, interrupt
+) -> None:
+    """And a run that has begun needs neither the weights nor their folder any more."""
+    write_tiny_text(tmp_path / "other", pairs=150)
+    for path in (tmp_path / "other").iterdir():
+        path.write_text(path.read_text("utf-8").replace("o", "a"), "utf-8")
+    moved = shutil.copytree(source, tmp_path / "moved")
+    given = [*short, f"data.dir={tmp_path / 'other'}", "data.name=other", "data.vocabulary=290"]
+    config = compose([*given, f"init_from={moved}", f"paths.runs={tmp_path / 'runs'}"])
+    task = create_task(config)
+    (theirs,) = (source / "inputs").glob("vocabulary.model")
+    assert (task.data.folder / "vocabulary.model").read_bytes() == theirs.read_bytes()
+    assert create_task(compose(given)).data.fingerprint != task.data.fingerprint
+
+    whole = compose([*given, f"init_from={moved}", f"paths.runs={tmp_path / 'whole'}"])
+    assert execute(whole) == "done"
+    interrupt(config, 2)
+    moved.rename(tmp_path / "away")
+    again = compose([*given, f"init_weights={config.init_weights}", f"paths.runs={tmp_path / 'runs'}"])
+    assert again.folder == config.folder
+    assert execute(again) == "done"
+    weights = [
+        Checkpoints(one.folder / "checkpoints", one.hash, 1).load_tested(4)["embedding.weight"]
+        for one in (again, whole)
+    ]
+    assert weights[0].equal(weights[1])
+    with pytest.raises(UserError, match="no inputs/ with its vocabulary beside it"):
+        execute(again.model_copy(update={"seed": 9}))
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch executed",)
+
+
+def _result(**values: object):
+    def change(folder: Path) -> Path:
+        path = folder / "result.json"
+        path.write_text(json.dumps(with_sums({**json.loads(path.read_text()), **values}, [])))
+        return folder
+
+    return change
+
+
+def _torch(content: object):
+    def change(folder: Path) -> Path:
+        torch.save(content, folder / "checkpoints" / "tested.pt")
+        return folder
+
+    return change
+
+
+def _without(name: str):
+    def change(folder: Path) -> Path:
+        found = folder / name
+        shutil.rmtree(found) if found.is_dir() else found.unlink()
+        return folder
+
+    return change
+
+
+def _safetensors(change):
+    def write(folder: Path) -> Path:
+        weights = read_weights(folder / "checkpoints" / "tested.pt")
+        change(weights)
+        save_tensors(folder / "mine.safetensors", weights, {})
+        return folder / "mine.safetensors"
+
+    return write
+
+
+def _cut(folder: Path) -> Path:
+    path = folder / "checkpoints" / "tested.pt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "overrides", "said"),
+    [
+        (lambda f: f / "none", [], "no such run and no such file"),
+        (lambda f: f.parent, [], "not a run's folder, it has no config.yaml"),
+        (_without("result.json"), [], "this run is not finished"),
+        (_result(state="diverged"), [], "this run diverged at update 4 and has no model to use"),
+        (_without("checkpoints"), [], "tested.pt: no such checkpoint; a run of an older version is trained again"),
+        (_without("inputs"), [], "no inputs/ with its vocabulary beside it"),
+        (lambda f: f / "checkpoints" / "state-00000004.pt", [], "not a model's weights; give a run's folder"),
+        (lambda f: f / "config.yaml", [], "no inputs|damaged, or holds more than weights"),
+        (_cut, [], "damaged (another SHA-256 than when it was saved)"),
+        (_torch({"embedding.weight": Evil()}), [], "damaged, or holds more than weights, of which nothing is executed"),
+        (_torch([1, 2]), [], "not a model's weights"),
+        (_torch({"embedding.weight": torch.ones(2)}), [], "missing: encoder.0.self_attention.query.weight, "),
+        (_safetensors(lambda w: w.update(mine=torch.ones(2))), [], "does not fit this model; left over: mine"),
+        (
+            _safetensors(lambda w: w.update({"encoder.0.feed_forward.0.bias": torch.ones(3)})),
+            [],
+            "of another shape: encoder.0.feed_forward.0.bias [3] for [64]",
+        ),
+        (lambda f: f, ["model.encoder_layers=2"], "missing: encoder.1.self_attention.query.weight"),
+        (lambda f: f, ["skip=pre_ln", "init_connections=first_norm"], "pre_ln has no norm of x + F(x)"),
+        (lambda f: f, ["data.vocabulary=300"], "has 290 pieces: give data.vocabulary=290"),
+        (lambda f: f, [f"init_weights={'0' * 64}"], "not the weights of init_weights=0000"),
+        (lambda f: f, ["engine=fairseq"], "engine=fairseq starts from its own seed"),
+        (
+            lambda f: f,
+            ["task=classification", "data=digits"],
+            "of text|does not fit this model; missing: stem.0.weight",
+        ),
+    ],
+)
+def test_what_is_no_start_is_one_line(
+    source: Path, short: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make, overrides, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = make(shutil.copytree(source, tmp_path / "folder" / "copy"))
+    basis = [one for one in short if not one.startswith(("data", "training.max", "task.", "model."))]
+    with pytest.raises(UserError) as error:
+        started([*(basis if "task=classification" in overrides else short), *overrides, f"init_from={given}"])
+    assert re.search(
+        said.replace("(", r"\(").replace(")", r"\)").replace("+", r"\+").replace("[", r"\["), str(error.value)
+    )
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_how_connections_are_taken_needs_weights(short: list[str]) -> None:
+    with pytest.raises(UserError, match="init_connections=new says how init_from is taken: give init_from too"):
+        compose([*short, "init_connections=new"])
+    with pytest.raises(UserError, match="init_weights"):
+        compose([*short, "init_weights=abc"])
+    with pytest.raises(UserError, match="this run has no checkpoint to go on from"):
+        start_from_weights(torch.nn.Linear(1, 1), compose([*short, f"init_weights={'0' * 64}"]))
+
+
+def test_norms_in_front_of_the_branches_are_no_norms_of_sums(short: list[str], tmp_path: Path) -> None:
+    config = compose([*short, "skip=pre_ln", "training.updates=2", f"paths.runs={tmp_path}"])
+    assert execute(config) == "done"
+    with pytest.raises(UserError, match=r"last_norm\.weight is of a norm in front of the branches; new leaves them"):
+        started([*short, "skip=rskip_ln", "init_connections=first_norm", f"init_from={config.folder}"])
+    assert weights_file(config.folder) == config.folder / "checkpoints" / "tested.pt"

@@ -169,6 +169,8 @@ class TransformerModel(Node):
     """Of attention weights."""
     activation_dropout: Rate
     """Inside a feed-forward branch."""
+    word_dropout: Rate = 0.0
+    """Of the words that are read, source and target: each becomes the unknown word."""
     positions: Literal["paper", "fairseq"] = "paper"
     """paper: sines and cosines from 0; fairseq: tensor2tensor's, from 2."""
 

@@ -23,7 +23,7 @@ from skipln.seam.place import stack_of
 
 @dataclass(frozen=True)
 class TransformerShape:
-    """Sizes: layers of each stack, model width, feed-forward width, heads, the three dropout rates; form of positions.
+    """Sizes: layers of each stack, model width, feed-forward width, heads, the four dropout rates; form of positions.
 
     positions: one of `POSITIONS`, see there.
     """
@@ -36,6 +36,7 @@ class TransformerShape:
     dropout: float = 0.1
     attention_dropout: float = 0.0
     activation_dropout: float = 0.0
+    word_dropout: float = 0.0
     positions: str = "paper"
 
 
@@ -114,9 +115,13 @@ class DecoderLayer(nn.Module):
 class Transformer(nn.Module):
     """Encoder-decoder with one embedding matrix shared by source, target and output.
 
-    vocabulary: its size; `pad` is the padding id. Tokens are int64 [batch, time]. attention: softmax unless given.
+    vocabulary: its size; `pad` is the padding id, `unknown` that of the unknown word. Tokens are int64 [batch, time].
+    attention: softmax unless given.
     Init: Xavier uniform for every projection matrix, zero biases, embeddings N(0, 1/dim) scaled by √dim when read.
     Dropout as in the paper: on the sum of embeddings and positions and on each branch's output.
+    Word dropout as in the code of Nguyen & Salazar 2019: in training each token that is read, of source or target, a
+    begin or end symbol too, but no padding, is `unknown` with probability p on its own; what is predicted stays, and
+    nothing is scaled.
     """
 
     positions: Tensor
@@ -127,11 +132,12 @@ class Transformer(nn.Module):
         shape: TransformerShape,
         connection: MakeConnection,
         pad: int = 0,
+        unknown: int = 1,
         attention: MakeAttention | None = None,
     ) -> None:
         super().__init__()
         attention = attention or create_attention()
-        self.pad, self.dim = pad, shape.dim
+        self.pad, self.unknown, self.dim, self.word_dropout = pad, unknown, shape.dim, shape.word_dropout
         self.embedding = nn.Embedding(vocabulary, shape.dim)
         self.dropout = Dropout(shape.dropout)
         depths = {"encoder": shape.encoder_layers, "decoder": shape.decoder_layers}
@@ -213,6 +219,9 @@ class Transformer(nn.Module):
         end = start + tokens.size(1)
         if end > self.positions.size(0):
             self.positions = self.sinusoids(2 * end, self.dim).to(self.positions)
+        if self.training and self.word_dropout:
+            dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
+            tokens = tokens.masked_fill(dropped & (tokens != self.pad), self.unknown)
         return self.dropout(self.embedding(tokens) * math.sqrt(self.dim) + self.positions[start:end])
 
 

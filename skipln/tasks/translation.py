@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from skipln.configuration.schema import Catalogs, ParallelText, RunConfig, TextTraining, TransformerModel, Translation
-from skipln.data.text import BOS, EOS, Batch, ParallelCorpus, TextData, collate, token_batches
+from skipln.data.text import BOS, EOS, PAD, UNK, Batch, ParallelCorpus, TextData, collate, token_batches
 from skipln.data.text.demo import catalogs
 from skipln.data.text.raw import MODEL, VOCABULARY_FILES
 from skipln.data.text.subwords import check_same_codes
@@ -159,7 +159,7 @@ def _inputs_of_weights(config: RunConfig) -> Path | None:
 def build_transformer(config: RunConfig, vocabulary: int) -> Transformer:
     """The model of a configuration for a vocabulary of that size, freshly initialised."""
     connections, attention = make_connections(config, "btc"), make_attention(config)
-    return Transformer(vocabulary, shape_of(config), connections, attention=attention)
+    return Transformer(vocabulary, shape_of(config), connections, PAD, UNK, attention)
 
 
 def shape_of(config: RunConfig) -> TransformerShape:

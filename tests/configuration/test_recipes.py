@@ -37,6 +37,7 @@ SOURCES = {
     # tnq177/transformers_without_tears, configurations.py at 0d3bd22, controller.py (torch's Adam) and readme.md
     "translation_paper": BASE | TEXT | {
         "model.heads": 8, "model.dropout": 0.3, "model.attention_dropout": 0.3, "model.activation_dropout": 0.3,
+        "model.word_dropout": 0.1,
         "optim.betas": [0.9, 0.999], "optim.eps": 1e-8, "optim.clip": 1.0, "schedule.warmup": 8000,
         "optim.lr": vaswani_lr(512, 8000), "training.max_tokens": 4096 // 2, "data.vocabulary": 8000,
         "task.penalty": "gnmt", "task.extra_length": 50,

@@ -212,6 +212,7 @@ def test_a_run_through_the_kernel_goes_on_exactly(run, interrupt, monkeypatch):
         pytest.skip("no C++ compiler here")
     monkeypatch.setattr(fused, "SMALLEST", 0)
     overrides = ["training.updates=20", "training.log_every=2", "training.checkpoint_every=8", "skip=rskip_ln"]
+    overrides.append("model.word_dropout=0.2")
     whole, broken = run(*overrides, runs="whole"), run(*overrides, runs="broken")
     task = create_task(whole)
     assert "_EagerBackward" in functions(task.loss(task.build(), task.epoch(0)[0]).total)

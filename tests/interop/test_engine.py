@@ -81,6 +81,7 @@ def test_what_differs_is_said():
         (["task=classification"], "engine=fairseq trains translation"),
         (["optim=sgd"], "engine=fairseq has optim=adam, not sgd"),
         (["optim.weight_decay=0.1"], "optim.weight_decay=0"),
+        (["model.word_dropout=0.1"], "engine=fairseq has no word dropout: model.word_dropout=0"),
         (["compute.devices=2", "training.accumulate=2"], "engine=fairseq runs on one node"),
         (["schedule=step"], "engine=fairseq has no schedule=step: choose inverse_sqrt, linear, cosine, constant"),
     ],

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from skipln import skips
 from skipln.configuration.composition import compose
@@ -46,6 +49,63 @@ def test_every_site_knows_its_place():
     assert [place.last for place in places] == [i in (3, 12) for i in range(13)]
     assert [place.begins_layer for place in places] == [place.branch == "self_attention" for place in places]
     assert [place.ends_layer for place in places] == [place.branch == "feed_forward" for place in places]
+
+
+class Words(nn.Module):
+    """In the embedding's place: remembers which tokens were read."""
+
+    def __init__(self, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.embedding, self.weight, self.read = embedding, embedding.weight, []
+
+    def forward(self, tokens):
+        self.read.append(tokens)
+        return self.embedding(tokens)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.6])
+def test_a_word_that_is_read_is_unknown_with_the_given_probability(rate):
+    """Each on its own, in both languages, begin and end symbols too; padding and what is predicted are as they were.
+
+    Nguyen & Salazar 2019, model.py, replace_with_unk.
+    """
+    built = model(shape=replace(SHAPE, word_dropout=rate, dropout=0.0)).train()
+    built.embedding = words = Words(built.embedding)
+    torch.manual_seed(1)
+    tokens = [torch.randint(2, 50, (200, 40)).masked_fill(torch.arange(40) >= 30, 0) for _ in range(2)]
+    given = [t.clone() for t in tokens]
+    built(*tokens)
+    assert all(torch.equal(a, b) for a, b in zip(tokens, given, strict=True))  # the batch itself is not touched
+    drops = []
+    for read, before in zip(words.read, given, strict=True):
+        dropped = read != before
+        drops.append(dropped[:, :30].float())
+        assert (read[dropped] == built.unknown).all()
+        assert not dropped[:, 30:].any()
+        assert drops[-1].mean().item() == pytest.approx(rate, abs=0.02)  # more than 4 standard deviations
+        assert (drops[-1].mean(0) - rate).abs().max() < 5 * (rate * (1 - rate) / 200) ** 0.5  # at every place
+    assert not torch.equal(*drops)
+    words.read.clear()
+    built.eval()(*tokens)
+    assert all(torch.equal(a, b) for a, b in zip(words.read, given, strict=True))
+
+
+def test_word_dropout_scales_nothing_and_leaves_the_targets():
+    """A sentence whose every word became unknown is the sentence of unknown words, with its own targets."""
+    torch.manual_seed(0)
+    source, target, out = (torch.randint(4, 50, (3, 9)) for _ in range(3))
+    certain = model(shape=replace(SHAPE, word_dropout=1 - 1e-9, dropout=0.0)).train()
+    plain = model(shape=replace(SHAPE, dropout=0.0)).train()
+    unknown = torch.full_like(source, plain.unknown)
+    torch.testing.assert_close(certain(source, target, out)[0], plain(unknown, unknown, out)[0], rtol=0, atol=0)
+
+
+def test_without_word_dropout_nothing_is_drawn_for_it():
+    """What was trained before there was any has the same numbers."""
+    built = model(shape=replace(SHAPE, dropout=0.0)).train()
+    state = torch.get_rng_state()
+    built(torch.full((1, 3), 5), torch.full((1, 3), 5))
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 class Streamed(Connection):

@@ -3,7 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from skipln.configuration.schema import Adam, InverseSqrt, RunConfig, TextTraining, Translation, Warmup
+from skipln.configuration.schema import (
+    Adam,
+    InverseSqrt,
+    RunConfig,
+    TextTraining,
+    TransformerModel,
+    Translation,
+    Warmup,
+)
 from skipln.errors import UserError
 from skipln.interop.fairseq import USER_DIR
 from skipln.interop.fairseq.checkpoint import model_arguments, model_of_config
@@ -27,6 +35,8 @@ def train_arguments(config: RunConfig, data: Path, checkpoints: Path, vocabulary
         raise UserError(f"engine=fairseq has optim=adam, not {optim.name}")
     if optim.weight_decay:
         raise UserError("engine=fairseq decays weights apart from the gradient: optim.weight_decay=0, or engine=skipln")
+    if isinstance(config.model, TransformerModel) and config.model.word_dropout:
+        raise UserError("engine=fairseq has no word dropout: model.word_dropout=0, or engine=skipln")
     if config.compute.nodes > 1 or (cpu and config.compute.devices > 1):
         raise UserError("engine=fairseq runs on one node, on the CPU in one process: compute.nodes, compute.devices")
     flags: dict[str, object] = {

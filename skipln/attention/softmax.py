@@ -1,14 +1,13 @@
 """Multi-head attention with a softmax (Vaswani et al. 2017, section 3.2)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skipln.attention import register
-from skipln.ops import Linear, attention, beam_attention
-from skipln.seam.attention import Attention
+from skipln.ops import attention, beam_attention
+from skipln.seam.attention import ProjectedAttention
 
 
 class Memory:
@@ -54,26 +53,15 @@ class Past:
 
 
 @register("softmax")
-class SoftmaxAttention(Attention):
+class SoftmaxAttention(ProjectedAttention):
     """softmax(Q Kᵀ / √d_head) V over `heads` heads of the projections of queries and memory, projected back."""
 
-    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
-        super().__init__(dim, heads, dropout)
-        self.query = Linear(dim, dim)
-        self.key_value = Linear(dim, 2 * dim)
-        self.inner: nn.Module = nn.Identity()
-        self.out = Linear(dim, dim)
-
-    def reset_parameters(self) -> None:
-        for projection in self.key_value.weight.chunk(2):  # two projections in one matrix, each with its own fan
-            nn.init.xavier_uniform_(projection)
-
     def forward(self, queries: Tensor, memory: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        keys, values = self._keys_values(memory)
+        keys, values = self.keys_values(memory)
         return self._ask(queries, keys, values, None if mask is None else mask[:, None, None, :], causal)
 
     def remember(self, memory: Tensor, mask: Tensor | None) -> Memory:
-        keys, values = self._keys_values(memory)
+        keys, values = self.keys_values(memory)
         if not self.training:  # else products would copy them at each step
             keys, values = keys.contiguous(), values.contiguous()
         return Memory(keys, values, None if mask is None else mask[:, None, None, :])
@@ -89,21 +77,6 @@ class SoftmaxAttention(Attention):
         together = queries.reshape(len(state.keys), -1, queries.size(-1))  # all rows of a sentence ask at once
         return self._ask(together, state.keys, state.values, state.mask).view_as(queries)
 
-    def weights(self) -> dict[str, Tensor]:
-        key, value = self.key_value.weight.detach().chunk(2)
-        return {"query": self.query.weight.detach(), "key": key, "value": value, "out": self.out.weight.detach()}
-
-    def before_output(self, make: Callable[[int], nn.Module]) -> None:
-        self.inner = make(self.out.in_features)
-
     def _ask(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        heads = attention(self._split(self.query(queries)), keys, values, mask, dropout, causal)
-        return self.out(self.inner(heads.transpose(1, 2).flatten(2)))
-
-    def _keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        keys, values = self.key_value(memory).chunk(2, dim=-1)
-        return self._split(keys), self._split(values)
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return self.project(attention(self.queries(queries), keys, values, mask, dropout, causal))

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from skipln.ops import Linear
+
 
 class State(Protocol):
     """What an attention keeps between calls: of a memory that is asked again and again, or of the positions so far."""
@@ -56,6 +58,44 @@ class Attention(nn.Module):
     def before_output(self, make: Callable[[int], nn.Module]) -> None:
         """As a branch of a residual site (`skipln.seam.connection.BranchModule`)."""
         raise NotImplementedError
+
+
+class ProjectedAttention(Attention):
+    """What attentions of heads share: the projections of queries, keys and values, and the one behind the heads."""
+
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__(dim, heads, dropout)
+        self.query = Linear(dim, dim)
+        self.key_value = Linear(dim, 2 * dim)
+        self.inner: nn.Module = nn.Identity()
+        self.out = Linear(dim, dim)
+
+    def reset_parameters(self) -> None:
+        for projection in self.key_value.weight.chunk(2):  # two projections in one matrix, each with its own fan
+            nn.init.xavier_uniform_(projection)
+
+    def weights(self) -> dict[str, Tensor]:
+        key, value = self.key_value.weight.detach().chunk(2)
+        return {"query": self.query.weight.detach(), "key": key, "value": value, "out": self.out.weight.detach()}
+
+    def before_output(self, make: Callable[[int], nn.Module]) -> None:
+        self.inner = make(self.out.in_features)
+
+    def queries(self, x: Tensor) -> Tensor:
+        """[batch, heads, time, dim / heads] of x [batch, time, dim]."""
+        return self._split(self.query(x))
+
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Each [batch, heads, time, dim / heads]."""
+        keys, values = self.key_value(memory).chunk(2, dim=-1)
+        return self._split(keys), self._split(values)
+
+    def project(self, heads: Tensor) -> Tensor:
+        """[batch, time, dim] of what the heads give, [batch, heads, time, dim / heads]."""
+        return self.out(self.inner(heads.transpose(1, 2).flatten(2)))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 # How a Transformer gets its attentions: (dim, heads, dropout) -> attention.

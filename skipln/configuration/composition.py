@@ -22,6 +22,7 @@ from skipln.configuration.schema import (
     ImageTraining,
     ParallelText,
     Photographs,
+    ResNetModel,
     RunConfig,
     TextTraining,
     Training,
@@ -143,6 +144,7 @@ def _check_together(config: RunConfig) -> None:
         raise UserError("init_from: engine=fairseq starts from its own seed; engine=skipln starts from weights")
     if config.init_connections != "same" and not config.init_weights:
         raise UserError(f"init_connections={config.init_connections} says how init_from is taken: give init_from too")
+    _check_mimic(config)
     training, data = config.training, config.data
     if isinstance(data, Photographs) and data.crop > data.resize:
         raise UserError(
@@ -164,6 +166,16 @@ def _check_together(config: RunConfig) -> None:
             f"training.accumulate={training.accumulate} micro-batches are too few for {world} devices: give at least "
             f"{world}, and training.max_tokens as many times smaller"
         )
+
+
+def _check_mimic(config: RunConfig) -> None:
+    """MimicNorm is one of three parts; the others are keys of the net."""
+    if config.norm["name"] != "mimic":
+        return
+    if not isinstance(config.model, ResNetModel):
+        raise UserError("norm=mimic is for nets of convolutions: choose task=classification, or another norm")
+    if (config.model.norm, config.model.head_norm) != ("none", "batch"):
+        raise UserError("norm=mimic stands in batch norm's place: give model.norm=none model.head_norm=batch")
 
 
 def _check_kinds(content: dict[str, Any]) -> None:

@@ -167,8 +167,11 @@ class ResNet(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         nn.init.zeros_(self.classifier.bias)
-        for block in (block for stage in cast(Iterable[Stage], self.stages) for block in cast(Iterable[Any], stage)):
+        blocks = [block for stage in cast(Iterable[Stage], self.stages) for block in cast(Iterable[Any], stage)]
+        for block in blocks:
             block.site.init_branch(block.branch)
+        if holders := [module for module in self.modules() if hasattr(module, "hold_weights")]:
+            cast(Any, holders[0]).hold_weights(self, [block.branch for block in blocks])
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.stem(images)

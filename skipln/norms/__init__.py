@@ -3,6 +3,8 @@
 from skipln.norms.batch import BatchNorm, batch_norm
 from skipln.norms.layer import LayerNorm, layer_norm
 from skipln.norms.rms import RMSNorm
-from skipln.seam.norm import Norm, create, names, options
+from skipln.seam.norm import Norm, create, names, options, registry
 
-__all__ = ["BatchNorm", "LayerNorm", "Norm", "RMSNorm", "batch_norm", "create", "layer_norm", "names", "options"]
+__all__ = [
+    "BatchNorm", "LayerNorm", "Norm", "RMSNorm", "batch_norm", "create", "layer_norm", "names", "options", "registry",
+]  # fmt: skip

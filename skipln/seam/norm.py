@@ -1,10 +1,14 @@
-"""The seam between a connection and its norm: how norms are made, and their names, one file each in skipln.norms."""
+"""The seam between a connection and its norm: how norms are made, and their names, one file each in skipln.norms.
+
+A norm is called as norm(x, mask). One that acts on a net's weights may have `hold_weights(net, branches)`: a ResNet
+calls it once, of the first such norm, after its own initialisation, with the branches of all its blocks in order.
+"""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from skipln.seam.registry import Registry
 
@@ -16,3 +20,8 @@ register, names, options = registry.register, registry.names, registry.options
 def create(name: str, **given: Any) -> Norm:
     """A factory (dim, layout) -> module for norm `name`. Raises ValueError for an unknown name or option."""
     return partial(registry.find(name).kind, **registry.find(name).fixed, **registry.check(name, given))
+
+
+def per_channel(parameter: Tensor, layout: str) -> Tensor:
+    """[dim] so that it multiplies the channels of x in that layout."""
+    return parameter[:, None, None] if layout == "nchw" else parameter

@@ -7,11 +7,17 @@ None is a number that the connection derives from its place unless it is given.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Ranges by option name, the same for every connection and norm that has the option.
+# Ranges by option name, the same for every connection, norm and attention that has the option.
 RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "lam": ("greater than 0", lambda value: value > 0),
     "eps": ("greater than 0", lambda value: value > 0),
     "momentum": ("between 0 and 1", lambda value: 0 < value <= 1),
+    "k": ("0 or more", lambda value: value >= 0),
+    "c": ("greater than 0", lambda value: value > 0),
+    "base": ("greater than 0", lambda value: value > 0),
+    "fan_in": ("0 or more", lambda value: value >= 0),
+    "features": ("0 or more", lambda value: value >= 0),
+    "redraw": ("0 or more", lambda value: value >= 0),
     "axes": ("'all' or 'channel'", lambda value: value in ("all", "channel")),
 }
 REPETITIONS = 1_000  # of a layer's input, an integer λ: more would run for hours and train nothing

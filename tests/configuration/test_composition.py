@@ -19,6 +19,7 @@ SKIPS = ", ".join(GROUPS["skip"])
 CHOICES = [f"{group}={choice}" for group, choices in GROUPS.items() for choice in choices]
 NEEDS = {"data=parallel_text": ["data.dir=x"], "data=multi30k": ["data.dir=x"], "scale=small": ["data.dir=x"]}
 NEEDS["recipe=translation_small"] = ["data.dir=x"]
+NEEDS["norm=mimic"] = ["task=classification", "model.norm=none", "model.head_norm=batch"]
 # What fits only the other task comes with it; a group's choice says so in the kind its file has or builds on.
 for image_choice in CHOICES:
     if re.match(

@@ -13,7 +13,7 @@ def maps() -> torch.Tensor:
 def build(name: str, dim: int, layout: str, **options: object) -> torch.nn.Module:
     norm = norms.create(name, **options)(dim, layout).double()
     for i, parameter in enumerate(norm.parameters()):
-        parameter.data = torch.linspace(0.5 + i, 1.5 + i, dim, dtype=torch.float64)
+        parameter.data = torch.linspace(0.5 + i, 1.5 + i, parameter.numel(), dtype=torch.float64).view_as(parameter)
     return norm
 
 
@@ -69,10 +69,11 @@ def test_batch_norm_refuses_a_single_value(layout, shape):
 
 
 def test_the_registry_is_strict():
-    assert norms.names() == ["batch", "layer", "rms"]
-    with pytest.raises(ValueError, match="unknown norm 'group': choose one of batch, layer, rms"):
+    every = ["ada", "batch", "derf", "dyt", "layer", "layer_simple", "mimic", "none", "rms", "scale"]
+    assert norms.names() == every
+    with pytest.raises(ValueError, match=f"unknown norm 'group': choose one of {', '.join(every)}"):
         norms.create("group")
-    with pytest.raises(ValueError, match="rms has no option 'axes': its options are eps"):
-        norms.create("rms", axes="all")
+    with pytest.raises(ValueError, match="scale has no option 'axes': its options are eps"):
+        norms.create("scale", axes="all")
     with pytest.raises(ValueError, match="axes is a word 'all' or 'channel', not 'pixel'"):
         norms.create("layer", axes="pixel")

@@ -3,6 +3,7 @@
 import ast
 import importlib
 from pathlib import Path
+from types import ModuleType
 from uuid import uuid4
 
 import pytest
@@ -129,13 +130,13 @@ def test_yaml_lists_the_options_of_the_class(name):
 OTHERS = {("attn_res_block", "blocks"): 2, ("mix_ln", "share"): 0.5}
 
 
-def other_value(name: str, option: str) -> object:
+def other_value(name: str, option: str, methods: ModuleType = skips) -> object:
     """A value of the option that is legal and not its default."""
     if (name, option) in OTHERS:
         return OTHERS[name, option]
-    default = skips.options(name)[option]
-    if option in skips.registry.choices(name):
-        return next(value for value in skips.registry.choices(name)[option] if value != default)
+    default = methods.options(name)[option]
+    if option in methods.registry.choices(name):
+        return next(value for value in methods.registry.choices(name)[option] if value != default)
     if isinstance(default, bool):
         return not default
     return default + 1 if isinstance(default, int) else 0.7 if default is None else 0.5 * default + 0.1

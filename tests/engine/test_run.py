@@ -131,7 +131,7 @@ def test_every_connection_trains(run, name):
 @pytest.mark.parametrize(
     "override",
     [
-        "norm=rms", "optim=sgd", "schedule=linear", "schedule=cosine", "schedule=constant",
+        "norm=rms", "attention=favor", "optim=sgd", "schedule=linear", "schedule=cosine", "schedule=constant",
         "schedule=step", "precision=bf16", "optim.clip=0.1", "training.accumulate=2",
     ],
 )  # fmt: skip
@@ -217,6 +217,20 @@ def test_a_run_through_the_kernel_goes_on_exactly(run, interrupt, monkeypatch):
     task = create_task(whole)
     assert "_EagerBackward" in functions(task.loss(task.build(), task.epoch(0)[0]).total)
     assert whole.model.dropout > 0
+    assert execute(whole) == "done"
+    interrupt(broken, 13)
+    assert execute(broken) == "done"
+    assert metrics(broken.folder) == metrics(whole.folder)
+    assert (broken.folder / "examples.npy").read_bytes() == (whole.folder / "examples.npy").read_bytes()
+
+
+def test_a_run_whose_attention_draws_features_goes_on_exactly(run, interrupt):
+    """Between two draws, with weights of before and after a draw averaged: what is drawn follows from the update."""
+    overrides = [
+        "attention=favor", "attention.redraw=5", "attention.features=16", "training.updates=20", "training.log_every=2",
+        "training.checkpoint_every=8", "training.average=2",
+    ]  # fmt: skip
+    whole, broken = run(*overrides, runs="whole"), run(*overrides, runs="broken")
     assert execute(whole) == "done"
     interrupt(broken, 13)
     assert execute(broken) == "done"

@@ -6,6 +6,7 @@ import yaml
 
 from skipln import skips
 from skipln.models.resnet import ResNetShape, refusal
+from skipln.seam.place import Place
 from skipln.system.files import atomic_write
 from skipln.system.places import CONFIGS, ROOT
 
@@ -35,7 +36,7 @@ def page() -> str:
     """The page as Markdown."""
     rows = []
     for name in skips.names():
-        site = skips.create(name, 4, layout="nchw")
+        site = skips.create(name, 4, layout="nchw", place=Place())
         refused = {net: reason for net, shape in nets().items() if (reason := refusal(site, shape))}
         for reason in dict.fromkeys(refused.values()):
             where = ", ".join(f"`{net}`" for net, why in refused.items() if why == reason)

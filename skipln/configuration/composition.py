@@ -33,6 +33,7 @@ from skipln.data.text.parallel import ParallelFiles
 from skipln.errors import UserError
 from skipln.runs.weights import weights_file
 from skipln.seam.options import check_options
+from skipln.seam.renamed import OPTIONS, now
 from skipln.system.files import sha256
 from skipln.system.places import CONFIGS
 
@@ -41,6 +42,7 @@ KINDS = {
     "translation": {"data": ("catalogs", "parallel_text"), "model": ("transformer",)},
     "classification": {"data": ("digits", "published_images", "class_folders", "photographs"), "model": ("resnet",)},
 }
+WHAT = {"skip": "connection", "norm": "norm", "attention": "attention"}  # what a group's choices are
 
 
 def compose(overrides: list[str]) -> RunConfig:
@@ -80,7 +82,7 @@ def check(composed: DictConfig) -> RunConfig:
         content: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(_one_line(error, [])) from error
-    for group in ("skip", "norm", "attention"):
+    for group in WHAT:
         content[group] = _check_options(group, content[group])
     _check_kinds(content)
     _name_weights(content)
@@ -109,7 +111,7 @@ def _check_options(group: str, node: dict[str, Any]) -> dict[str, Any]:
     name = node.get("name")
     choices = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
     if name not in choices:
-        raise UserError(f"{group}.name={name}: choose one of {', '.join(choices)}")
+        raise UserError(f"{group}.name={name}{now(WHAT[group], str(name))}: choose one of {', '.join(choices)}")
     defaults = {key: value for key, value in _yaml(CONFIGS / group / f"{name}.yaml").items() if key != "name"}
     given = {key: value for key, value in node.items() if key != "name"}
     try:
@@ -207,12 +209,15 @@ def _one_line(error: Exception, overrides: list[str]) -> str:
         r"Could not find '([^']+)'\s+Available options in '([^']+)':((?:\s+\S+)+?)\s+Config search", text
     ):
         path, group, choices = missing.groups()
-        return f"{group}={path.removeprefix(group + '/')}: choose one of {', '.join(choices.split())}"
+        name = path.removeprefix(group + "/")
+        return f"{group}={name}{now(WHAT.get(group, ''), name)}: choose one of {', '.join(choices.split())}"
     if unknown := re.search(r"Could not override '([^']+)'", text):
         *parents, key = unknown[1].split(".")
         groups = [o for o in overrides if (CONFIGS / o.partition("=")[0]).is_dir()]
         node: Any = OmegaConf.select(_compose(groups), ".".join(parents)) if parents else _compose(groups)
         where = ".".join(parents) or "the configuration"
+        if isinstance(node, DictConfig) and (said := OPTIONS.get((str(node.get("name")), key))):
+            return f"{where}={node.name} has no key '{key}': {said}"
         choices = ", ".join(map(str, node)) if isinstance(node, DictConfig) else "none"
         return f"{where} has no key '{key}': its keys are {choices}"
     if missing := re.search(r"Missing mandatory value: \S+\s+full_key: (\S+)", text):

@@ -32,6 +32,7 @@ from skipln.errors import UserError
 from skipln.runs.divergence import Divergence
 from skipln.runs.folder import MetricsLog, RunFolder
 from skipln.runs.result import Ended
+from skipln.seam.profile import profile, unprofiled
 from skipln.system.progress import progress_bar
 from skipln.tasks.task import Task
 
@@ -96,12 +97,14 @@ class Trainer:
         self.checkpoints = Checkpoints(folder.checkpoints, config.hash, keep=config.training.average)
         torch.manual_seed(config.seed)
         self.model = task.build()
+        saved = self.checkpoints.load_state(folder.check_log) or {}
+        if not saved:
+            self._begin()
         if config.compute.compile:
             self.model.compile(dynamic=True)  # in place: the names of its weights stay
         optimizer = create_optimizer(config.optim, self.model.parameters())
         self.wrapped, self.optimizer = fabric.setup(self.model, optimizer)
 
-        saved = self.checkpoints.load_state(folder.check_log) or {}
         self.update: int = saved.get("update", 0)
         self.units: int = saved.get("units", 0)
         self.wall: float = saved.get("wall", 0.0)  # seconds so far, validation included
@@ -123,16 +126,29 @@ class Trainer:
                     "or remove the folder to train anew"
                 )
             self._restore(saved)
-        elif config.init_weights:
-            start_from_weights(self.model, config)
-            after_step(self.model)
         if fabric.is_global_zero:
             self.checkpoints.forget_after(self.update)
             self.log = MetricsLog(folder.metrics, saved.get("log_offset", 0))
         else:  # the saved sums are those of all ranks, and rank 0 goes on from them
             self.window |= {key: 0.0 for key in SUMS if key in self.window}
 
+    def _begin(self) -> None:
+        """What a run has that is not gone on with: weights to start from, and a first batch that some connections are
+        shown before they are trained, the same in every rank."""
+        if self.config.init_weights:
+            start_from_weights(self.model, self.config)
+            after_step(self.model)
+        if any(unprofiled(self.model)):
+            torch.manual_seed(mixed(self.config.seed, 0, 0))
+            profile(self.model, lambda: self.task.loss(self.model, self.task.epoch(0)[0]))
+
     def _restore(self, saved: dict[str, Any]) -> None:
+        for name, _ in self.model.named_buffers():
+            if name.endswith(".profiled") and not saved["model"].get(name):
+                raise UserError(
+                    f"{self.folder.path}: its checkpoint lacks the profile with which "
+                    f"{self.config.skip['name']} begins ({name}); remove the folder to train anew"
+                )
         try:
             self.model.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])

@@ -42,6 +42,8 @@ class ResNetShape:
 class Convolutions(nn.Sequential):
     """F of a block: convolutions with a norm and a relu between them."""
 
+    heads = 1
+
     def weights(self) -> dict[str, Tensor]:
         found = [module.weight.detach() for module in self.modules() if isinstance(module, nn.Conv2d)]
         return {f"convolution{i}": weight for i, weight in enumerate(found, 1)}
@@ -92,8 +94,6 @@ class PostActBlock(nn.Module):
 
     def __init__(self, inputs: int, inner: int, stride: int, shape: ResNetShape, site: Connection, first: bool) -> None:
         super().__init__()
-        if reason := refusal(site, shape):
-            raise UserError(reason)
         self.site, self.relu = site, nn.ReLU()
         strides = [1, stride, 1] if shape.block == "bottleneck" else [stride, 1]
         self.branch = Convolutions(*_convolutions(inputs, inner, strides, shape)[:-1])
@@ -150,6 +150,8 @@ class ResNet(nn.Module):
             inner = shape.width * 2**number
             outputs, stage = inner * EXPANSION[shape.block], Stage()
             for (site,) in stack_of(partial(connection, outputs), name, ["convolutions"], depths):
+                if reason := refusal(site, shape):
+                    raise UserError(reason)
                 begins = site.place.first
                 stride = 2 if number > 0 and begins else 1
                 stage.append(block(inputs, inner, stride, shape, site, first=number == 0 and begins))
@@ -170,6 +172,7 @@ class ResNet(nn.Module):
         blocks = [block for stage in cast(Iterable[Stage], self.stages) for block in cast(Iterable[Any], stage)]
         for block in blocks:
             block.site.init_branch(block.branch)
+           blocks[-1].site.init_head(self.classifier.weight.detach())
         if holders := [module for module in self.modules() if hasattr(module, "hold_weights")]:
             cast(Any, holders[0]).hold_weights(self, [block.branch for block in blocks])
 
@@ -193,9 +196,11 @@ def _convolutions(inputs: int, inner: int, strides: Sequence[int], shape: ResNet
 
 def refusal(site: Connection, shape: ResNetShape) -> str:
     """Why a connection cannot stand in a ResNet of `shape`, in one line; "" where it can."""
+    name = site.name or type(site).__name__
+    if site.not_in_resnets:
+        return f"{name} {site.not_in_resnets}"
     if shape.activation == "pre" or not site.carries_stream:
         return ""
-    name = site.name or type(site).__name__
     return (
         f"{name} carries more than x from block to block, and a post-activation ResNet has a relu between them: "
         "model.activation=pre"

@@ -47,6 +47,8 @@ DECODER = ("self_attention", "source_attention", "feed_forward")
 class FeedForward(nn.Sequential):
     """W₂ relu(W₁ x + b₁) + b₂ at every position."""
 
+    heads = 1
+
     def __init__(self, shape: TransformerShape) -> None:
         super().__init__(
             Linear(shape.dim, shape.feed_forward_dim),

@@ -27,6 +27,8 @@ class DroppedBranch:
 class BranchModule(Protocol):
     """What a connection may know of the module that computes F, when it initialises it."""
 
+    heads: int  # of an attention; 1 elsewhere
+
     def weights(self) -> dict[str, Tensor]:
         """Its matrices by their role, without gradient; what is written into one is written into the parameter.
 
@@ -35,7 +37,7 @@ class BranchModule(Protocol):
         """
 
     def before_output(self, make: Callable[[int], nn.Module]) -> None:
-        """Put make(channels) in front of the last matrix: a norm of what the heads or the activation give it.
+        """Put make(channels) in front of the last matrix: what it makes of what the heads or the activation give.
 
         Raises ValueError where there is no place for it.
         """
@@ -55,10 +57,15 @@ class Connection(nn.Module):
 
     A connection, as any other module of a net, may have `after_step(self) -> None`. The training loop calls it after
     every update, without gradients, and once more after the weights of checkpoints were averaged.
+
+    A connection that is not to be trained before it saw a batch has a buffer `profiled`, false until then, and
+    `profile(self, x, f, mask, following)`. One pass over the first batch calls that at every site, with the next site
+    of the stack, None at the last (`skipln.seam.profile`).
     """
 
     name = ""  # under which it was created
     norm_of_sum = ""  # the name of its module that normalises x + F(x), where a norm does: "norm" of post-LN
+    not_in_resnets = ""  # why it has no meaning in one, in one line; "" where it has
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place = ONLY) -> None:
         super().__init__()
@@ -99,6 +106,12 @@ class Connection(nn.Module):
 
         The branch is a module of the model's. A connection that needs it later, in `after_step()`, keeps it in a tuple,
         so that it does not become a module of the connection too.
+        """
+
+    def init_head(self, weight: Tensor) -> None:
+        """Change the classifier's matrix [classes, channels], without gradient, of a net whose last site this is.
+
+        A ResNet calls it; a Transformer's head is its embedding and stays.
         """
 
 

@@ -7,6 +7,8 @@ None is a number that the connection derives from its place unless it is given.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from skipln.seam.renamed import OPTIONS
+
 # Ranges by option name, the same for every connection, norm and attention that has the option.
 RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "lam": ("greater than 0", lambda value: value > 0),
@@ -32,6 +34,8 @@ def check_options(name: str, given: Mapping[str, Any], defaults: Mapping[str, An
     """
     unknown = sorted(set(given) - set(defaults))
     if unknown:
+        if said := OPTIONS.get((name, unknown[0])):
+            raise ValueError(f"{name} has no option '{unknown[0]}': {said}")
         takes = f"its options are {', '.join(sorted(defaults))}" if defaults else "it takes no options"
         raise ValueError(f"{name} has no option '{unknown[0]}': {takes}")
     return {

@@ -35,6 +35,14 @@ class Place:
             raise ValueError(f"{self.stack} has {self.layers} layers, and not as depths says: {dict(self.depths)}")
 
     @property
+    def in_series(self) -> int:
+        """The sites one behind the other that this one is among: of its stack in an encoder or a decoder that has the
+        other beside it, of all stacks elsewhere, as in a ResNet."""
+        if set(self.depths) == {"encoder", "decoder"}:
+            return self.sites
+        return sum(self.depths.values()) * self.sites // self.layers
+
+    @property
     def first(self) -> bool:
         """Of its stack."""
         return self.index == 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from skipln.seam.options import check_options
+from skipln.seam.renamed import now
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -92,7 +93,7 @@ class Registry:
         if name in self.contested:
             raise ValueError(self.contested[name])
         if name not in self.entries:
-            unknown = f"unknown {self.what} '{name}': choose one of {', '.join(choices)}"
+            unknown = f"unknown {self.what} '{name}'{now(self.what, name)}: choose one of {', '.join(choices)}"
             raise ValueError("; ".join([unknown, *self.broken]))
         return self.entries[name]
 

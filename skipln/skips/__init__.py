@@ -31,10 +31,12 @@ def create(
     """Build one residual site.
 
     name: one of `names()`. dim: channels. layout: "btc" for [batch, time, channel] or "nchw" for feature maps.
-    place: where the site stands in its net (`Place`, default the only site of a net).
+    place: where the site stands in its net (`Place`); without one it is the only site of a net, and whatever option
+    follows from the depth of the net must be given.
     norm: a factory (dim, layout) -> module that takes the place of LN in the forms that have a choice.
     given: the connection's own options, see `options(name)`.
-    Raises ValueError for an unknown name or option, a value out of range, or a norm where there is no choice.
+    Raises ValueError for an unknown name or option, a value out of range, a norm where there is no choice, or a depth
+    that is missing.
     """
     from skipln.seam.connection import LAYOUTS, Place
 
@@ -42,6 +44,9 @@ def create(
     if layout not in LAYOUTS:
         raise ValueError(f"layout is one of {', '.join(LAYOUTS)}, not {layout!r}")
     chosen = registry.check(name, given)
+    derived = [option for option, value in chosen.items() if value is None]
+    if place is None and derived:
+        raise ValueError(f"{name} needs the depth of the net: give place=Place(…), or {' and '.join(derived)}")
     if norm is not None:
         if not takes_norm(name):
             raise ValueError(f"{name} has no norm to choose: leave norm at its default")

@@ -13,8 +13,7 @@ def constants(place: Place) -> tuple[float, float]:
         if place.stack == "decoder":
             return (3 * m) ** 0.25, (12 * m) ** -0.25
         return 0.81 * (n**4 * m) ** (1 / 16), 0.87 * (n**4 * m) ** (-1 / 16)
-    sites = sum(place.depths.values()) * place.sites // place.layers
-    return sites**0.25, (4 * sites) ** -0.25
+    return place.in_series**0.25, (4 * place.in_series) ** -0.25
 
 
 @register("deepnorm")

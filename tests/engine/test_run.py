@@ -121,6 +121,29 @@ def test_modules_act_after_every_update(run, monkeypatch):
     assert all(weight.norm().item() == pytest.approx(1, abs=1e-6) for weight in calls[-attentions:])
 
 
+def test_a_profile_is_part_of_the_run_and_a_checkpoint_without_it_is_one_line(run, interrupt):
+    """Admin's ω begins by the first batch, whatever the run's past; a run cannot go on from ω = 1."""
+    steps = ["skip=admin", "training.updates=2", "training.checkpoint_every=1", "training.log_every=1"]
+    whole, broken = run(*steps, runs="whole"), run(*steps, runs="broken")
+    assert execute(whole) == "done"
+    interrupt(broken, 1)
+    checkpoints = Checkpoints(RunFolder(broken.folder).checkpoints, broken.hash, keep=2)
+    saved = checkpoints.load_state()
+    omegas = [float(value.mean()) for key, value in saved["model"].items() if key.endswith("omega")]
+    assert max(omegas) > 1.2 and all(value for key, value in saved["model"].items() if key.endswith("profiled"))
+    kept = dict(saved["model"])
+    for mutilated in (
+        {key: torch.zeros_like(value) if key.endswith("profiled") else value for key, value in kept.items()},
+        {key: value for key, value in kept.items() if not key.endswith("profiled")},
+    ):
+        checkpoints.save_state(saved["update"], saved | {"model": mutilated})
+        with pytest.raises(UserError, match=r"its checkpoint lacks the profile with which admin begins \(encoder"):
+            execute(broken)
+    checkpoints.save_state(saved["update"], saved)
+    assert execute(broken) == "done"
+    assert metrics(broken.folder) == metrics(whole.folder)
+
+
 @pytest.mark.parametrize("name", skips.names())
 def test_every_connection_trains(run, name):
     config = run(f"skip={name}", "training.updates=2", "training.checkpoint_every=1", "training.log_every=1")

@@ -37,7 +37,7 @@ def transformer(name: str, **options: object) -> Transformer:
 
 
 MODELS = {"resnet": resnet, "transformer": transformer}
-SILENT = ("rezero", "skipinit")  # start as the identity, and so without a gradient in any branch
+SILENT = ("fixup", "rezero", "skipinit")  # start as the identity, and so without a gradient in any branch
 
 
 def passed(net: nn.Module) -> Pass:

@@ -12,6 +12,8 @@ from skipln.data.text.vocabulary import EOS, PAD
 from skipln.decode.translate import Search, translate
 from skipln.engine.optimizer import create_optimizer
 from skipln.engine.schedule import learning_rate
+from skipln.errors import UserError
+from skipln.interop.fairseq.flags import refuse_what_fairseq_lacks
 from skipln.interop.fairseq.symbols import FAIRSEQ_PAD, fairseq_ids, our_ids
 from skipln.interop.fairseq.weights import from_fairseq, to_fairseq
 from skipln.ops import smoothed_cross_entropy
@@ -20,7 +22,20 @@ from tests.interop.conftest import PAPER, POST_LN, SIZE, fairseq_dictionary, mak
 pytestmark = pytest.mark.usefixtures("fairseq")
 IDS = torch.from_numpy(fairseq_ids(SIZE))
 ROWS = torch.from_numpy(our_ids(SIZE))
-FORMS = [{"name": name} for name in skips.names()] + [POST_LN, {"name": "skip", "pre_norm": True}]
+
+
+def refusal(name):
+    """Why fairseq cannot have a connection, "" where it can."""
+    try:
+        refuse_what_fairseq_lacks({"name": name}, {"name": "layer"})
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+REFUSED = {name: why for name in skips.names() if (why := refusal(name))}
+FORMS = [{"name": name} for name in skips.names() if name not in REFUSED]
+FORMS += [POST_LN, {"name": "skip", "pre_norm": True}]
 
 
 def sample(batch, left_pad_source=True):
@@ -67,6 +82,18 @@ def test_equal_logits_of_every_form(skip):
     pair.ours.double(), pair.theirs.double()
     ours, theirs = logits_of_both(pair)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * max(1.0, float(theirs.abs().max())))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("admin", "begins with a profile of the first batch"), ("fixup", "puts a module into the branches")],
+)
+def test_what_fairseq_has_no_place_for_is_refused_in_one_line(name, why, capsys):
+    assert why in REFUSED[name] and "\n" not in REFUSED[name]
+    with pytest.raises(SystemExit, match="2"):
+        make_pair({"name": name})
+    assert capsys.readouterr().err == f"error: {REFUSED[name]}\n"
+    assert refusal("rskip_ln") == refusal("deepnorm") == ""
 
 
 @torch.no_grad()

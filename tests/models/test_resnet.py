@@ -97,7 +97,7 @@ def test_golden_logits():
 @pytest.mark.parametrize("name", skips.names())
 @pytest.mark.parametrize("kind", SHAPES)
 def test_every_connection_joins_every_kind_of_block(kind, name):
-    if reason := refusal(skips.create(name, 4, layout="nchw"), SHAPES[kind]):
+    if reason := refusal(skips.create(name, 4, layout="nchw", place=Place()), SHAPES[kind]):
         with pytest.raises(UserError, match=re.escape(reason)):
             model(SHAPES[kind], name, channels=1)
         return

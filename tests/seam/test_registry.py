@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 from types import ModuleType
 from uuid import uuid4
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 
 from skipln import skips
 from skipln.models.transformer import Transformer, TransformerShape
+from skipln.seam import renamed
 from skipln.seam.options import check_options
+from skipln.seam.place import Place
 from skipln.seam.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +30,40 @@ def test_unknown_names_and_options_list_the_choices():
         skips.create("skip", 4, lam=2.0)
     with pytest.raises(ValueError, match="layout is one of btc, nchw"):
         skips.create("skip", 4, layout="bct")
+
+
+def test_what_was_renamed_says_what_it_became():
+    """Every line of the map leads to a name that is there, from one that is not."""
+    for (_, old), new in renamed.NAMES.items():
+        name, _, option = new.partition(", with ")
+        key, _, value = option.partition("=")
+        assert old not in skips.names()
+        skips.create(name, 4, **({key: yaml.safe_load(value)} if key else {}))
+        with pytest.raises(ValueError, match=re.escape(f"unknown connection '{old}' (it is {new}): choose one of ")):
+            skips.create(old, 4)
+    for (name, option), said in renamed.OPTIONS.items():
+        with pytest.raises(ValueError, match=re.escape(f"{name} has no option '{option}': {said}")):
+            skips.create(name, 4, **{option: True})
+        (learned,) = re.findall(r"\w+_learned", said)
+        assert skips.options(learned)["per"] == "scalar"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "missing"),
+    [
+        ("deepnorm", {}, "alpha and beta"),
+        ("deepnorm", {"alpha": 2.0}, "beta"),
+        ("keel", {}, "alpha"),
+        ("layer_scale", {}, "gamma"),
+    ],
+)
+def test_a_depth_that_is_needed_is_given(name, options, missing):
+    with pytest.raises(
+        ValueError, match=re.escape(f"{name} needs the depth of the net: give place=Place(…), or {missing}")
+    ):
+        skips.create(name, 4, **options)
+    skips.create(name, 4, place=Place(), **options)
+    skips.create(name, 4, **options, **dict.fromkeys(missing.split(" and "), 1.0))
 
 
 @pytest.mark.parametrize("lam", [0, -1, 1.5, 0.5, "2", True, None, float("nan"), float("inf")])

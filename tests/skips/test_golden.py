@@ -7,6 +7,7 @@ import torch
 import yaml
 
 from skipln import skips
+from skipln.seam.place import Place
 
 GOLDEN = Path(__file__).with_name("golden.yaml")
 CASES = yaml.safe_load(GOLDEN.read_text()) or []
@@ -16,7 +17,7 @@ def output(case: dict) -> list[float]:
     """The site on x[t, c] = sin(1 + t + c²) with F(x) = cos(2x) + 0.1, [1, 2, 4], gains and biases set apart."""
     options = {key: value for key, value in case.items() if key not in ("skip", "y")}
     torch.manual_seed(0)  # of matrices that start at random
-    site = skips.create(case["skip"], 4, **options).double()
+    site = skips.create(case["skip"], 4, place=Place(), **options).double()
     for i, parameter in enumerate(site.parameters()):
         parameter.data += 0.1 * torch.cos(torch.arange(parameter.numel()).double() + i).view_as(parameter)
     t, c = torch.arange(2.0, dtype=torch.float64)[:, None], torch.arange(4.0, dtype=torch.float64)
@@ -47,6 +48,8 @@ if __name__ == "__main__":  # print the lines for golden.yaml
         "share": 1.0,
         "beta": 0.5,
         "blocks": 1,
+        "omega": "analytic",
+        "per": "channel",
     }
     for name in skips.names():
         for options in [{}, *({key: other} for key, other in others.items())]:

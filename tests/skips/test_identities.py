@@ -109,7 +109,7 @@ def test_batch_norm_counts_only_real_positions(x, branch, name):
 @pytest.mark.parametrize("name", skips.names())
 def test_feature_maps_are_normalised_over_channel_height_width(name):
     x = torch.randn(2, 4, 3, 3)
-    one = skips.create(name, 4, layout="nchw")
+    one = skips.create(name, 4, layout="nchw", place=Place())
     y = one.leave(one(one.enter(x), torch.tanh))
     assert y.shape == x.shape
     if name.endswith("_ln"):

@@ -1,14 +1,18 @@
 """What a connection equals at initialisation or under a setting: site by site, or as a whole net."""
 
 from collections.abc import Callable
+from math import log
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from skipln import skips
+from skipln.models.resnet import ResNet, ResNetShape
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.seam.connection import Connection, Place
+from skipln.seam.profile import profile
 
 DIM = 16
 SHAPES = {"btc": (3, 5, DIM), "nchw": (3, DIM, 2, 4)}
@@ -440,21 +444,144 @@ def test_a_learned_lambda_starts_as_a_fixed_one_and_moves(x, layout, name, fixed
     assert site.lam.numel() == (1 if per == "scalar" else DIM)
 
 
+@pytest.mark.parametrize("lam", [1, 2, 5])
+def test_a_learned_rskip_is_the_recursion_at_an_integer(x, layout, lam):
+    """Which `rskip_ln` computes step by step, with norms that begin without gain and bias."""
+    for per in ("scalar", "channel"):
+        learned = run("rskip_ln_learned", x, layout, lam=lam, per=per)
+        torch.testing.assert_close(learned, run("rskip_ln", x, layout, lam=lam), rtol=1e-4, atol=1e-4)
+
+
+def test_a_learned_rskip_goes_part_of_a_step_between_integers(x, layout):
+    (site, _) = sites("rskip_ln_learned", layout, count=1, lam=2.25)
+    over = -1 if layout == "btc" else (1, 2, 3)
+    f = branch(x)
+    a = 1.0
+    for part in (1, 0.25):
+        a = a + part * ((a * x + f).var(over, correction=0, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(site(x, branch), norm(a * x + f))
+    torch.testing.assert_close(
+        run("rskip_ln_learned", x, layout, lam=0.4), run("xskip_ln", x, layout, lam=0.4), rtol=1e-6, atol=1e-6
+    )
+    site.lam.data.fill_(float("nan"))  # a training that diverged is a result, not a crash
+    assert site(x, branch).isnan().all()
+    site.lam.data.fill_(1e30)
+    torch.testing.assert_close(site.float()(x.float(), branch), norm(x.float()), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("per", ["scalar", "channel"])
+@pytest.mark.parametrize("lam", [0.5, 1.6, 2.0, 3.3])
+def test_a_learned_rskips_gradient_is_right(x, layout, lam, per):
+    (site, _) = sites("rskip_ln_learned", layout, count=1, lam=lam, per=per)
+    if per == "channel":
+        site.lam.data += torch.linspace(-0.1, 0.1, DIM)
+    elif lam == 2:
+        site.lam.data -= 1e-3  # at an integer the slope is that of the step before
+
+    def loss(value: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(site, {"lam": value}, (x, branch)).sin().sum()
+
+    assert torch.autograd.gradcheck(loss, (site.lam,))
+
+
+def test_admin_starts_as_post_ln_or_by_depth(x, layout):
+    assert torch.equal(run("admin", x, layout), run("xskip_ln", x, layout))
+    by_depth = run("xskip_ln", x, layout, lam=(7 / log(7) - 1) ** 0.5)
+    torch.testing.assert_close(run("admin", x, layout, omega="analytic"), by_depth, rtol=1e-5, atol=1e-5)
+    net = transformer("admin", omega="analytic")
+    for stack, omega in (("encoder", 1.4514), ("decoder", 1.8284)):  # 4 sites and 9 of their own stack
+        for layer in getattr(net, stack):
+            assert [site.omega.mean().item() for site in layer.sites] == pytest.approx(
+                [omega] * len(layer.sites), abs=1e-4
+            )
+
+
+def test_admin_is_profiled_in_one_pass(x, layout):
+    """ω of a site is √(Var(ω⊙x) + Var F) of the one before, where that already has its own."""
+    stack = nn.ModuleList(sites("admin", layout, count=2))
+    profile(stack, lambda: through(list(stack), x))
+    y, omega = x, torch.tensor(1.0, dtype=torch.float64)
+    for site in stack:
+        torch.testing.assert_close(site.omega.data, omega.expand(DIM))
+        f = branch(y)
+        y, omega = norm(omega * y + f), ((omega * y).var(correction=0) + f.var(correction=0)).sqrt()
+        assert site.profiled
+    before = [site.omega.clone() for site in stack]
+    profile(stack, lambda: through(list(stack), 3 * x))  # once
+    assert all(torch.equal(site.omega, omega) for site, omega in zip(stack, before, strict=True))
+
+
+def test_a_profile_counts_no_padding_and_leaves_no_other_trace():
+    site = nn.ModuleList(sites("admin", "btc", count=1))
+    x = torch.randn(3, 5, DIM, dtype=torch.float64)
+    mask = torch.tensor([5, 3, 1])[:, None] > torch.arange(5)
+    profile(site, lambda: site[1](site[0](x, branch, mask), branch, mask))
+    expected = (x[mask].var(correction=0) + branch(x)[mask].var(correction=0)).sqrt()
+    torch.testing.assert_close(site[1].omega.data, expected.expand(DIM))
+    make = lambda dim, place: skips.create("admin", dim, layout="nchw", place=place)  # noqa: E731
+    net = ResNet(ResNetShape([2, 1], width=4), 1, 10, make)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    profile(net, lambda: net(torch.randn(4, 1, 8, 8)))
+    changed = {key for key, value in net.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {"stages.0.1.site.omega", *(f"stages.{place}.site.profiled" for place in ("0.0", "0.1", "1.0"))}
+
+
+@pytest.mark.parametrize("activation", ["pre", "post"])
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_fixup_starts_a_resnet_as_its_shortcuts(activation, block):
+    """Every branch gives 0, the logits are 0; the other convolutions are He et al.'s times L^(−1/(2m−2)), L = 3."""
+    shape = ResNetShape([2, 1], width=4, block=block, activation=activation, norm="none")
+
+    def net(name: str) -> ResNet:
+        torch.manual_seed(0)
+        return ResNet(shape, 1, 10, lambda dim, place: skips.create(name, dim, layout="nchw", place=place))
+
+    plain, fixed = net("skip"), net("fixup")
+    assert not fixed(torch.randn(3, 1, 8, 8)).any()
+    for one, other in zip(plain.stages, fixed.stages, strict=True):
+        for was, now in zip(one, other, strict=True):
+            *inner, last = now.branch.weights()
+            m = len(inner) + 1
+            for role in inner:
+                torch.testing.assert_close(
+                    now.branch.weights()[role], was.branch.weights()[role] * 3 ** (-1 / (2 * m - 2))
+                )
+            assert not now.branch.weights()[last].any()
+            assert [name.split(".")[-1] for name, _ in now.branch.named_parameters()].count("bias") == m + 1
+
+
+def test_fixup_starts_a_transformer_as_the_identity():
+    net, (source, target) = transformer("fixup"), torch.randint(4, 20, (2, 3, 7))
+    entered = net._embed(source)
+    torch.testing.assert_close(net.encode(source)[0], entered)
+    query, was = (n.decoder[1].self_attention.weights() for n in (net, transformer("skip")))
+    torch.testing.assert_close(query["query"], was["query"])
+    torch.testing.assert_close(query["value"], was["value"] / 3)  # 9^(−1/2), of V and the output
+    torch.testing.assert_close(net(source, target), net.project(net._embed(target)).flatten(0, 1))
+
+
+def test_fixup_joins_with_a_scale_and_biases(x, layout):
+    (site, _) = sites("fixup", layout, count=1)
+    site.scale.data, site.before.bias.data, site.after.bias.data = (torch.tensor(v).double() for v in (0.3, 0.7, -2.0))
+    torch.testing.assert_close(site(x, branch), x + 0.3 * branch(x + 0.7) - 2)
+
+
 @pytest.mark.parametrize("name", skips.names())
 def test_every_parameter_of_a_connection_learns(name):
-    """After one update: where a branch starts at zero, what feeds it has no gradient before. And in bf16 too a step is
-    finite."""
-    net = transformer(name)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    """After one update: where a branch starts at zero, what feeds it has no gradient before, and the encoder hears of
+    the loss once the decoder's branches do. What is put into the branches learns too; a step in bf16 is finite."""
+    net, others = transformer(name), dict(transformer("skip").named_parameters())
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     source, target = torch.randint(4, 20, (2, 4, 7), generator=torch.Generator().manual_seed(1))
     with torch.autocast("cpu", torch.bfloat16):
-        loss = torch.nn.functional.cross_entropy(net(source, target), target.flatten())
+        loss = F.cross_entropy(net(source, target), target.flatten())
     loss.backward()
     assert loss.isfinite() and all(parameter.grad.isfinite().all() for parameter in net.parameters())
-    for _ in range(2):
+    for updates in range(3):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(net(source, target), target.flatten()).backward()
+        F.cross_entropy(net(source, target), target.flatten()).backward()
+        for key, parameter in net.named_parameters():
+            of_connection = ".sites." in key or key not in others
+            if of_connection and (updates == 2 or (updates == 1 and key.startswith("decoder."))):
+                assert parameter.grad.abs().sum() > 0, (updates, key)
         optimizer.step()
-    for site in (module for module in net.modules() if isinstance(module, Connection)):
-        for key, parameter in site.named_parameters():
-            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, (site.place, key)

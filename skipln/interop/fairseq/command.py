@@ -15,6 +15,7 @@ from skipln.configuration.schema import (
 from skipln.errors import UserError
 from skipln.interop.fairseq import USER_DIR
 from skipln.interop.fairseq.checkpoint import model_arguments, model_of_config
+from skipln.interop.fairseq.flags import refuse_what_fairseq_lacks
 from skipln.interop.fairseq.weights import Model
 
 
@@ -39,6 +40,7 @@ def train_arguments(config: RunConfig, data: Path, checkpoints: Path, vocabulary
         raise UserError("engine=fairseq has no word dropout: model.word_dropout=0, or engine=skipln")
     if config.compute.nodes > 1 or (cpu and config.compute.devices > 1):
         raise UserError("engine=fairseq runs on one node, on the CPU in one process: compute.nodes, compute.devices")
+    refuse_what_fairseq_lacks(config.skip, config.norm)
     flags: dict[str, object] = {
         "optimizer": "adam", "adam-betas": f"({optim.betas[0]}, {optim.betas[1]})", "adam-eps": optim.eps,
         "lr": optim.lr, "clip-norm": optim.clip, **_schedule(config),

@@ -2,11 +2,16 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from skipln import norms, skips
 from skipln.errors import UserError
+from skipln.seam.place import Place
+from skipln.seam.profile import unprofiled
 from skipln.system.printing import print_error
 from skipln.tasks.connections import connections_of
 
@@ -41,11 +46,37 @@ def chosen(args: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     given = vars(args)
     skip, norm = given.get("skip") or DEFAULT, given.get("skip_norm") or "layer"
     found = _given(skips, skip, "skip", given), _given(norms, norm, "skip_norm", given)
-    connections_of(*found)
+    refuse_what_fairseq_lacks(*found)
     for flag, why in REFUSED.items():
         if given.get(flag):
             raise UserError(f"--{flag.replace('_', '-')} is not for skipln_transformer: {why}")
     return found
+
+
+def refuse_what_fairseq_lacks(skip: Mapping[str, Any], norm: Mapping[str, Any]) -> None:
+    """Raise UserError where fairseq's trainer or layers have no place for what a connection needs of them."""
+    site = connections_of(skip, norm)(8, Place())
+    name = skip["name"]
+    if any(unprofiled(site)):
+        raise UserError(f"{name} begins with a profile of the first batch, which fairseq does not make: engine=skipln")
+    if hasattr(site, "after_step"):
+        raise UserError(f"{name} acts after every update, where fairseq has no place: engine=skipln")
+    site.init_branch(Fixed(name))
+
+
+class Fixed:
+    """A branch, as `skipln.seam.connection.BranchModule` has it, that lets its matrices be changed and nothing else."""
+
+    heads = 1
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def weights(self) -> dict[str, Tensor]:
+        return {"hidden": torch.zeros(1, 1), "out": torch.zeros(1, 1)}
+
+    def before_output(self, make: Callable[[int], nn.Module]) -> None:
+        raise UserError(f"{self.name} puts a module into the branches, where fairseq has no place: engine=skipln")
 
 
 def check(args: Namespace) -> None:

@@ -5,7 +5,7 @@ time-first, a site's are batch-first. Importing this module registers the model 
 """
 
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -20,8 +20,7 @@ from fairseq.models.transformer import transformer_legacy as legacy
 from fairseq.modules.transformer_layer import TransformerDecoderLayerBase, TransformerEncoderLayerBase
 from torch import Tensor, nn
 
-from skipln.errors import UserError
-from skipln.interop.fairseq.flags import add_flags, check, chosen
+from skipln.interop.fairseq.flags import Fixed, add_flags, check, chosen
 from skipln.models.transformer import DECODER, ENCODER
 from skipln.seam.connection import Connection, MakeConnection
 from skipln.seam.place import stack_of
@@ -188,11 +187,13 @@ def _feed_forward(layer: Any, h: Tensor) -> Tensor:
     return layer.dropout_module(layer.fc2(h))
 
 
-class LayerBranch:
-    """A branch of a fairseq layer, as `skipln.seam.connection.BranchModule` has it."""
+class LayerBranch(Fixed):
+    """A branch of a fairseq layer."""
 
-    def __init__(self, layer: Any, branch: str) -> None:
+    def __init__(self, layer: Any, branch: str, name: str) -> None:
+        super().__init__(name)
         attention = {"self_attention": "self_attn", "source_attention": "encoder_attn"}.get(branch)
+        self.heads = getattr(layer, attention).num_heads if attention else 1
         self.linears: dict[str, nn.Linear] = {"hidden": layer.fc1, "out": layer.fc2}
         if attention:
             projections = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "out": "out_proj"}
@@ -200,9 +201,6 @@ class LayerBranch:
 
     def weights(self) -> dict[str, Tensor]:
         return {role: linear.weight.detach() for role, linear in self.linears.items()}
-
-    def before_output(self, make: Callable[[int], nn.Module]) -> None:
-        raise UserError("fairseq's branches have no place for a norm before their last matrix: use engine=skipln")
 
 
 def _give_sites(
@@ -213,7 +211,7 @@ def _give_sites(
     for layer, sites in zip(layers, stack_of(make, stack, branches, depths), strict=True):
         layer.sites = Sites(sites)
         for site in sites:
-            site.init_branch(LayerBranch(layer, site.place.branch))
+            site.init_branch(LayerBranch(layer, site.place.branch, site.name))
 
 
 def _first(sites: nn.ModuleList) -> Connection:

@@ -69,7 +69,7 @@ def to_fairseq(weights: Weights, model: Model) -> Weights:
         else:
             theirs[name] = value
     for ours in weights.keys() - {ours for ours, _ in _names(model)} - {"embedding.weight"}:
-        raise UserError(f"{ours}: weights that the model does not have; the run's configuration is another one's")
+        raise UserError(f"{ours}: weights that fairseq has no place for, or of another configuration than the run's")
     rows = embedding[torch.from_numpy(our_ids(len(embedding)))]
     for name in ("encoder.embed_tokens", "decoder.embed_tokens", "decoder.output_projection"):
         theirs[f"{name}.weight"] = rows.clone()

@@ -172,7 +172,7 @@ class ResNet(nn.Module):
         blocks = [block for stage in cast(Iterable[Stage], self.stages) for block in cast(Iterable[Any], stage)]
         for block in blocks:
             block.site.init_branch(block.branch)
-           blocks[-1].site.init_head(self.classifier.weight.detach())
+        blocks[-1].site.init_head(self.classifier.weight.detach())
         if holders := [module for module in self.modules() if hasattr(module, "hold_weights")]:
             cast(Any, holders[0]).hold_weights(self, [block.branch for block in blocks])
 

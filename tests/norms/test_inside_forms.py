@@ -9,6 +9,7 @@ import yaml
 from skipln import norms, skips
 from skipln.configuration.composition import compose
 from skipln.errors import UserError
+from skipln.seam.place import Place
 from tests.seam.test_registry import other_value
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs/norm"
@@ -20,7 +21,7 @@ FORMS = {name: options for name in skips.names() if skips.takes_norm(name) for o
 
 def build(form: str, norm: str, layout: str, **options: object) -> torch.nn.Module:
     torch.manual_seed(0)
-    return skips.create(form, DIM, layout=layout, norm=norms.create(norm, **options))
+    return skips.create(form, DIM, layout=layout, place=Place(), norm=norms.create(norm, **options))
 
 
 def through(site: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:

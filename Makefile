@@ -8,6 +8,7 @@ SEEDS ?=
 ROWS ?=
 LAUNCHER ?= local
 TABLE ?= table2
+ALLOW ?=
 ARGS ?=
 PYTHON ?= python3
 VENV := .venv
@@ -16,7 +17,7 @@ RUN := $(VENV)/bin/python
 # Editable, and none of its dependencies touched: they are the lock's.
 INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
 
-.PHONY: help pages setup peers data table1 table2 table3 table4 table5 table6 figure1 results verify-results rerun status curves wandb-sync bench \
+.PHONY: help pages setup peers data table1 table2 table3 table4 table5 table6 figure1 publish results verify-results rerun status curves wandb-sync bench \
 	test test-slow test-slurm test-browser test-faults fuzz lint types check lock clean
 
 help: ## explain every target
@@ -65,6 +66,9 @@ table1 table2 table3 table4 table5 table6:
 
 figure1: setup ## gradients at every residual site against depth and λ, every connection: measure, draw
 	@$(RUN) -m skipln.figures run $@ --scale $(SCALE)
+
+publish: setup ## make your finished runs the published ones: make publish TABLE=table2 SCALE=demo
+	@$(RUN) -m skipln.tables publish $(TABLE) --scale $(SCALE) --seeds "$(SEEDS)" --rows "$(ROWS)" --allow "$(ALLOW)" $(ARGS)
 
 results: setup ## write every table under results/, and the README's, anew from the committed records
 	@$(RUN) -m skipln.tables results

@@ -162,7 +162,7 @@ def test_readme_followed_to_the_letter(tree, tmp_path):
     table = python(tree, "skipln.tables", *where, "run", "table9", "--scale=test", runs).stdout
     for label in ("Mine", "Deep", "Two"):
         assert re.search(rf"^\|? *{label} .*\(n=1\)", table, re.MULTILINE), table
-    (page,) = (tmp_path / "results").rglob("*.html")
+    (page,) = (tree / "runs" / "tables").rglob("*.html")
     assert all(f'"{label}"' in page.read_text("utf-8") for label in ("Mine", "Deep", "Two"))
     python(tree, "skipln.figures", *where, "run", "figure9", "--scale=test")
     sites = next((tmp_path / "results").rglob("sites.csv")).read_text("utf-8")

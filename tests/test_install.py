@@ -89,7 +89,7 @@ def test_it_trains_to_the_end_and_its_own_folder_is_only_read(environment, comma
 
 def test_it_makes_a_table(command, tmp_path):
     command("skipln-tables", "run", "table1", "--scale", "test", "--seeds", "1", "--rows", "skip")
-    assert "skip" in (tmp_path / "results" / "test" / "table1" / "table.md").read_text()
+    assert "skip" in (tmp_path / "runs" / "tables" / "test" / "table1" / "table.md").read_text()
     assert "1 done" in command("skipln-tables", "status", "table1", "--scale", "test", "--seeds", "1")
 
 

@@ -1,5 +1,6 @@
 """The README's commands are real: every make target exists, every override composes, the numbers come from results/."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -68,10 +69,12 @@ def test_the_overrides_compose(command):
 @pytest.mark.skipif(not (ROOT / "data/catalogs").is_dir(), reason="the demo text is not prepared: make data")
 @pytest.mark.parametrize(("table", "runs", "results"), [("table2", 7, 5), ("table3", 22, 18), ("table5", 7, 6)])
 def test_the_table_is_made_and_made_again(tmp_path, table, runs, results):
-    """At test scale, for real: every row runs, the table is printed, the second time nothing runs."""
-    command = [sys.executable, "-m", "skipln.tables", "--results", str(tmp_path / "results"), "run", table]
-    arguments = [*command, "--scale=test", f"paths.runs={tmp_path / 'runs'}"]
-    first, second = (subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False) for _ in range(2))
+    """At test scale, for real: every row runs, the table is printed, the second time nothing runs; published is nothing."""
+    command = [sys.executable, "-m", "skipln.tables", "--results=results", "run", table, "--scale=test"]
+    place = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+    arguments = [*command, f"paths.cache={ROOT / 'data'}"]
+    first, second = (subprocess.run(arguments, capture_output=True, text=True, check=False, **place) for _ in range(2))
+    assert not (tmp_path / "results").exists()
     assert first.returncode == second.returncode == 0, first.stderr
     assert f"{table} · test: 0 of " in first.stderr
     assert f"{table} · test: {runs} of " in second.stderr

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import itertools
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -78,6 +79,28 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Let the folder `new`, a sibling, take the place of `folder`, whole; killed in between, `recover_folder` mends."""
+    old = _former(folder)
+    with disk_errors(folder):
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_folder(folder: Path) -> None:
+    """After a kill within `replace_folder`: the folder is the former one or the new one, and no other is left."""
+    old = _former(folder)
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _former(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
 
 
 @contextmanager

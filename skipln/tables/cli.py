@@ -14,14 +14,16 @@ from skipln.system.places import EXPERIMENTS, RESULTS
 from skipln.system.printing import exit_status, one_line
 from skipln.tables import manifest as manifests
 from skipln.tables import store
+from skipln.tables.cells import trial
 from skipln.tables.execution.launching import Launcher, say
 from skipln.tables.execution.local import TRAINER, Local
 from skipln.tables.execution.slurm import Slurm
 from skipln.tables.manifest import SCALES, Manifest
 from skipln.tables.presentation.live import live
 from skipln.tables.presentation.render import render, render_all, render_live
+from skipln.tables.publishing import ALLOWED, publish
 from skipln.tables.records import recorded_seeds
-from skipln.tables.runner import TRIALS, Order, dry_run, output, plan, run
+from skipln.tables.runner import Order, dry_run, output, plan, run
 from skipln.tables.status import status
 
 MOST = 10_000  # seeds of a table: more are a slip of the hand
@@ -64,8 +66,19 @@ def _status(options: argparse.Namespace, trainer: Sequence[str]) -> None:
     pages = []
     for name in tables or manifests.names(options.experiments):
         manifest = manifests.load(name, options.experiments)
-        pages.append(status(manifest, scale, seeds_of(options.seeds, manifest, scale), extra, options.results))
+        pages.append(status(manifest, scale, seeds_of(options.seeds, manifest, scale), extra))
     print("\n\n".join(pages) if pages else f"no tables in {options.experiments}")
+
+
+def _publish(options: argparse.Namespace, trainer: Sequence[str]) -> int:
+    manifest = manifests.load(options.table, options.experiments)
+    scale, extra = _scale(options)
+    if changed := trial(manifest, scale, extra):
+        raise UserError(f"{changed[0]}: what is published is the manifest's own table; change the manifest")
+    rows = [name.strip() for name in options.rows.split(",") if name.strip()]
+    order = Order(manifest, scale, seeds_of(options.seeds, manifest, scale), extra, rows, options.results)
+    order.plan()  # refuses a scale or a row that the table does not have
+    return publish(order, [word for word in options.allow.split(",") if word])
 
 
 def _results(options: argparse.Namespace, trainer: Sequence[str]) -> None:
@@ -74,20 +87,18 @@ def _results(options: argparse.Namespace, trainer: Sequence[str]) -> None:
 
 
 def _curves(options: argparse.Namespace, trainer: Sequence[str]) -> None:
-    """Render the table again from its committed files, and runs that are not among them on a page of their own; print
-    where the curves are."""
+    """Render your table again, and runs that are not in it yet on a page of their own; print where the curves are."""
     manifest = manifests.load(options.table, options.experiments)
     scale, extra = _scale(options)
-    folder = output(manifest, scale, extra, options.results)
+    folder = output(manifest, scale, extra)
     recorded = {record.hash for record in store.read_records(folder)}
     seeds = sorted({*seeds_of(options.seeds, manifest, scale), *recorded_seeds(folder)})
     others = live(plan(manifest, scale, seeds, extra), recorded)
     if not recorded and not others:
-        raise UserError(f"no records in {folder}: make them with make {manifest.name} SCALE={scale}")
+        raise UserError(f"no runs of yours in {folder}: make them with make {manifest.name} SCALE={scale}")
     if others:
         say(f"{len(others)} runs are not in the table yet; drawn as far as they got:")
-        ours = folder if folder.is_relative_to(TRIALS) else TRIALS / scale / manifest.name  # nothing half is committed
-        print(render_live(manifest, scale, folder, ours / "live", others))
+        print(render_live(manifest, scale, folder, folder / "live", others))
     if recorded:
         render(manifest, scale, folder)
         for name in ("curves.html", "curves.svg"):
@@ -137,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m skipln.tables", description="Make the tables in experiments/.")
     parser.add_argument("--experiments", type=Path, default=EXPERIMENTS, help=argparse.SUPPRESS)
     parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
-    commands = parser.add_subparsers(required=True, metavar="run | status | results | curves")
+    commands = parser.add_subparsers(required=True, metavar="run | publish | status | results | curves")
 
     def add(name: str, command: Callable, words: str, help_text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help_text, description=help_text)
@@ -159,6 +170,10 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument(
         "--dry-run", action="store_true", help="print every run with its state, GPU-hours and command; start none"
     )
+    made = add("publish", _publish, "table", "make your finished runs the published ones, and say what changes")
+    made.add_argument("--seeds", help=f"{seeds}; of these all must be finished")
+    made.add_argument("--rows", default="", help="names of rows: of no others all must be finished [all]")
+    made.add_argument("--allow", default="", help=f"publish although runs are {', '.join(ALLOWED)} [none of it]")
     add("status", _status, "tables", "the state of every cell of the tables").add_argument("--seeds", help=seeds)
     add("results", _results, "nothing", "render every table again from its committed records")
     curves = add("curves", _curves, "table", "render a table again, and the runs under way; say where the curves are")

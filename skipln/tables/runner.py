@@ -15,11 +15,11 @@ from skipln.tables.execution.cost import ASSUMED, gpu_hours
 from skipln.tables.execution.launching import Failure, Launcher, say
 from skipln.tables.manifest import Manifest
 from skipln.tables.presentation import text
-from skipln.tables.presentation.render import render
+from skipln.tables.presentation.render import render, render_beside
 from skipln.tables.records import adoptable, collect, recorded_seeds
 from skipln.tables.store import read_records
 
-TRIALS = Path("runs/tables")  # git-ignored
+YOURS = Path("runs/tables")  # git-ignored; what is published lies in results/ and changes by `make publish` alone
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,20 @@ class Order:
     def plan(self) -> list[Cell]:
         return plan(self.manifest, self.scale, self.seeds, self.extra, self.cache, self.rows)
 
+    def asked(self, planned: Sequence[Cell]) -> list[Cell]:
+        """Those of the table's cells that the order names."""
+        return [cell for cell in planned if cell.seed in self.seeds and (not self.rows or cell.row.name in self.rows)]
+
     def output(self) -> Path:
-        return output(self.manifest, self.scale, self.extra, self.results)
+        return output(self.manifest, self.scale, self.extra)
+
+    def published(self) -> Path:
+        return self.results / self.scale / self.manifest.name
 
 
 def run(order: Order, launcher: Launcher) -> int:
-    """Make the table; return the exit status: 0, or 1 when a run failed. Prints the table
-    on stdout, with what is there of all rows.
+    """Make your table; return the exit status: 0, or 1 when a run failed. Prints it on stdout, with what is there of
+    all rows, and beside the published one. What is published neither counts as yours nor changes.
 
     Raises UserError before anything runs, and KeyboardInterrupt, after the run under way has saved, when stopped.
     """
@@ -56,15 +63,17 @@ def run(order: Order, launcher: Launcher) -> int:
     say(f"{manifest.name} · {scale}: {len(planned) - len(unfinished)} of {len(planned)} runs are finished")
     failures = _launch(launcher, missing, len(planned))
 
-    with locked(TRIALS / ".lock"):  # two tables at once: each writes its files together
+    with locked(YOURS / ".lock"):  # two tables at once: each writes its files together
         every_seed = sorted({*order.seeds, *recorded_seeds(folder)})
         collect(manifest, cells(manifest, scale, every_seed, extra, order.cache), folder)
         render(manifest, scale, folder)
+        render_beside(manifest, scale, folder, order.published())
     say("")
-    print((folder / "table.md").read_text(encoding="utf-8"), end="")
-    say(f"\nin {folder}: table.md, table.csv, table.tex, curves.svg, curves.html")
-    if folder.is_relative_to(TRIALS):
-        say(f"results/ is left as it is, since {' '.join(trial(manifest, scale, extra))} is not the table's own")
+    print((folder / "table.md").read_text(encoding="utf-8"))
+    print((folder / "beside.md").read_text(encoding="utf-8"), end="")
+    say(f"\nin {folder}: table.md, table.csv, table.tex, curves.svg, curves.html, beside.md")
+    if changed := trial(manifest, scale, extra):
+        say(f"yours are another table than the published one: {' '.join(changed)}")
     _report(failures, [cell for cell in unfinished if cell.lacks], len(planned))
     return 1 if failures else 0
 
@@ -88,7 +97,7 @@ def dry_run(order: Order, launcher: Launcher) -> None:
 
     What was assumed goes to stderr.
     """
-    planned, records = order.plan(), read_records(order.output())
+    planned, records = order.plan(), [*read_records(order.output()), *read_records(order.published())]
     total = left = 0.0
     for cell in planned:
         state = read_state(cell.folder)
@@ -126,12 +135,10 @@ def refuse_lacking(manifest: Manifest, scale: str, planned: Sequence[Cell]) -> N
         raise UserError(f"{manifest.name} at scale {scale} {planned[0].lacks}")
 
 
-def output(manifest: Manifest, scale: str, extra: Sequence[str], results: Path = RESULTS) -> Path:
-    """The folder the table goes to: committed results are only ever made by the manifest's own configuration."""
-    changed = trial(manifest, scale, extra)
-    if not changed:
-        return results / scale / manifest.name
-    return TRIALS / scale / manifest.name / ",".join(sorted(changed)).replace("/", "-")[:200]
+def output(manifest: Manifest, scale: str, extra: Sequence[str]) -> Path:
+    """The folder that your table goes to; that of other runs than the manifest's lies in it, named by what changed."""
+    changed = ",".join(sorted(trial(manifest, scale, extra))).replace("/", "-")[:200]
+    return YOURS / scale / manifest.name / changed
 
 
 def _report(failures: Sequence[Failure], lacking: Sequence[Cell], total: int) -> None:

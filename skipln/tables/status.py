@@ -10,7 +10,6 @@ from skipln.report.numbers import EMPTY
 from skipln.runs.queue import Queue
 from skipln.runs.reading import RunState, last_line, read_state
 from skipln.runs.result import Result
-from skipln.system.places import RESULTS
 from skipln.tables import store
 from skipln.tables.cells import CACHE, Cell, cells
 from skipln.tables.manifest import Manifest
@@ -24,7 +23,7 @@ HEADING = ("row", "data", "seed", "state", "update", "metric", "run", "message")
 
 @dataclass(frozen=True)
 class Standing:
-    """A cell and its run; `committed`: known from results/ only, as its run folder is gone."""
+    """A cell and its run; `committed`: known from your table only, as its run folder is gone."""
 
     cell: Cell
     state: RunState
@@ -36,7 +35,6 @@ def status(
     scale: str,
     seeds: Iterable[int],
     extra: Sequence[str] = (),
-    results: Path = RESULTS,
     cache: Path | None = CACHE,
 ) -> str:
     """A page of lines about one table: a summary, then a line a cell. Seeds that have a record are shown too.
@@ -48,7 +46,7 @@ def status(
     if not manifest.columns_at(scale):
         return f"{title} · no columns at this scale"
     try:
-        folder = output(manifest, scale, extra, results)
+        folder = output(manifest, scale, extra)
         records = {record.hash: record for record in store.read_records(folder)}
         every_seed = sorted({*seeds, *(record.seed for record in records.values())})
         records |= {record.hash: record for record in adoptable(folder).records}
@@ -75,7 +73,7 @@ def _line(manifest: Manifest, standing: Standing) -> tuple[str, ...]:
     cell, state = standing.cell, standing.state
     metric = manifest.metrics_of(cell.column)[0]
     said = state.message or (last_line(cell.folder) if state.state in LOGGED else "")
-    message = "; ".join(filter(None, [said, "from results/, no run folder" if standing.committed else ""]))
+    message = "; ".join(filter(None, [said, "from runs/tables/, no run folder" if standing.committed else ""]))
     return (
         cell.row.label,
         cell.column.label,

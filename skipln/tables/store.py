@@ -1,4 +1,4 @@
-"""What a table's folder keeps of its runs: {records,curves}.jsonl, one JSON object a line, and examples/<run>.xz."""
+"""What a table's folder keeps of its runs: {records,curves,publications}.jsonl, an object a line; examples/<run>.xz."""
 
 import io
 import json
@@ -21,7 +21,8 @@ from skipln.system.strict_json import loads
 
 MEND = "restore it with git, or remove the file and make the table again"
 EXAMPLES = "examples"
-SOURCES = ("records.jsonl", "curves.jsonl", EXAMPLES)  # all else in the folder is made of these
+PUBLICATIONS = "publications.jsonl"
+SOURCES = ("records.jsonl", "curves.jsonl", EXAMPLES, PUBLICATIONS)  # all else in the folder is made of these
 LARGEST = 1 << 28  # bytes of one run's statistics, and of memory to read them
 _FIRST = ("table", "row", "column", "seed", "hash")  # what a reader of the raw lines looks for
 
@@ -67,17 +68,36 @@ class Curves(Checked):
     groups: list[Annotated[dict[str, list[int | float | None]], AfterValidator(_of_one_length)]]
 
 
+class Publication(Checked):
+    """Who made which runs the published ones, when, and with which commit of the code that published.
+
+    replaced, removed: the runs whose measurement others took the place of, or that left; allowed: what was published
+    all the same (`publishing.ALLOWED`).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: str
+    time: str
+    code: str
+    runs: list[str]
+    replaced: list[str]
+    removed: list[str]
+    allowed: list[str]
+
+
 @dataclass
 class Kept:
-    """What a table's folder keeps of finished runs: a record of each, and by hash its curves and the statistics of its
-    test examples, [examples, k]."""
+    """What a table's folder keeps of finished runs: a record of each, by hash its curves and the statistics of its test
+    examples, [examples, k]; and how they were published."""
 
     records: list[Record] = field(default_factory=list)
     curves: dict[str, Curves] = field(default_factory=dict)
     examples: dict[str, np.ndarray] = field(default_factory=dict)
+    publications: list[Publication] = field(default_factory=list)
 
 
-Line = TypeVar("Line", Record, Curves)
+Line = TypeVar("Line", Record, Curves, Publication)
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -106,9 +126,14 @@ def read_examples(folder: Path) -> dict[str, np.ndarray]:
     return {path.stem: _unpacked(path) for path in sorted((folder / EXAMPLES).glob("*.xz"))}
 
 
+def read_publications(folder: Path) -> list[Publication]:
+    """How the records were published, first things first; errors as `read_records`."""
+    return _read(folder / PUBLICATIONS, Publication)
+
+
 def read(folder: Path) -> Kept:
     """All that the folder keeps; errors as `read_records`."""
-    return Kept(read_records(folder), read_curves(folder), read_examples(folder))
+    return Kept(read_records(folder), read_curves(folder), read_examples(folder), read_publications(folder))
 
 
 def write(folder: Path, kept: Kept) -> None:
@@ -124,6 +149,8 @@ def write(folder: Path, kept: Kept) -> None:
             file.write(content)
     _write(folder / "records.jsonl", kept.records)
     _write(folder / "curves.jsonl", [kept.curves[r.hash] for r in kept.records if r.hash in kept.curves])
+    if kept.publications:
+        _write(folder / PUBLICATIONS, kept.publications)
     for path in (folder / EXAMPLES).glob("*.xz"):
         if path.name not in packed:
             path.unlink()

@@ -47,7 +47,7 @@ class Desk:
 
     @property
     def results(self) -> Path:
-        return self.path / "results" / "test" / "table9"
+        return self.path / "runs" / "tables" / "test" / "table9"
 
     def table(self) -> subprocess.Popen:
         return self.start("-m", "skipln.tables", *self.arguments)
@@ -74,7 +74,6 @@ class Desk:
 
     def clear(self) -> None:
         shutil.rmtree(self.path / "runs", ignore_errors=True)
-        shutil.rmtree(self.path / "results", ignore_errors=True)
 
 
 def _hear_ctrl_c() -> None:

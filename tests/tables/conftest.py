@@ -10,6 +10,7 @@ import pytest
 from skipln.tables.cells import CACHE, Cell, cells
 from skipln.tables.cli import main
 from skipln.tables.manifest import Manifest, load
+from skipln.tables.runner import YOURS
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = """
@@ -68,11 +69,20 @@ class Workplace:
 
     @property
     def folder(self) -> Path:
+        """Of your table."""
+        return YOURS / "test" / self.manifest.name
+
+    @property
+    def published(self) -> Path:
         return self.results / "test" / self.manifest.name
 
     def texts(self) -> dict[str, bytes]:
-        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.folder)): path.read_bytes() for path in files}
+        return contents(self.folder)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,10 @@ def test_too_many_or_too_large_seeds(workplace: Workplace, text: str) -> None:
             "needs data.dir for Multi30k: give it as make table9 SCALE=small ARGS=",
         ),
         (["run", "table9", "--scale", "test", "nonsense=1"], "has no key 'nonsense'"),
-        (["curves", "table9", "--scale", "test"], "no records in results/test/table9: make them with make table9"),
+        (
+            ["curves", "table9", "--scale", "test"],
+            "no runs of yours in runs/tables/test/table9: make",
+        ),
         (["status", "table8"], "no table table8"),
     ],
 )

@@ -12,7 +12,7 @@ from tests.tables.conftest import ROOT, Workplace
 
 
 def _status(workplace: Workplace, *seeds: int) -> list[str]:
-    return status(workplace.manifest, "test", seeds or [1], (), workplace.results).splitlines()
+    return status(workplace.manifest, "test", seeds or [1]).splitlines()
 
 
 def test_every_state(finished: Workplace) -> None:
@@ -37,14 +37,12 @@ def test_committed_record_without_run_folder(finished: Workplace) -> None:
     shutil.rmtree(finished.cell("post_ln").folder)
     line = _status(finished)[3]
     assert "done" in line
-    assert "from results/, no run folder" in line
+    assert "from runs/tables/, no run folder" in line
 
 
 def test_tables_that_cannot_be_shown_say_why(workplace: Workplace) -> None:
-    assert (
-        status(workplace.manifest, "paper", [1], (), workplace.results) == "table9 · paper · no columns at this scale"
-    )
-    assert "needs data.dir" in status(workplace.manifest, "small", [1], (), workplace.results)
+    assert status(workplace.manifest, "paper", [1]) == "table9 · paper · no columns at this scale"
+    assert "needs data.dir" in status(workplace.manifest, "small", [1])
 
 
 def test_a_thousand_runs_without_torch(workplace: Workplace) -> None:

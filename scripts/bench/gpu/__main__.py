@@ -36,6 +36,7 @@ from skipln.tables import manifest as manifests
 from skipln.tables.cells import cells
 from skipln.tables.presentation.render import render
 from skipln.tables.records import collect, recorded_seeds
+from skipln.tables.runner import YOURS
 
 RUNS = ROOT / "runs"
 GPU_TESTS = ("tests/ops/residual_norm/test_triton.py", "tests/engine/test_gpu.py")  # a bare machine cannot import all
@@ -96,7 +97,7 @@ def gpu_tests() -> dict[str, Any]:
 
 
 def take(archive: Path, runs: Path = RUNS, results: Path = RESULTS) -> None:
-    """File what came back: the record under results/bench, the runs under runs/, both tables' records from those."""
+    """File what came back: the record under results/bench, the runs under `runs`, your tables from those."""
     record, came = unpack(archive, runs)
     seeds_that_came = {int(read_config(runs / name).get("seed", 1)) for name in came}
     name = re.sub(r"[^a-z0-9]+", "-", str(record["hardware"]).lower()).strip("-")
@@ -106,12 +107,12 @@ def take(archive: Path, runs: Path = RUNS, results: Path = RESULTS) -> None:
             file.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         print(target)
     for table in TABLES:
-        manifest, folder = manifests.load(table), results / "small" / table
+        manifest, folder = manifests.load(table), runs / YOURS.name / "small" / table
         own = range(1, manifest.seeds.get("small", 1) + 1)
         seeds = sorted({*own, *recorded_seeds(folder), *seeds_that_came})
         found = collect(manifest, cells(manifest, "small", seeds, [f"paths.runs={runs}"]), folder)
         render(manifest, "small", folder)
-        print(f"{folder}: {len(found)} records")
+        print(f"{folder}: {len(found)} records; to publish them: make publish TABLE={table} SCALE=small")
 
 
 def _tried(part: Callable[[], Any]) -> Any:

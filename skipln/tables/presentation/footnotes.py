@@ -8,6 +8,7 @@ from skipln.report.provenance import code, machine
 from skipln.runs.divergence import CRITERION
 from skipln.tables.statistics.runs import FEWEST, LEVEL, METHOD, POWER
 from skipln.tables.statistics.summary import Block, Summary
+from skipln.tables.store import Publication
 
 _PLAIN = re.compile(r"[\w@%+=:,./\[\]…-]+")  # to a shell between double quotes, and to one without
 
@@ -34,6 +35,15 @@ def footnotes(summary: Summary) -> list[tuple[str, str]]:
     notes += [("Note", text) for text in summary.manifest.notes]
     notes.append(("Made by", f"`{command(summary)}`"))
     return notes
+
+
+def published_by(publication: Publication) -> str:
+    """Who published how many runs, and what they did it in spite of."""
+    runs, replaced, removed = (len(found) for found in (publication.runs, publication.replaced, publication.removed))
+    text = f"{publication.time[:10]} by {publication.by}, of {runs} runs"
+    text += f", {replaced} in the place of others" if replaced else ""
+    text += f"; {removed} left" if removed else ""
+    return text + (f"; allowed: {', '.join(publication.allowed)}" if publication.allowed else "")
 
 
 def sources(summary: Summary) -> list[str]:

@@ -10,6 +10,7 @@ from skipln.system.files import atomic_write
 from skipln.system.places import EXPERIMENTS, RESULTS
 from skipln.tables import store
 from skipln.tables.manifest import Manifest, load
+from skipln.tables.presentation.beside import beside
 from skipln.tables.presentation.figure import figure
 from skipln.tables.presentation.live import Live
 from skipln.tables.presentation.page import page
@@ -21,7 +22,7 @@ from skipln.tables.statistics.summary import summarise
 def render(manifest: Manifest, scale: str, folder: Path) -> None:
     """Write table.md, .csv, .tex and curves.svg, .html in `folder` from its records, curves and examples."""
     summary = summarise(manifest, scale, store.read_records(folder), store.read_examples(folder))
-    curves, printed = store.read_curves(folder), document(summary)
+    curves, printed = store.read_curves(folder), document(summary, store.read_publications(folder))
     for name, content in {
         "table.md": markdown(printed),
         "table.csv": spreadsheet(values(summary)),
@@ -39,6 +40,13 @@ def render_live(manifest: Manifest, scale: str, folder: Path, target: Path, othe
     with atomic_write(target / "curves.html") as file:
         file.write(page(summary, store.read_curves(folder), others).encode())
     return target / "curves.html"
+
+
+def render_beside(manifest: Manifest, scale: str, folder: Path, published: Path) -> None:
+    """Write beside.md in `folder`: its table beside the one in `published`."""
+    yours, ours = (summarise(manifest, scale, store.read_records(place), {}) for place in (folder, published))
+    with atomic_write(folder / "beside.md") as file:
+        file.write(markdown(beside(yours, ours)).encode())
 
 
 def render_all(results: Path = RESULTS, experiments: Path = EXPERIMENTS) -> list[Path]:

@@ -5,19 +5,20 @@ from collections.abc import Sequence
 from skipln.report.document import Document, Section
 from skipln.report.numbers import EMPTY, p_value, signed
 from skipln.tables.metrics import Metric
-from skipln.tables.presentation.footnotes import footnotes, sources
+from skipln.tables.presentation.footnotes import footnotes, published_by, sources
 from skipln.tables.statistics.summary import Block, Entry, Mean, Summary
+from skipln.tables.store import Publication
 
 NO_DATA = "no data"
 LACKING = "lacking"  # a run that waits for what only the user can give
 
 
-def document(summary: Summary) -> Document:
-    """The table with its footnotes, to be written in any format."""
+def document(summary: Summary, publications: Sequence[Publication] = ()) -> Document:
+    """The table with its footnotes and how it was published, to be written in any format."""
     return Document(
         title=f"{summary.manifest.name}: {summary.manifest.title}",
         sections=[_section(summary, block) for block in summary.blocks],
-        notes=footnotes(summary),
+        notes=[*footnotes(summary), *(("Published", published_by(one)) for one in publications)],
         overview=overview(summary) if len(summary.blocks) > 1 else [],
     )
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from skipln.tables.statistics.runs import FEWEST, LEVEL
 
 
-def prediction_interval(published: Sequence[float]) -> tuple[float, float] | None:
-    """The interval that one more run falls into with a probability of 95 %: mean ± t·s·√(1 + 1/n), t on n − 1 degrees
-    of freedom. None with fewer than FEWEST runs, of which it would hold almost anything."""
+def prediction_interval(published: Sequence[float], further: int = 1) -> tuple[float, float] | None:
+    """The interval that the mean of `further` runs falls into with a probability of 95 %: mean ± t·s·√(1/further + 1/n)
+    with t on n − 1 degrees of freedom. None with fewer than FEWEST runs, of which it would hold almost anything."""
     n = len(published)
     if n < FEWEST:
         return None
     from scipy import stats
 
-    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * statistics.stdev(published) * math.sqrt(1 + 1 / n)
+    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * statistics.stdev(published) * math.sqrt(1 / further + 1 / n)
     mean = statistics.fmean(published)
     return mean - half, mean + half

@@ -26,7 +26,7 @@ def test_runs_under_way_are_drawn_and_never_committed(finished: Workplace, capsy
     assert [path.name for path in others] == ["curves.html", "curves.svg"]
     assert "1 runs are not in the table yet" in said.err
     assert "rSkip+LN λ=2, En-De catalogs, seed 2: running at update 10 of 20" in page.read_text("utf-8")
-    assert finished.texts() == committed
+    assert {name: text for name, text in finished.texts().items() if not name.startswith("live/")} == committed
 
 
 def test_they_are_drawn_before_there_is_any_record(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,7 +34,7 @@ def test_they_are_drawn_before_there_is_any_record(workplace: Workplace, capsys:
     fakes.write_status(workplace.cell("post_ln").folder, "interrupted", 20, 20)
     assert main(workplace.arguments("curves", "table9", "--scale", "test")) == 0
     assert capsys.readouterr().out == "runs/tables/test/table9/live/curves.html\n"
-    assert not workplace.folder.exists()
+    assert set(workplace.texts()) == {"live/curves.html"}
 
 
 def test_only_what_has_logged_and_is_not_recorded(finished: Workplace) -> None:

@@ -19,15 +19,15 @@ from skipln.tables.presentation.render import render, render_all
 from skipln.tables.records import collect
 from skipln.tables.statistics.summary import Mean
 from tests.tables import fakes
-from tests.tables.conftest import ROOT, Workplace
+from tests.tables.conftest import ROOT, Workplace, contents
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def _rendered(workplace: Workplace, seeds: tuple[int, ...] = (1,)) -> dict[str, bytes]:
-    collect(workplace.manifest, workplace.cells(seeds), workplace.folder)
-    render(workplace.manifest, "test", workplace.folder)
-    return workplace.texts()
+    collect(workplace.manifest, workplace.cells(seeds), workplace.published)
+    render(workplace.manifest, "test", workplace.published)
+    return contents(workplace.published)
 
 
 def _golden(finished: Workplace) -> dict[str, bytes]:
@@ -49,7 +49,7 @@ def test_golden(finished: Workplace, name: str) -> None:
 def test_again_without_run_folders_is_the_same_bytes(finished: Workplace) -> None:
     """In another process, too: no order of a set, no random name, no time of day."""
     first = _golden(finished)
-    done = [record.hash for record in store.read_records(finished.folder) if record.state == "done"]
+    done = [record.hash for record in store.read_records(finished.published) if record.state == "done"]
     assert set(first) == {
         *(
             "records.jsonl",
@@ -60,17 +60,17 @@ def test_again_without_run_folders_is_the_same_bytes(finished: Workplace) -> Non
     }
     shutil.rmtree("runs")
     for name in ("table.md", "table.csv", "table.tex", "curves.svg", "curves.html"):
-        (finished.folder / name).unlink()
+        (finished.published / name).unlink()
     command = [sys.executable, "-m", "skipln.tables", *finished.arguments("results")]
     subprocess.run(command, check=True, env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"})
-    assert finished.texts() == first
+    assert contents(finished.published) == first
 
 
 def test_columns_at_no_run_at_all(workplace: Workplace) -> None:
     files = _rendered(workplace)
     assert files["table.md"].decode().count("–") == 1 + 4 * 6 - 2  # the footnote; a baseline; a published value
     assert b"<svg" in files["curves.svg"]
-    assert render_all(workplace.results, Path("experiments")) == [workplace.folder]
+    assert render_all(workplace.results, Path("experiments")) == [workplace.published]
 
 
 def test_diverged_everywhere_and_data_that_differ(finished: Workplace) -> None:
@@ -103,10 +103,10 @@ def test_a_record_without_its_precision_says_so(finished: Workplace) -> None:
     old = {key: value for key, value in fakes.ENVIRONMENT.items() if key not in ("precision", "compiled")}
     fakes.finish(finished.cell("xskip").folder, environment=old)
     _rendered(finished)
-    records = finished.folder / "records.jsonl"
+    records = finished.published / "records.jsonl"
     records.write_text(records.read_text("utf-8").replace('"precision":{"name":"fp32"}', '"precision":{"name":"auto"}'))
-    render(finished.manifest, "test", finished.folder)
-    assert "precision=auto, not recorded which: xSkip λ=2;" in finished.texts()["table.md"].decode()
+    render(finished.manifest, "test", finished.published)
+    assert "precision=auto, not recorded which: xSkip λ=2;" in contents(finished.published)["table.md"].decode()
     compiled = fakes.ENVIRONMENT | {"compiled": True, "dirty": True, "patch": "abc"}
     fakes.finish(finished.cell("xskip").folder, environment=compiled)
     page = _rendered(finished)["table.md"].decode()
@@ -166,7 +166,7 @@ def test_numbers() -> None:
 
 def test_results_names_a_damaged_file(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     _rendered(finished)
-    (finished.folder / "curves.jsonl").write_text("{")
+    (finished.published / "curves.jsonl").write_text("{")
     assert main(finished.arguments("results")) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: results/test/table9/curves.jsonl, line 1: damaged")

@@ -69,7 +69,7 @@ def test_the_overrides_compose(command):
 @pytest.mark.skipif(not (ROOT / "data/catalogs").is_dir(), reason="the demo text is not prepared: make data")
 @pytest.mark.parametrize(("table", "runs", "results"), [("table2", 7, 5), ("table3", 22, 18), ("table5", 7, 6)])
 def test_the_table_is_made_and_made_again(tmp_path, table, runs, results):
-    """At test scale, for real: every row runs, the table is printed, the second time nothing runs; published is nothing."""
+    """At test scale, for real: every row runs, the table is printed, the second time nothing runs; all is yours."""
     command = [sys.executable, "-m", "skipln.tables", "--results=results", "run", table, "--scale=test"]
     place = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
     arguments = [*command, f"paths.cache={ROOT / 'data'}"]

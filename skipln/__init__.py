@@ -1,16 +1,25 @@
 """Connections, the models and tables that compare them, and the runs that were trained."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skipln.library.convert import convert
+    from skipln.library.nets import resnet, transformer
     from skipln.trained.run import Run, load_run
 
-__all__ = ["Run", "load_run"]
+__all__ = ["Run", "convert", "load_run", "resnet", "transformer"]
+
+_MODULES = {
+    "Run": "skipln.trained.run",
+    "convert": "skipln.library.convert",
+    "load_run": "skipln.trained.run",
+    "resnet": "skipln.library.nets",
+    "transformer": "skipln.library.nets",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # torch is loaded by whoever asks for a model, not by every import of the package
-        from skipln.trained import run
-
-        return getattr(run, name)
+    if name in _MODULES:  # torch is loaded by whoever asks for a model, not by every import of the package
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

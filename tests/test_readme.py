@@ -12,8 +12,9 @@ import pytest
 from skipln.configuration.composition import compose
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+README = (ROOT / "README.md").read_text("utf-8")
+GUIDE = (ROOT / "docs" / "guide.md").read_text("utf-8")
+BLOCKS = re.findall(r"```bash\n(.*?)```", README + GUIDE, re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 MAKE = [command for command in COMMANDS if command.startswith("make ")]
 TRAIN = [command for command in COMMANDS if command.startswith(".venv/bin/skipln-train")]
@@ -61,7 +62,8 @@ def test_the_overrides_compose(command):
     words = shlex.split(command)[1:]
     if "--help" in words:
         return  # executed in tests/configuration/test_composition.py
-    overrides = [word for word in words if not word.startswith("-")]
+    # What weights are given like is tests/engine/test_initial.py's.
+    overrides = [word for word in words if not word.startswith(("-", "init_"))]
     compose([re.sub(r"=([^=,]+),.*", r"=\1", override) for override in overrides])
 
 

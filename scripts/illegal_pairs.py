@@ -13,7 +13,7 @@ from skipln.system.places import CONFIGS, ROOT
 PAGE = ROOT / "docs" / "illegal_pairs.md"
 HEAD = """# Pairs that are refused
 
-Every connection stands in the Transformer and in every pre-activation ResNet. What follows is refused before training,
+Every connection stands in the Transformer, and in every ResNet but for what follows, which is refused before training
 with the reason as its message. `make pages` makes this page from the registry.
 
 | connection | nets | reason |

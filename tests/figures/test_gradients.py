@@ -20,6 +20,7 @@ from skipln.models.resnet import ResNet, ResNetShape
 from skipln.models.transformer import FeedForward, Transformer, TransformerShape
 from skipln.ops import smoothed_cross_entropy
 from skipln.seam.connection import Connection
+from tests.skips import IN_RESNETS
 
 DEPTH = 8  # blocks of the one stage of the ResNet; layers of the decoder, three sites each
 
@@ -37,6 +38,7 @@ def transformer(name: str, **options: object) -> Transformer:
 
 
 MODELS = {"resnet": resnet, "transformer": transformer}
+PAIRS = [("resnet", name) for name in IN_RESNETS] + [("transformer", name) for name in skips.names()]
 SILENT = ("fixup", "rezero", "skipinit")  # start as the identity, and so without a gradient in any branch
 
 
@@ -133,8 +135,7 @@ class Types(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("name", skips.names())
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("model", "name"), PAIRS)
 def test_everything_is_computed_in_float64(model, name, smoothing):
     """From the embeddings to the loss that the tasks use, and back."""
     net = MODELS[model](name)
@@ -271,8 +272,7 @@ def test_a_stream_is_measured_whole_whatever_its_structure():
     assert all(value > 0 for site in sites[0] for value in site)
 
 
-@pytest.mark.parametrize("name", skips.names())
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("model", "name"), PAIRS)
 def test_every_connection_is_measured_in_every_model(model, name):
     found = passed(MODELS[model](name))
     numbers = [value for site in found.sites for value in (site.stream, site.branch, site.share, site.scale)]

@@ -86,7 +86,11 @@ def test_equal_logits_of_every_form(skip):
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("admin", "begins with a profile of the first batch"), ("fixup", "puts a module into the branches")],
+    [
+        ("admin", "begins with a profile of the first batch"),
+        ("ngpt", "acts after every update"),
+        *((name, "puts a module into the branches") for name in ("fixup", "normformer", "sub_ln")),
+    ],
 )
 def test_what_fairseq_has_no_place_for_is_refused_in_one_line(name, why, capsys):
     assert why in REFUSED[name] and "\n" not in REFUSED[name]

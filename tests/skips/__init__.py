@@ -1,0 +1,5 @@
+"""Connections: identities, starts, golden numbers."""
+
+from skipln import skips
+
+IN_RESNETS = [name for name in skips.names() if not skips.registry.find(name).kind.not_in_resnets]

@@ -50,6 +50,7 @@ if __name__ == "__main__":  # print the lines for golden.yaml
         "blocks": 1,
         "omega": "analytic",
         "per": "channel",
+        "scale_residual": True,
     }
     for name in skips.names():
         for options in [{}, *({key: other} for key, other in others.items())]:

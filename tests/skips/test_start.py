@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from skipln import skips
+from skipln.engine.loop import after_step
 from skipln.models.resnet import ResNet, ResNetShape
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.seam.connection import Connection, Place
@@ -564,6 +565,110 @@ def test_fixup_joins_with_a_scale_and_biases(x, layout):
     (site, _) = sites("fixup", layout, count=1)
     site.scale.data, site.before.bias.data, site.after.bias.data = (torch.tensor(v).double() for v in (0.3, 0.7, -2.0))
     torch.testing.assert_close(site(x, branch), x + 0.3 * branch(x + 0.7) - 2)
+
+
+@pytest.mark.parametrize(
+    ("depths", "stack", "gamma"),
+    [
+        ({"encoder": 12}, "encoder", log(24) ** 0.5),  # √ln 2N
+        ({"encoder": 6, "decoder": 4}, "encoder", (log(12) * log(12) / 3) ** 0.5),  # √(ln 3M · ln 2N / 3)
+        ({"encoder": 6, "decoder": 4}, "decoder", log(12) ** 0.5),
+        ({"stage1": 3, "stage2": 3}, "stage2", log(6) ** 0.5),
+        ({"stage1": 1}, "stage1", 1),
+    ],
+)
+def test_sub_lns_gain(depths, stack, gamma):
+    each = 1 if stack.startswith("stage") else 3 if len(depths) == 2 and stack == "decoder" else 2
+    place = Place(stack, 0, each * depths[stack], 1, depths[stack], "feed_forward", depths)
+    assert skips.create("sub_ln", 4, place=place).gamma == pytest.approx(gamma)
+
+
+def test_sub_ln_is_pre_ln_with_norms_in_front_of_the_last_matrices():
+    plain, net = transformer("pre_ln"), transformer("sub_ln")
+    for stack, gamma in (("encoder", (log(9) * log(4) / 3) ** 0.5), ("decoder", log(9) ** 0.5)):
+        for one, other in zip(getattr(plain, stack), getattr(net, stack), strict=True):
+            h = torch.randn(2, 5, 16)
+            hidden = (h @ one.feed_forward[0].weight.T * gamma).relu()
+            inner = F.layer_norm(hidden, hidden.shape[-1:])
+            torch.testing.assert_close(other.feed_forward(h), inner @ one.feed_forward[-1].weight.T * gamma)
+            for site in one.sites:
+                was, now = (getattr(layer, site.place.branch).weights() for layer in (one, other))
+                for role, weight in was.items():
+                    same = role in ("query", "key") or site.place.branch == "source_attention"
+                    torch.testing.assert_close(now[role], weight * (1 if same else gamma))
+    _, _, value, out = plain.decoder[0].self_attention.weights().values()
+    h, gamma = torch.randn(2, 1, 16), log(9) ** 0.5  # of a single position: attention gives its value
+    inner = F.layer_norm(h @ value.T * gamma, (16,))
+    torch.testing.assert_close(net.decoder[0].self_attention(h, h), inner @ out.T * gamma)
+
+
+def test_without_its_inner_norms_sub_ln_is_pre_ln():
+    net, tokens = transformer("sub_ln", gamma=1.0), torch.randint(4, 20, (2, 3, 7))
+    for layer in (*net.encoder, *net.decoder):
+        layer.feed_forward[-2] = nn.ReLU()
+        for attention in (layer.self_attention, getattr(layer, "source_attention", layer.self_attention)):
+            attention.inner = nn.Identity()
+    assert torch.equal(net(*tokens), transformer("pre_ln")(*tokens))
+
+
+def test_normformer_scales_heads_and_norms_what_attention_gives():
+    plain, net = transformer("pre_ln"), transformer("normformer")
+    for one, other in zip(plain.decoder, net.decoder, strict=True):
+        h = torch.randn(2, 1, 16)
+        for scale in (other.self_attention.inner.scale, other.source_attention.inner.scale):
+            assert scale.tolist() == [1] * 4
+        _, _, value, out = one.self_attention.weights().values()
+        other.self_attention.inner.scale.data = torch.tensor([1.0, 2.0, 3.0, 4.0])
+        heads = (h @ value.T).view(2, 1, 4, 4) * torch.tensor([1.0, 2.0, 3.0, 4.0])[:, None]
+        torch.testing.assert_close(other.self_attention(h, h), heads.flatten(2) @ out.T)
+        hidden = (h @ one.feed_forward[0].weight.T).relu()
+        inner = F.layer_norm(hidden, hidden.shape[-1:])
+        torch.testing.assert_close(other.feed_forward(h), inner @ one.feed_forward[-1].weight.T)
+
+
+def test_normformer_is_sandwich_ln_at_an_attention_and_pre_ln_elsewhere(x, layout):
+    attention, feed_forward = sites("normformer", layout, count=1, scale_residual=True)
+    torch.testing.assert_close(attention(x, branch), x + norm(branch(norm(x))))
+    torch.testing.assert_close(feed_forward(x, branch), x + branch(norm(x)))
+    feed_forward.residual.data = torch.linspace(0, 1, DIM, dtype=torch.float64)
+    expected = x * feed_forward.of_channels(feed_forward.residual) + branch(norm(x))
+    torch.testing.assert_close(feed_forward(x, branch), expected)
+    assert torch.equal(feed_forward.of_channels(feed_forward.residual).flatten(), feed_forward.residual)
+    assert [name for name, _ in attention.named_parameters() if "residual" in name] == []
+
+
+def test_ngpt_turns_a_stream_of_fixed_norm(x, layout):
+    """The formula with norms in place of rms, on a stream √dim times smaller."""
+    channels = 1 if layout == "nchw" else -1
+    unit = lambda h: h / h.square().sum(channels, keepdim=True).sqrt()  # noqa: E731
+    (site, _) = sites("ngpt", layout, count=1)
+    h = unit(x)
+    expected = unit(h + 0.05 * (unit(branch(DIM**0.5 * h)) - h))
+    torch.testing.assert_close(site(DIM**0.5 * h, branch), DIM**0.5 * expected)
+    assert site.rate.tolist() == pytest.approx([DIM**-0.5] * DIM)
+    torch.nn.init.normal_(site.rate)
+    a = site.of_channels((site.rate * 0.05 * DIM**0.5).abs())
+    torch.testing.assert_close(site(DIM**0.5 * h, branch), DIM**0.5 * unit(h + a * (unit(branch(DIM**0.5 * h)) - h)))
+
+
+def test_ngpts_matrices_keep_their_norm_along_the_streams_channels():
+    net = transformer("ngpt")
+
+    def norms() -> list[torch.Tensor]:
+        return [
+            weight.norm(dim=0 if role == "out" else 1)
+            for layer in (*net.encoder, *net.decoder)
+            for site in layer.sites
+            for role, weight in getattr(layer, site.place.branch).weights().items()
+        ]
+
+    assert all(torch.allclose(found, torch.ones_like(found)) for found in norms())
+    for parameter in net.parameters():
+        parameter.data += torch.randn_like(parameter)
+    assert not any(torch.allclose(found, torch.ones_like(found)) for found in norms())
+    after_step(net)
+    assert all(torch.allclose(found, torch.ones_like(found)) for found in norms())
+    assert not torch.allclose(net.embedding.weight.norm(dim=1), torch.ones(20))
 
 
 @pytest.mark.parametrize("name", skips.names())

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from skipln import skips
 from skipln.configuration.composition import compose
 from skipln.data.images import Split
 from skipln.engine.run import execute
@@ -16,6 +15,7 @@ from skipln.system.places import CONFIGS
 from skipln.tasks import create_task
 from skipln.tasks.connections import make_connections
 from skipln.train import main
+from tests.skips import IN_RESNETS
 
 TINY = ["task=classification", "scale=test", "compute.accelerator=cpu", "compute.threads=1"]
 MODELS = sorted(p.stem for p in CONFIGS.glob("model/*resnet*.yaml"))
@@ -76,7 +76,7 @@ def test_an_interrupted_run_equals_an_unbroken_one(run, interrupt):
     assert (broken.folder / "examples.npy").read_bytes() == (whole.folder / "examples.npy").read_bytes()
 
 
-@pytest.mark.parametrize("name", skips.names())
+@pytest.mark.parametrize("name", IN_RESNETS)
 def test_every_connection_trains(run, name):
     config = run(f"skip={name}", "training.updates=2", "training.checkpoint_every=1", "training.log_every=1")
     assert execute(config) in ("done", "diverged")

@@ -81,10 +81,10 @@ def beam_search(
 
         endings = is_end & best.isfinite()
         endings[:, beam:] = False
-        for row, rank in endings.nonzero().tolist():
-            tokens = prefixes[row, origin[row, rank]].tolist()
-            score = best[row, rank].item() / length_penalty(length, alpha, penalty)
-            finished[int(sentences[row])].append(Hypothesis(tokens, score))
+        row, rank = endings.nonzero(as_tuple=True)
+        owners, ended = sentences[row].tolist(), prefixes[row, origin[row, rank]].tolist()
+        for owner, tokens, log_prob in zip(owners, ended, best[row, rank].tolist(), strict=True):
+            finished[owner].append(Hypothesis(tokens, log_prob / length_penalty(length, alpha, penalty)))
 
         # The best `beam` candidates that go on, in order; with too few of them, dead ones of score -inf fill up.
         going_on = is_end.long().argsort(dim=1, stable=True)[:, :beam]

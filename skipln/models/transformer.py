@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from skipln.attention import create as create_attention
 from skipln.models.decoder_state import DecoderState
-from skipln.ops import Dropout, Linear, linear, output_cross_entropy
+from skipln.ops import Linear, linear, output_cross_entropy
 from skipln.seam.attention import Attention, MakeAttention, State
 from skipln.seam.connection import Connection, DroppedBranch, MakeConnection, own_modules
 from skipln.seam.place import stack_of
@@ -53,7 +53,7 @@ class FeedForward(nn.Sequential):
         super().__init__(
             Linear(shape.dim, shape.feed_forward_dim),
             nn.ReLU(),
-            Dropout(shape.activation_dropout),
+            nn.Dropout(shape.activation_dropout),
             Linear(shape.feed_forward_dim, shape.dim),
         )
 
@@ -72,7 +72,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.self_attention = attention(shape.dim, shape.heads, shape.attention_dropout)
         self.feed_forward = FeedForward(shape)
-        self.dropout = Dropout(shape.dropout)
+        self.dropout = nn.Dropout(shape.dropout)
         self.sites = nn.ModuleList(sites)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class DecoderLayer(nn.Module):
         self.self_attention = attention(shape.dim, shape.heads, shape.attention_dropout)
         self.source_attention = attention(shape.dim, shape.heads, shape.attention_dropout)
         self.feed_forward = FeedForward(shape)
-        self.dropout = Dropout(shape.dropout)
+        self.dropout = nn.Dropout(shape.dropout)
         self.sites = nn.ModuleList(sites)
 
     def forward(self, x: Tensor, source: State, mask: Tensor | None = None, past: State | None = None) -> Tensor:
@@ -141,7 +141,7 @@ class Transformer(nn.Module):
         attention = attention or create_attention()
         self.pad, self.unknown, self.dim, self.word_dropout = pad, unknown, shape.dim, shape.word_dropout
         self.embedding = nn.Embedding(vocabulary, shape.dim)
-        self.dropout = Dropout(shape.dropout)
+        self.dropout = nn.Dropout(shape.dropout)
         depths = {"encoder": shape.encoder_layers, "decoder": shape.decoder_layers}
         make = partial(connection, shape.dim)
         encoder, decoder = stack_of(make, "encoder", ENCODER, depths), stack_of(make, "decoder", DECODER, depths)

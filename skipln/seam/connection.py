@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from skipln.ops import Dropout
 from skipln.seam.place import ONLY, Place
 
 Branch = Callable[[Tensor], Tensor]
@@ -18,7 +17,7 @@ class DroppedBranch:
     """A branch that ends in dropout, told apart so that a connection may draw it in its own pass over F."""
 
     function: Branch
-    dropout: Dropout
+    dropout: nn.Dropout
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.dropout(self.function(x))

@@ -15,7 +15,6 @@ from skipln.seam import fused
 INSIDE = {  # what a piece calls, and nothing else does
     "attention": ("skipln.ops.attention", "plain_attention"),
     "cross-entropy": ("skipln.ops.output_cross_entropy", "linear"),
-    "dropout": ("skipln.ops.dropout", "keep_scaled"),
     "residual-site": ("skipln.seam.fused", "scaled_residual_norm"),
 }
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
 from skipln import skips
 from skipln.norms import LayerNorm
-from skipln.ops import Dropout
 from skipln.ops.residual_norm import cpu
 from skipln.seam import fused
 from skipln.seam.connection import DroppedBranch
@@ -60,7 +60,7 @@ def test_equals_the_plain_way(name, options, layout, memory, training):
 
 def test_dropout_belongs_to_the_pass():
     site, x = build("xskip_ln", "btc", {"lam": 1.0}), torch.randn(SHAPES["btc"])
-    branch = DroppedBranch(torch.tanh, Dropout(0.4))
+    branch = DroppedBranch(torch.tanh, nn.Dropout(0.4))
     torch.manual_seed(1)
     first = site(x, branch)
     assert functions(first) == {OPERATOR, "torch::autograd::AccumulateGrad"}  # F's dropout is no function of its own

@@ -27,11 +27,6 @@ def torchs_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, smooth
     return total, F.cross_entropy(scores.detach(), targets, reduction="sum")
 
 
-def torchs_dropout(self: Any, x: Tensor) -> Tensor:
-    """As `skipln.ops.Dropout.forward`."""
-    return F.dropout(x, self.p, self.training)
-
-
 SWITCHES: dict[str, tuple[str, Switch]] = {  # piece: what takes its place, and how to go without it
     "attention": (
         "scaled_dot_product_attention",
@@ -41,7 +36,6 @@ SWITCHES: dict[str, tuple[str, Switch]] = {  # piece: what takes its place, and 
         "the logits as a whole and torch's cross_entropy, for the loss and for its nll",
         partial(patch, "skipln.models.transformer.output_cross_entropy", torchs_cross_entropy),
     ),
-    "dropout": ("torch's dropout, the sites' apart", partial(patch, "skipln.ops.Dropout.forward", torchs_dropout)),
     "residual-site": ("dropout, sum and LN one after another", partial(one_pass, False)),
 }  # fmt: skip
 

@@ -69,8 +69,7 @@ def cells(
         _cell(manifest, scale, row, column, seed, extra, composer)
         for seed in seeds
         for column in columns
-        for row in manifest.rows
-        if row.only is None or column.name in row.only
+        for row in manifest.rows_of(scale, column)
     ]
     composer.save()
     by_hash: dict[str, Cell] = {}

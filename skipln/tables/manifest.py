@@ -73,7 +73,7 @@ class Row(Node):
 
 class Column(Node):
     """One task or data set. `needs`: keys that only the user knows, no part of what a run is; `metrics`: in place of
-    the table's.
+    the table's; `rows`: those that it has (default: all that are not another column's `only`).
     """
 
     name: Name
@@ -81,6 +81,7 @@ class Column(Node):
     overrides: list[Override] = []
     needs: list[str] = []
     metrics: MetricKeys | None = None
+    rows: list[str] | None = None
 
 
 class Manifest(Node):
@@ -100,6 +101,14 @@ class Manifest(Node):
         """A row's own, behind those of the row that it evaluates."""
         evaluated = [other for other in self.rows if other.name == row.evaluates]
         return [text for one in (*evaluated, row) for text in one.overrides]
+
+    def rows_of(self, scale: str, column: Column) -> list[Row]:
+        """The rows that `column` of `scale` has."""
+        return [
+            row
+            for row in self.rows
+            if (row.only is None or column.name in row.only) and (column.rows is None or row.name in column.rows)
+        ]
 
     def metrics_of(self, column: Column) -> list[Metric]:
         """The metrics shown for `column`; the first is compared with the baseline."""
@@ -122,6 +131,9 @@ class Manifest(Node):
         _unique("rows", rows)
         for scale, columns in self.columns.items():
             _unique(f"columns.{scale}", [column.name for column in columns])
+        for column in (column for columns in self.columns.values() for column in columns):
+            if unknown := [name for name in column.rows or [] if name not in rows]:
+                raise ValueError(f"{column.name}.rows: no row {unknown[0]}; choose from {', '.join(rows)}")
         if self.baseline not in rows:
             raise ValueError(f"baseline={self.baseline}: choose one of {', '.join(rows)}")
         known = {column.name for columns in self.columns.values() for column in columns}

@@ -5,6 +5,7 @@ import pytest
 from skipln.configuration.composition import compose
 from skipln.errors import UserError
 from skipln.tables.cells import CACHE, cells, trial
+from skipln.tables.manifest import load
 from skipln.tables.runner import plan, refuse_lacking
 from tests.tables.conftest import Workplace
 
@@ -109,3 +110,11 @@ def test_only_limits_a_row_to_columns(workplace: Workplace) -> None:
     ]
     manifest = workplace.manifest.model_copy(update={"rows": rows})
     assert [cell.row.name for cell in cells(manifest, "test", [1])] == ["post_ln", "rskip_ln", "rskip_ln_3"]
+
+
+def test_a_column_may_have_some_of_the_rows() -> None:
+    """PreAct-ResNet-56 at small scale has the five rows that its manifest names."""
+    manifest = load("table1")
+    deep = [cell for cell in cells(manifest, "small", [1], cache=None) if cell.column.name == "cifar10_jpeg_56"]
+    assert [cell.row.name for cell in deep] == ["skip", "xskip_05", "xskip_2", "xskip_ln_2", "rskip_ln_2"]
+    assert all(cell.config.precision.name == "fp32" for cell in deep)

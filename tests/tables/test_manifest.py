@@ -25,6 +25,11 @@ from tests.tables.conftest import MANIFEST
         ("  test:", "  tiny:", "'demo'"),
         ("needs: [data.dir]", "need: [data.dir]", "is not a key: the keys are name, label, overrides, needs"),
         ("{catalogs: {", "{catalog: {", "post_ln.published: no column catalog; choose one of catalogs, multi30k"),
+        (
+            "label: Multi30k,",
+            "label: Multi30k, rows: [skip],",
+            "multi30k.rows: no row skip; choose from xskip, post_ln",
+        ),
         ("name: rskip_ln_3", "name: rskip_ln", "rows: two are named rskip_ln"),
         ("[skip=xskip]", "[skip]", "an override is KEY=VALUE"),
         ("[skip=xskip]", "[seed=3]", "the seed of a run is the table's to set"),

@@ -98,13 +98,15 @@ def summarise(manifest: Manifest, scale: str, records: Sequence[Record], example
     Rows without a run have empty entries.
     """
     return Summary(
-        manifest, scale, [_block(manifest, column, records, examples) for column in manifest.columns_at(scale)]
+        manifest, scale, [_block(manifest, scale, column, records, examples) for column in manifest.columns_at(scale)]
     )
 
 
-def _block(manifest: Manifest, column: Column, records: Sequence[Record], examples: Mapping[str, np.ndarray]) -> Block:
+def _block(
+    manifest: Manifest, scale: str, column: Column, records: Sequence[Record], examples: Mapping[str, np.ndarray]
+) -> Block:
     metrics = manifest.metrics_of(column)
-    rows = [row for row in manifest.rows if row.only is None or column.name in row.only]
+    rows = manifest.rows_of(scale, column)
     runs = {row.name: [r for r in records if (r.row, r.column) == (row.name, column.name)] for row in rows}
     others = [row.name for row in rows if row.name != manifest.baseline]
     found = {name: compared(metrics[0], runs[name], runs.get(manifest.baseline, []), examples) for name in others}

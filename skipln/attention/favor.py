@@ -25,8 +25,8 @@ class Keys(NamedTuple):
     peaks: Tensor
     values: Tensor
 
-    def of_times(self, begin: int, end: int) -> "Keys":
-        return Keys(*(part[:, :, begin:end] for part in self))
+    def chunks(self) -> list["Keys"]:
+        return [Keys(*parts) for parts in zip(*(part.split(CHUNK, dim=2) for part in self), strict=True)]
 
 
 class Sums(NamedTuple):
@@ -102,12 +102,13 @@ class FavorAttention(ProjectedAttention):
             return self.step(queries, self.remember(memory, mask))
         features, keys = self._features(queries), self._keys(memory, mask)
         with torch.autocast(queries.device.type, enabled=False):
-            heads, before = [], None
-            for begin in range(0, queries.size(1), CHUNK):
-                if begin:
-                    before = add(before, keys.of_times(begin - CHUNK, begin))
-                chunk = slice(begin, begin + CHUNK)
-                heads.append(ask_causally(features[:, :, chunk], keys.of_times(begin, begin + CHUNK), before, self.eps))
+            heads: list[Tensor] = []
+            before = last = None
+            # Split, not sliced: the gradient of a slice is as long as the whole, that of a split is all its parts'.
+            for asked, chunk in zip(features.split(CHUNK, dim=2), keys.chunks(), strict=True):
+                before = add(before, last) if last else None
+                heads.append(ask_causally(asked, chunk, before, self.eps))
+                last = chunk
         return self.project(torch.cat(heads, dim=2).to(queries.dtype))
 
     def remember(self, memory: Tensor, mask: Tensor | None) -> Memory:
@@ -125,7 +126,7 @@ class FavorAttention(ProjectedAttention):
         together = queries.reshape(len(state.sums.peak), -1, queries.size(-1))  # all rows of a sentence ask at once
         features = self._features(together)
         with torch.autocast(queries.device.type, enabled=False):
-            heads = quotient(features @ (state.sums.weighted + self.eps * state.sums.plain))
+            heads = quotient(plus_eps(features, state.sums.weighted + self.eps * state.sums.plain, self.eps))
         return self.project(heads.to(queries.dtype)).view_as(queries)
 
     def _extended(self, state: Memory, memory: Tensor, mask: Tensor | None = None) -> Memory:
@@ -135,9 +136,9 @@ class FavorAttention(ProjectedAttention):
         return state
 
     def _features(self, x: Tensor) -> Tensor:
-        """φ(q) of the queries, [batch, heads, time, m]."""
+        """φ(q) − eps of the queries, [batch, heads, time, m]."""
         exponents, peaks = self._exponents(self.queries(x))
-        return (exponents - peaks).exp() + self.eps
+        return (exponents - peaks).exp()
 
     def _keys(self, memory: Tensor, mask: Tensor | None) -> Keys:
         keys, values = self.keys_values(memory)
@@ -174,7 +175,7 @@ def add(before: Sums | None, keys: Keys) -> Sums:
 
 
 def ask_causally(features: Tensor, keys: Keys, before: Sums | None, eps: float) -> Tensor:
-    """What φ(q) of some positions [rows, heads, time, m] get of the sums before them and of their own keys so far.
+    """What φ(q) − eps of some positions [rows, heads, time, m] give with the sums before them and their keys so far.
 
     Every maximum is over what a query sees: a later key changes no bit of its exponents. So each key is weighed by its
     own peak first, and then by the difference to the query's, which is never positive.
@@ -185,12 +186,17 @@ def ask_causally(features: Tensor, keys: Keys, before: Sums | None, eps: float) 
         running = torch.maximum(running, before.peak)
     later = torch.ones(peaks.size(-1), peaks.size(-1), dtype=torch.bool, device=peaks.device).triu(1)
     scale = (peaks.unsqueeze(-2) - running).masked_fill(later, -torch.inf).exp()
-    plain = eps * features.sum(-1, keepdim=True)
-    weights = features @ (keys.exponents - keys.peaks).exp().transpose(-1, -2) * scale + plain.masked_fill(later, 0.0)
-    sums = weights @ keys.values
+    plain = eps * (features.sum(-1, keepdim=True) + eps * features.size(-1))
+    own = (keys.exponents - keys.peaks).exp().transpose(-1, -2)
+    sums = (plus_eps(features, own, eps) * scale + plain.masked_fill(later, 0.0)) @ keys.values
     if before is not None:
-        sums = sums + (before.peak - running).exp() * (features @ before.weighted) + plain * before.plain
+        sums = sums + (before.peak - running).exp() * plus_eps(features, before.weighted, eps) + plain * before.plain
     return quotient(sums)
+
+
+def plus_eps(features: Tensor, matrix: Tensor, eps: float) -> Tensor:
+    """(features + eps) @ matrix; the sum is not kept beside the features, which are as large as anything here."""
+    return features @ matrix + eps * matrix.sum(-2, keepdim=True)
 
 
 def quotient(sums: Tensor) -> Tensor:

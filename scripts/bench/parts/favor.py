@@ -1,0 +1,60 @@
+"""FAVOR+ against softmax, a whole attention with its projections, forward and backward: time and memory by length."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from scripts.bench.records.harness import Part, Sides
+from skipln import attention
+
+DIM, HEADS, TOKENS = 512, 8, 8192
+NAMES = {"ours": "favor", "peer": "softmax"}
+
+
+def work(name: str, time: int, causal: bool, precision: str) -> Callable[[int], None]:
+    """One update's worth of attention `name` over TOKENS tokens in sentences of `time`."""
+    torch.manual_seed(0)
+    made = attention.create(name)(DIM, HEADS, 0.0)
+    x = torch.randn(TOKENS // time, time, DIM, requires_grad=True)
+    gradient = torch.randn(x.shape)
+
+    def run(_k: int) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            y = made(x, x, causal=causal)
+        y.backward(gradient.to(y.dtype))
+
+    return run
+
+
+def peak_megabytes(run: Callable[[int], None]) -> float:
+    """The most that torch has allocated at once while it does the work, beyond what it had before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        run(0)
+    events: Any = profiled.profiler.kineto_results.events()
+    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+    return max(accumulate(size for _, size in changes)) / 1e6
+
+
+def memory(works: dict[str, Callable[[int], None]]) -> dict[str, Any]:
+    """Of both sides, after the pairs."""
+    found = {side: round(peak_megabytes(run), 1) for side, run in works.items()}
+    return {"megabytes": found, "found": f"allocates {found['ours']:.0f} MB, softmax {found['peer']:.0f} MB"}
+
+
+def sides(time: int, causal: bool, precision: str) -> Sides:
+    works = {side: work(name, time, causal, precision) for side, name in NAMES.items()}
+    return Sides(works["ours"], works["peer"], partial(memory, works))
+
+
+PARTS = [
+    Part(f"favor-{kind}{time}", "FAVOR+ of 256 features, {precision}", "softmax in its place",
+         f"one {'causal ' if causal else ''}attention of {DIM} channels and {HEADS} heads, forward and backward, "
+         f"{TOKENS} tokens in sentences of {time}",
+         partial(sides, time, causal), n=5, goal=1.0 if time == TOKENS else None)
+    for kind, causal in (("", False), ("causal-", True))
+    for time in (512, 2048, 8192)
+]  # fmt: skip

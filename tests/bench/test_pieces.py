@@ -13,7 +13,7 @@ from skipln.ops.residual_norm import cpu
 from skipln.seam import fused
 
 INSIDE = {  # what a piece calls, and nothing else does
-    "attention": ("skipln.ops.attention", "plain_attention"),
+    "attention": ("skipln.ops.attention", "short_attention"),
     "cross-entropy": ("skipln.ops.output_cross_entropy", "linear"),
     "residual-site": ("skipln.seam.fused", "scaled_residual_norm"),
 }

@@ -1,4 +1,7 @@
-"""Attention by plain products is torch's."""
+"""Attention by plain products and by the kernel is torch's."""
+
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -6,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skipln.ops import attention
-from skipln.ops.attention import SHORT
+from skipln.ops.attention import SHORT, SOURCE, plain_attention
+from skipln.ops.compiled import Kernel, cpu_kernel
+from tests.graph import functions
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float64: 1e-12}
 
@@ -59,6 +64,91 @@ def test_bfloat16_scores_are_not_rounded_before_the_softmax(keys: int, autocast:
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         ours, torchs = (function(*given).double() - exact for function in (attention, F.scaled_dot_product_attention))
     assert ours.square().mean() <= 2 * torchs.square().mean()
+
+
+@pytest.fixture
+def kernel() -> Kernel:
+    found = cpu_kernel(SOURCE, torch.bfloat16)
+    if found is None:
+        pytest.skip("no C++ compiler here")
+    return found
+
+
+@pytest.mark.usefixtures("kernel")
+def test_the_kernel_is_taken_without_dropout() -> None:
+    for kind in (torch.float32, torch.bfloat16):
+        given = inputs(5, 5, kind)
+        assert "_AttentionBackward" in functions(attention(*given))
+        others = [attention(*given, dropout=0.1), attention(*inputs(5, 200, kind))]
+        assert all("_AttentionBackward" not in functions(other) for other in others)
+    assert "_AttentionBackward" not in functions(attention(*inputs(5, 5, torch.float64)))
+
+
+def with_gradients(function: Callable[..., Tensor], given: list[Tensor], *how: Any) -> list[Tensor]:
+    leaves = [t.detach().requires_grad_() for t in given]
+    out = function(*leaves, *how)
+    return [out, *torch.autograd.grad(out, leaves, torch.cos(torch.arange(out.numel())).view_as(out).to(out.dtype))]
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+@pytest.mark.parametrize(
+    ("queries", "keys", "depth"), [(5, 3, 8), (17, 17, 44), (2, 65, 64), (64, 64, 64), (33, 128, 16)]
+)
+def test_value_and_gradients_are_as_near_to_float64s_as_torchs(
+    queries: int, keys: int, depth: int, scale: float, causal: bool
+) -> None:
+    if causal and queries != keys:
+        return
+    torch.manual_seed(0)
+    given = [(scale * torch.randn(3, t, 4, depth)).bfloat16().transpose(1, 2) for t in (queries, keys, keys)]
+    mask = None if causal else (torch.rand(3, 1, queries, keys) < 0.7).index_fill(3, torch.tensor([0]), True)
+    exact = with_gradients(F.scaled_dot_product_attention, [t.double() for t in given], mask, 0.0, causal)
+    torchs = with_gradients(F.scaled_dot_product_attention, given, mask, 0.0, causal)
+    for ours, theirs, right in zip(with_gradients(attention, given, mask, 0.0, causal), torchs, exact, strict=True):
+        assert ours.dtype == torch.bfloat16
+        assert (ours - right).square().mean() <= 1.1 * (theirs - right).square().mean()
+
+
+@pytest.mark.usefixtures("kernel")
+def test_what_is_masked_is_not_seen_and_threads_change_nothing() -> None:
+    given = [t.detach() for t in inputs(9, 20, torch.bfloat16)]
+    mask = torch.arange(20) < torch.tensor([20, 3, 1])[:, None, None, None]
+    found = with_gradients(attention, given, mask)
+    changed = [given[0], *(torch.where(mask.transpose(2, 3), t, 1e4) for t in given[1:])]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        again = with_gradients(attention, changed, mask)
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
+    for gradient in found[2:]:
+        assert (gradient == 0).masked_select(~mask.transpose(2, 3)).all()
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_number_that_is_none_stays_none() -> None:
+    """In its own sentence and head alone; and a query that may look nowhere has no value, as in the plain form."""
+    given = [t.detach().clone() for t in inputs(4, 6, torch.bfloat16)]
+    given[0][1, 1, 2, 3] = torch.nan
+    mask = torch.ones(3, 1, 4, 6, dtype=torch.bool)
+    mask[0, 0, 1] = False
+    nans = [function(*given, mask, 0.0, False).isnan() for function in (attention, plain_attention)]
+    assert torch.equal(*nans)
+    assert nans[0].any() and not nans[0].all()
+
+
+@pytest.mark.usefixtures("kernel")
+def test_the_kernels_gradient_has_a_gradient() -> None:
+    seconds = []
+    for kind in (torch.bfloat16, torch.float64):
+        leaves = [t.detach().to(kind).requires_grad_() for t in inputs(3, 4, torch.bfloat16)]
+        first = torch.autograd.grad(attention(*leaves).square().sum(), leaves, create_graph=True)
+        seconds.append(torch.autograd.grad(sum(g.square().sum() for g in first), leaves))
+    for ours, right in zip(*seconds, strict=True):
+        assert (ours - right).norm() < 0.03 * right.norm()
 
 
 def test_dropout_takes_weights_and_keeps_the_mean() -> None:

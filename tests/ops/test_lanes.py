@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from skipln.ops import beam_attention, compiled, output_cross_entropy, scaled_residual_norm, topk_log_softmax
+from skipln.ops import attention, beam_attention, compiled, output_cross_entropy, scaled_residual_norm, topk_log_softmax
 from skipln.ops.residual_norm import cpu
 
 WIDTHS = (3, 8, 44, 96, 203)
@@ -50,6 +50,14 @@ def beams() -> Iterator[Tensor]:
             yield beam_attention(torch.randn(5, 2 * depth).to(kind), cache, torch.randint(5, (4, 5)), 2)
 
 
+def attentions() -> Iterator[Tensor]:
+    for kind in KINDS:
+        for time, depth in zip((5, 8, 14, 64, 33), WIDTHS, strict=True):
+            leaves = [torch.randn(2, 3, t, depth).to(kind).requires_grad_() for t in (time, time + 1, time + 1)]
+            out = attention(*leaves, torch.rand(2, 1, 1, time + 1) < 0.9)
+            yield from (out, *torch.autograd.grad(out, leaves, out.roll(1, 0)))
+
+
 def losses() -> Iterator[Tensor]:
     for kind in KINDS:
         for width in WIDTHS:
@@ -58,7 +66,7 @@ def losses() -> Iterator[Tensor]:
             yield from (total, nll, *torch.autograd.grad(total, leaves))
 
 
-@pytest.mark.parametrize("work", [rows, maps, best_words, beams, losses])
+@pytest.mark.parametrize("work", [rows, maps, best_words, beams, attentions, losses])
 def test_the_bits_do_not_depend_on_the_lanes(
     work: Callable[[], Iterator[Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

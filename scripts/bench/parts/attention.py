@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scripts.bench.records.harness import Part, Sides
-from skipln.ops.attention import SHORT, plain_attention
+from skipln.ops.attention import SHORT, short_attention
 
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TOKENS, HEADS, DEPTH, REPEATS = 2048, 8, 64, 10
@@ -26,14 +26,11 @@ def sides(time: int, precision: str) -> Sides:
         for _ in range(REPEATS):
             function(*(leaf.transpose(1, 2) for leaf in leaves), mask).backward(gradient)
 
-    def products(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        return plain_attention(queries, keys, values, mask, 0.0, False)
-
-    return Sides(partial(run, products), partial(run, F.scaled_dot_product_attention))
+    return Sides(partial(run, short_attention), partial(run, F.scaled_dot_product_attention))
 
 
 PARTS = [
-    Part(f"attention-{time}{suffix}", "skipln's products, {precision}", "torch's scaled_dot_product_attention",
+    Part(f"attention-{time}{suffix}", "skipln's short attention, {precision}", "torch's scaled_dot_product_attention",
          f"{REPEATS} × attention, forward and backward, {TOKENS} tokens in sentences of {time}, {HEADS} × {DEPTH}",
          partial(sides, time), n=20, warmup=2, precision=precision,
          goal=1.0 if time <= SHORT[KINDS[precision or "bf16"]] else None)

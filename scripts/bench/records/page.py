@@ -29,7 +29,7 @@ TABLE = """
 | --- | ---: | ---: | --- | --- | --- | ---: | ---: | ---: | ---: | --- |
 """
 PICTURE = """
-What an update costs (`python -m scripts.bench.cost`; numbers, machine and commit in [cost.csv]({0}/cost.csv)):
+What an update costs (`python -m scripts.bench.studies.cost`; numbers, machine and commit in [cost.csv]({0}/cost.csv)):
 
 ![milliseconds an update against λ, layers, length and vocabulary]({0}/cost.svg)
 """

@@ -5,8 +5,13 @@ Gains and losses named here were seen in throw-away scripts, so they are said wi
 
 _PRODUCTS = (
     "more than four fifths of our time are products of matrices, which MKL does at one speed on both sides and only a "
+<<<<<<< Updated upstream
     "processor with bf16 arithmetic would do faster. Kept for the rest: freed memory, cross-entropy in one pass, "
     "dropout + skip + LN in one pass, short sentences' attention by plain products; "
+=======
+    "processor with bf16 arithmetic would do faster. Kept for the rest: freed memory, cross-entropy in one pass, cheap "
+    "dropout masks, dropout + skip + LN in one pass, short sentences' attention in the cache; "
+>>>>>>> Stashed changes
     "docs/performance.md has the share of each (piece-*). torch.compile loses here (piece-compile)"
 )
 _IMAGES = (
@@ -15,7 +20,7 @@ _IMAGES = (
 )
 _ONE_STEP = "with one step and no dropout the site takes torch's own LN: what differs from 1 is noise"
 TRIED = {  # (part, precision of ours): what is said
-    ("attention-64", "fp32"): "the two ways meet at 64 keys, so longer sentences take torch's",
+    ("attention-64", "fp32"): "made by plain products, before there was a kernel: these met torch's own at 64 keys",
     ("mt-step-base", "fp32"): _PRODUCTS,
     ("mt-step-small", "fp32"): _PRODUCTS,
     ("mt-step-small-untuned", "fp32"): _PRODUCTS,

@@ -82,9 +82,12 @@ verify-results: setup ## recompute all that results/ states from what is committ
 rerun: setup ## train one published run anew and say whether it agrees: make rerun CELL=table2/demo/rskip_ln_2/seed1
 	@$(RUN) -m scripts.rerun $(CELL) $(ARGS)
 
-pages: setup ## the pages made from the registry and the schema: every option, the pairs that are refused
+pages: setup ## the pages made from the sources: options, refused pairs, error lines, costs, the API
 	@$(RUN) -m skipln.configuration.help > docs/configuration.md
 	@$(RUN) -m scripts.illegal_pairs
+	@$(RUN) -m scripts.troubleshooting
+	@$(RUN) -m scripts.costs
+	@$(RUN) -m scripts.api
 
 status: setup ## every cell of every table: queued, running, done, diverged, failed, no data
 	@$(RUN) -m skipln.tables status --scale $(SCALE) --seeds "$(SEEDS)"

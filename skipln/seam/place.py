@@ -44,20 +44,22 @@ class Place:
 
     @property
     def first(self) -> bool:
-        """Of its stack."""
+        """Whether it is the first of its stack."""
         return self.index == 0
 
     @property
     def last(self) -> bool:
-        """Of its stack."""
+        """Whether it is the last of its stack."""
         return self.index == self.sites - 1
 
     @property
     def begins_layer(self) -> bool:
+        """Whether no site of its layer stands before it."""
         return self.index % (self.sites // self.layers) == 0
 
     @property
     def ends_layer(self) -> bool:
+        """Whether no site of its layer comes after it."""
         return (self.index + 1) % (self.sites // self.layers) == 0
 
 

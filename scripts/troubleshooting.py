@@ -1,0 +1,107 @@
+"""Every error line and what to do: `python -m scripts.troubleshooting` writes docs/troubleshooting.md anew.
+
+The lines are those of the sources: the message of every UserError that skipln/ and scripts/ raise, with what a run
+fills in shown in capitals or as "…". What to do about a kind of line stands in troubleshooting.yaml, beside this file.
+"""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from skipln.system.files import atomic_write
+from skipln.system.places import ROOT
+
+PAGE = ROOT / "docs" / "troubleshooting.md"
+HEAD = """# Troubleshooting
+
+A mistake that you can mend is one line on stderr, `error: …`, and exit status 2; Ctrl-C is 130. The same command given
+again goes on where it was, whatever ended it. A traceback is a fault of ours: please report it. Below is every line
+that the sources hold, by where it comes from (`make pages` makes this page); words in capitals and "…" stand for what a
+run fills in. Where `make table2` says that a run failed, the line is the run's, and `runs/HASH/log.txt` has all of it.
+
+**Things that are no error.** *It takes long to begin*: the first run fetches and encodes its text and compiles kernels;
+both are kept, in `data/` and in the cache folder. *A run is `diverged`*: that is a result. *`note: …` and `warning: …`*
+go on. *tokens/s differ from the page's*: another machine, or others on it. *A GPU is there and not used*:
+`python -c "import torch; print(torch.cuda.is_available())"` says what torch sees.
+"""
+
+
+@cache
+def kinds() -> list[tuple[str, list[str], str]]:
+    """Title, the sources' paths, what to do."""
+    found = yaml.safe_load((ROOT / "scripts" / "troubleshooting.yaml").read_text("utf-8"))
+    return [(kind["title"], kind["paths"], kind["do"]) for kind in found]
+
+
+def lines() -> dict[str, list[str]]:
+    """The messages by source file, in its order; those that only pass on another's words are left out."""
+    found: dict[str, list[str]] = {}
+    for root in ("skipln", "scripts"):
+        for path in sorted((ROOT / root).rglob("*.py")):
+            own = [text for text in messages(ast.parse(path.read_text("utf-8"))) if _words(text)]
+            if own:
+                found[str(path.relative_to(ROOT))] = list(dict.fromkeys(own))
+    return found
+
+
+def messages(tree: ast.AST) -> Iterator[str]:
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    for call in sorted(calls, key=lambda node: node.lineno):
+        if isinstance(call.func, ast.Name) and call.func.id in ("UserError", "DiskError"):
+            yield _text(call.args[0])
+
+
+def kind_of(path: str) -> str:
+    """The title of the kind that the lines of a source file belong to. Raises LookupError where there is none."""
+    fitting = [(len(start), title) for title, starts, _ in kinds() for start in starts if path.startswith(start)]
+    if not fitting:
+        raise LookupError(f"{path} raises UserError: say in scripts/troubleshooting.yaml what to do about its lines")
+    return max(fitting)[1]
+
+
+def page() -> str:
+    """The whole page in Markdown."""
+    of: dict[str, list[str]] = {title: [] for title, _, _ in kinds()}
+    for path, said in lines().items():
+        of[kind_of(path)] += said
+    parts = [HEAD]
+    for title, _, advice in kinds():
+        parts.append(f"## {title}\n\n{advice}\n")
+        parts.append("".join(f"- {_code(text)}\n" for text in dict.fromkeys(of[title])))
+    return "\n".join(parts)
+
+
+def _code(text: str) -> str:
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+def _text(node: ast.expr) -> str:
+    """A string's text, with what is filled in as a word in capitals where it has a name."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) for part in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _text(node.left) + _text(node.right)
+    if isinstance(node, ast.FormattedValue):
+        value = node.value
+        name = value.attr if isinstance(value, ast.Attribute) else value.id if isinstance(value, ast.Name) else ""
+        return name.strip("_").upper() if len(name) > 2 else "…"
+    return "…"
+
+
+def _words(text: str) -> bool:
+    """Whether a message has words of its own."""
+    return any(word.islower() for word in text.replace("…", " ").split())
+
+
+def main() -> None:
+    with atomic_write(Path(PAGE), "w") as file:
+        file.write(page())
+
+
+if __name__ == "__main__":
+    main()

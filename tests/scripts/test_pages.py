@@ -1,0 +1,76 @@
+"""The pages made from the sources are what the sources say, and every error line has something to do about it."""
+
+import ast
+import re
+
+import pytest
+import yaml
+
+from scripts import api, costs, troubleshooting
+from skipln.system.places import EXPERIMENTS, ROOT
+from skipln.tables.manifest import load, names
+
+REMEDY = "make pages"
+
+
+def test_every_error_line_is_on_the_page_with_what_to_do() -> None:
+    page = troubleshooting.PAGE.read_text("utf-8")
+    for path, said in troubleshooting.lines().items():
+        part = page.split(f"## {troubleshooting.kind_of(path)}\n")[1].split("\n## ")[0]
+        for line in said:
+            assert f"- {troubleshooting._code(line)}\n" in part, f"{path}: {line}: {REMEDY}"
+    assert page == troubleshooting.page(), REMEDY
+    with pytest.raises(LookupError, match="say in scripts"):
+        troubleshooting.kind_of("skipln/elsewhere.py")
+
+
+def test_no_advice_is_for_nothing() -> None:
+    files = list(troubleshooting.lines())
+    for title, paths, advice in troubleshooting.kinds():
+        assert len(advice) > 40, title
+        for start in paths:
+            assert any(path.startswith(start) for path in files), f"{title}: {start} has no error lines"
+
+
+def test_a_message_is_read_with_what_is_filled_in() -> None:
+    source = "raise UserError(f'{path}: {len(x)} lines, {config.data.name}' + ' more') if x else UserError('a ' 'b')"
+    source = f"{source}\nraise ValueError('other')"
+    assert list(troubleshooting.messages(ast.parse(source))) == ["PATH: … lines, NAME more", "a b"]
+
+
+def test_every_table_and_scale_has_its_costs() -> None:
+    """Its hours change with every record, so that they are made by the command alone."""
+    rows = re.findall(
+        r"^\| (\w+) \| (\w+) \| .* \| (\d+) \| (\d+) \| ~?[<\d].* \| [<\d].* \|$", costs.PAGE.read_text(), re.M
+    )
+    expected = [(name, scale) for name in names() for scale, columns in load(name).columns.items() if columns]
+    assert [row[:2] for row in rows] == expected, REMEDY
+    text = yaml.safe_load((EXPERIMENTS / "table2.yaml").read_text("utf-8"))
+    (demo,) = (row for row in rows if row[:2] == ("table2", "demo"))
+    assert int(demo[3]) == sum("only" not in row for row in text["rows"])
+
+
+def test_the_costs_are_arithmetic_over_what_was_measured() -> None:
+    """A run that was recorded on a CPU costs what it took; another its FLOPs over a rate of cores."""
+    from skipln.system.places import RESULTS
+    from skipln.tables.cells import cells
+    from skipln.tables.store import read_records
+
+    records = read_records(RESULTS / "demo" / "table2")
+    (cell,) = (one for one in cells(load("table2"), "demo", [1]) if one.row.name == "skip")
+    own = [one for one in records if one.row == "skip"]
+    hours, measured = costs.core_hours(cell, records, {})
+    assert measured and hours == pytest.approx(sum(r.train_seconds + r.test_seconds for r in own) / len(own) / 3600)
+    rate = costs.rates(own)["tokens"]
+    assert len(rate) == len(own)
+    estimated, measured = costs.core_hours(cell, [], {"tokens": rate[0]})
+    assert not measured and estimated == pytest.approx(own[0].train_seconds / 3600)
+
+
+def test_the_api_is_that_of_the_docstrings() -> None:
+    page = api.PAGE.read_text("utf-8")
+    assert page == api.page(), REMEDY
+    import skipln
+
+    assert all(f"## skipln.{name}\n" in page for name in skipln.__all__)
+    assert 'skip: str = "rskip_ln"' in page and "object at 0x" not in page and str(ROOT) not in page

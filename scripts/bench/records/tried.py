@@ -5,13 +5,8 @@ Gains and losses named here were seen in throw-away scripts, so they are said wi
 
 _PRODUCTS = (
     "more than four fifths of our time are products of matrices, which MKL does at one speed on both sides and only a "
-<<<<<<< Updated upstream
     "processor with bf16 arithmetic would do faster. Kept for the rest: freed memory, cross-entropy in one pass, "
-    "dropout + skip + LN in one pass, short sentences' attention by plain products; "
-=======
-    "processor with bf16 arithmetic would do faster. Kept for the rest: freed memory, cross-entropy in one pass, cheap "
-    "dropout masks, dropout + skip + LN in one pass, short sentences' attention in the cache; "
->>>>>>> Stashed changes
+    "dropout + skip + LN in one pass, short sentences' attention in the cache; "
     "docs/performance.md has the share of each (piece-*). torch.compile loses here (piece-compile)"
 )
 _IMAGES = (

@@ -24,7 +24,7 @@ EXAMPLES = [
 def test_the_transformer_is_that_of_a_configuration() -> None:
     config = compose(["model=transformer_tiny", "skip=rskip_ln", "skip.lam=3"])
     expected = build_transformer(config, 90)
-    net = skipln.transformer(90, skip="rskip_ln", lam=3, layers=2, dim=128, heads=4)
+    net = skipln.transformer(90, skip="rskip_ln", lam=3, layers=2, dim=128, heads=4, dropout=0.0)
     assert list(map(str, net.children())) == list(map(str, expected.children()))
     assert {k: v.shape for k, v in net.state_dict().items()} == {k: v.shape for k, v in expected.state_dict().items()}
     source = torch.tensor([[5, 6, 7, 0], [5, 6, 0, 0]])

@@ -3,7 +3,8 @@
 CELL is TABLE/SCALE/ROW/seedN, or TABLE/SCALE/ROW/COLUMN/seedN where a table has several columns. The run is made in
 runs/rerun/; results/ stays as it is. On the machine, with the versions and at the commit of the published run the
 metrics must be equal; elsewhere each must lie in the 95 % prediction interval of the row's published runs, which takes
-three of them. Exit status 0 where it agrees or nothing can be said, 1 where it does not.
+three of them. Of a cell whose learning rate was searched, all runs of the search are made. Exit status 0 where it
+agrees or nothing can be said, 1 where it does not.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from skipln.system.printing import exit_status
 from skipln.tables import store
 from skipln.tables.execution.local import TRAINER
 from skipln.tables.statistics.prediction import prediction_interval
-from skipln.tables.store import Record
+from skipln.tables.store import Record, candidate_overrides
 
 RUNS = "runs/rerun"
 CONCLUSION = {True: "agrees", False: "does NOT agree", None: "nothing can be said: n too small"}
@@ -87,9 +88,11 @@ def rerun(cell: str, extra: Sequence[str], results: Path, trainer: Sequence[str]
     config = compose(overrides)
     if config.hash != record.hash:
         raise UserError(f"CELL={cell} is run {record.hash}, and what would be trained {config.hash}, another one")
-    status = subprocess.run([*trainer, *overrides], check=False).returncode
-    if status:
-        return status
+    searched = [candidate_overrides(record.overrides, one.settings) for one in record.compared]
+    for given in (*([*own, *where, *extra, f"paths.runs={RUNS}"] for own in searched), overrides):
+        status = subprocess.run([*trainer, *given], check=False).returncode
+        if status:
+            return status
     result = read_result(config.folder)
     if result is None:
         raise UserError(f"{config.folder}: no result; start it again")

@@ -60,7 +60,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, int], None]:
     """interrupt(config, update) trains a run until Ctrl-C is pressed before the next update is made."""
     from skipln.engine import loop
     from skipln.engine.run import execute
-    from skipln.engine.schedule import learning_rate
+    from skipln.engine.update.schedule import learning_rate
 
     def interrupted(config: Any, update: int) -> None:
         def stop(schedule: Any, peak: float, at: int, updates: int) -> float:

@@ -52,12 +52,39 @@ class Translation(Node):
         "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200", "spBLEU-1K"
     ] = "auto"
     """sacreBLEU's, for BLEU; auto: the target language's."""
+    test: bool = True
+    """Read the test set at the end; false: only the validation set, as a run that seeks a learning rate."""
 
 
 class Classification(Node):
     name: Literal["classification"]
     label_smoothing: Rate
     """Share of the probability that goes to all classes alike."""
+    test: bool = True
+    """Read the test set at the end; false: only the validation set, as a run that seeks a learning rate."""
+
+
+class TransferAttack(Node):
+    name: Literal["transfer_attack"]
+    method: Literal["pgd", "mi_fgsm"]
+    """The sign of the gradient (Madry et al. 2018), or of its decaying sum (Dong et al. 2018)."""
+    gamma: Annotated[float, Field(gt=0, le=1)]
+    """The skip gradient method's γ, on the gradient that comes through a branch; 1: the plain gradient."""
+    epsilon: PositiveFloat
+    """Largest change of a pixel, of 255."""
+    step: PositiveFloat
+    """Change of a pixel in one step, of 255."""
+    steps: PositiveInt
+    """Steps; there is no random start."""
+    decay: NonNegativeFloat
+    """MI-FGSM's μ."""
+    test_images: NonNegativeInt
+    """Test images attacked; 0: all of them."""
+
+    @property
+    def test(self) -> bool:
+        """It reads the test set: there is nothing else to do."""
+        return True
 
 
 class Catalogs(Node):
@@ -410,14 +437,14 @@ class RunConfig(Node):
     engine: Literal["skipln", "fairseq"] = "skipln"
     """Whose training loop and beam search."""
     inputs: list[Annotated[str, Field(pattern="^[0-9a-f]{12}$")]] = []
-    """Finished runs, by their hashes, that are evaluated; nothing is trained then."""
+    """Finished runs, by their hashes, of which the best on the validation set is tested; nothing is trained then."""
     init_from: str | None = None
     """Weights to start from: a finished run's or an export's folder, or a file; null: drawn from the seed."""
     init_weights: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     """SHA-256 of the file of weights, which names the run in the place of its path; made from init_from."""
     init_connections: Literal["same", "new", "first_norm"] = "same"
     """Of connections' parameters init_from gives: same: all; new: none; first_norm: the norm of x + F(x), no other."""
-    task: Annotated[Translation | Classification, Field(discriminator="name")]
+    task: Annotated[Translation | Classification | TransferAttack, Field(discriminator="name")]
     data: Annotated[
         Catalogs | ParallelText | Digits | PublishedImages | ClassFolders | Photographs, Field(discriminator="kind")
     ]

@@ -1,16 +1,23 @@
-"""What a result was made with: commit, versions, hardware."""
+"""What a run computes on and with: devices, precision, commit, versions, hardware."""
 
 import os
 import platform
+import sys
+import warnings
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 
+from skipln.configuration.schema import RunConfig
+from skipln.errors import UserError
 from skipln.ops.processor import flags
 from skipln.runs.source import Source, source
+
+PRECISIONS: dict[str, Any] = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
 
 
 def describe(device: torch.device, code: Source | None = None) -> dict[str, Any]:
@@ -46,3 +53,50 @@ def cpu() -> str:
         return platform.processor()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{models[0]}, {len(models)} logical cores" if models else platform.processor()
+
+
+def create_fabric(config: RunConfig) -> Fabric:
+    """Devices, precision and process group. Raises UserError when the machine lacks what is asked for."""
+    compute = config.compute
+    if compute.accelerator == "cuda" and not torch.cuda.is_available():
+        raise UserError("compute.accelerator=cuda, but torch finds no CUDA device here: leave it at auto")
+    if config.precision.name == "fp16" and not torch.cuda.is_available():
+        raise UserError("precision=fp16 needs a GPU: choose bf16 or fp32 on the CPU")
+    if config.precision.name == "bf16" and not _multiplies_bf16(config):
+        print("note: this processor has no bf16 arithmetic; precision=fp32 is faster here", file=sys.stderr)
+    if compute.threads:
+        torch.set_num_threads(compute.threads)
+    world = compute.devices * compute.nodes
+    warnings.filterwarnings("ignore", "The `srun` command")  # a single process on a login node is fine
+    try:
+        fabric = Fabric(
+            accelerator=compute.accelerator,
+            devices=compute.devices,
+            num_nodes=compute.nodes,
+            strategy="ddp" if world > 1 else "auto",
+            precision=PRECISIONS[_precision(config)],
+        )
+        fabric.launch()
+    except (RuntimeError, ValueError) as error:  # what SLURM or torchrun says of the job does not fit compute.*
+        raise UserError(
+            f"compute.devices={compute.devices} compute.nodes={compute.nodes} cannot be started here: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    return fabric
+
+
+def arithmetic(config: RunConfig) -> dict[str, Any]:
+    """What a record says of how the net computes, beside its hardware."""
+    return {"precision": _precision(config), "compiled": config.compute.compile}
+
+
+def _precision(config: RunConfig) -> str:
+    """What `precision` means on this machine."""
+    if config.precision.name != "auto":
+        return config.precision.name
+    return "bf16" if _multiplies_bf16(config) else "fp32"
+
+
+def _multiplies_bf16(config: RunConfig) -> bool:
+    on_gpu = config.compute.accelerator != "cpu" and torch.cuda.is_available()
+    return on_gpu or fast_bf16()

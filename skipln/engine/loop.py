@@ -22,11 +22,11 @@ from skipln.configuration.schema import RunConfig
 from skipln.data.prefetch import prefetched
 from skipln.data.seeds import mixed
 from skipln.engine.checkpoint import Checkpoints
-from skipln.engine.gradients import gradient_norm
-from skipln.engine.optimizer import create_optimizer
 from skipln.engine.ranks import Ranks
-from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
+from skipln.engine.update.gradients import gradient_norm
+from skipln.engine.update.optimizer import create_optimizer
+from skipln.engine.update.schedule import learning_rate
 from skipln.engine.weights.initial import start_from_weights
 from skipln.errors import UserError
 from skipln.runs.divergence import Divergence

@@ -11,10 +11,9 @@ from lightning_fabric import Fabric
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
-from skipln.engine.environment import describe
+from skipln.engine.environment import arithmetic, create_fabric, describe
 from skipln.engine.loop import Trainer
 from skipln.engine.ranks import Ranks
-from skipln.engine.run import arithmetic, create_fabric
 from skipln.figures.gradients import QUANTITIES, Pass, measure
 from skipln.figures.points import Point
 from skipln.runs.folder import RunFolder

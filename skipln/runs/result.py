@@ -31,8 +31,22 @@ class Data(Checked):
     test_examples: Count
 
 
+class Candidate(Checked):
+    """A run that a search compared: its validation loss, None where it diverged, and the settings it differs in."""
+
+    hash: str
+    state: Literal["done", "diverged"]
+    valid_loss: float | None
+    settings: dict[str, float | int | str | bool | list[float] | list[int]]
+
+
 class Result(Checked):
-    """result.json: what a finished run gave. Keys beyond these are kept. Speeds are per second of training."""
+    """result.json: what a finished run gave. Keys beyond these are kept. Speeds are per second of training.
+
+    seconds_per_update: without validations. kept_bytes: what a micro-batch keeps for its backward pass; peak_bytes: the
+    most that was allocated on the GPU. chosen: the hash of the run that is tested, of those `compared` the best on the
+    validation set; "" and none where nothing was searched.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -46,6 +60,11 @@ class Result(Checked):
     images_per_second: Speed | None = None
     train_seconds: Seconds = 0.0
     test_seconds: Seconds = 0.0
+    seconds_per_update: Seconds | None = None
+    kept_bytes: Count | None = None
+    peak_bytes: Count | None = None
+    chosen: str = ""
+    compared: list[Candidate] = []
     data: Data
     environment: dict[str, Any]
     message: str = ""

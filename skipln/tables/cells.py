@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from skipln.configuration.composition import compose
+from skipln.configuration.composition import compose, with_values
 from skipln.configuration.schema import SEEDS, RunConfig
 from skipln.errors import UserError
 from skipln.interop import fairseq
@@ -26,7 +27,8 @@ _SCHEMA = ("configuration/schema.py", "configuration/composition.py", "seam/opti
 class Cell:
     """One run of a table. `overrides` start it; `shared` are those that mean something on another machine.
 
-    `lacks`: why it cannot start, one line that says what to give; empty when it can.
+    `lacks`: why it cannot start, one line that says what to give; empty when it can. `candidates`: the runs of its
+    search, of which the cell tests the best; `setting`: the overrides in which such a run differs from its cell.
     """
 
     table: str
@@ -40,6 +42,8 @@ class Cell:
     updates: int
     config: RunConfig = field(repr=False, compare=False)
     lacks: str = ""
+    setting: tuple[str, ...] = ()
+    candidates: tuple["Cell", ...] = ()
 
     @property
     def public_config(self) -> dict[str, Any]:
@@ -47,8 +51,8 @@ class Cell:
         return public(self.config.model_dump())
 
     def describe(self) -> str:
-        """Such as "rSkip+LN λ=2, Multi30k En-De, seed 1"."""
-        return f"{self.row.label}, {self.column.label}, seed {self.seed}"
+        """Such as "rSkip+LN λ=2, Multi30k En-De, seed 1" or, in a search, "…, seed 1, optim.lr=0.1"."""
+        return ", ".join([self.row.label, self.column.label, f"seed {self.seed}", *self.setting])
 
 
 def cells(
@@ -100,25 +104,44 @@ def _key(override: str) -> str:
 
 
 def _cell(
-    manifest: Manifest, scale: str, row: Row, column: Column, seed: int, extra: Sequence[str], composer: "_Composer"
+    manifest: Manifest,
+    scale: str,
+    row: Row,
+    column: Column,
+    seed: int,
+    extra: Sequence[str],
+    composer: "_Composer",
+    setting: Mapping[str, Any] = MappingProxyType({}),
 ) -> Cell:
     given = _meant_for(column, manifest.columns_at(scale), extra)
     tracking = [f"tracker.group={manifest.name}/{row.name}", f"tracker.tags=[{scale}/{column.name}]"]
     wanted = (*(tracking if "tracker=wandb" in given else []), *given)
-    its = manifest.overrides_of(row)
+    its, values, inputs = manifest.overrides_of(row), dict(setting), list[str]()
     if row.evaluates is not None:
-        (trained,) = (other for other in manifest.rows if other.name == row.evaluates)
-        source = _cell(manifest, scale, trained, column, seed, extra, composer)
-        its.append(f"inputs=[{source.hash}]")
-    merged = {_key(text): text for text in (f"scale={scale}", *column.overrides, *its, *wanted)}
-    overrides = tuple(merged.values())
+        names = [name for name in (row.evaluates, column.against) if name is not None]
+        trained = [next(other for other in manifest.rows if other.name == name) for name in names]
+        inputs = [_cell(manifest, scale, other, column, seed, extra, composer).hash for other in trained]
+    candidates: tuple[Cell, ...] = ()
+    if setting:
+        values |= {"task.test": False}
+    elif column.search:
+        if fixed := [key for text in given if (key := _key(text)) in column.search]:
+            raise UserError(f"{fixed[0]}: {manifest.name} seeks it for {column.label}: change the manifest's search")
+        # The evaluation is named after its candidates; what it says itself of a searched key is the first's, and idle.
+        candidates = tuple(_cell(manifest, scale, row, column, seed, extra, composer, one) for one in column.settings)
+        values, inputs = dict(column.settings[0]), [one.hash for one in candidates]
+    texts = (f"scale={scale}", *column.overrides, *its, *wanted)
+    merged = {_key(text): text for text in texts if _key(text) not in values}
     lacking = [key for key in column.needs if key not in merged]
-    try:  # what is lacking is no part of the run's identity, so the hash is right without it
-        config = composer.compose((*overrides, *(f"{key}=lacking" for key in lacking))).model_copy(
-            update={"seed": seed}
-        )
+    # What is lacking is no part of the run's identity, so the hash is right without it.
+    composed = (*merged.values(), *(f"{key}=lacking" for key in lacking), *(_nobodys(inputs) if row.evaluates else ()))
+    try:
+        config = composer.compose(composed)
+        config = with_values(config, {**values, **({"inputs": inputs} if inputs else {}), "seed": seed})
     except UserError as error:
         raise UserError(f"{manifest.name}, {row.name}, {column.name}: {error}") from error
+    said = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in values.items()]
+    overrides = (*merged.values(), *said, *([f"inputs=[{','.join(inputs)}]"] if inputs else []))
     shared = tuple(text for text in overrides if not _of_this_machine(text, column.needs))
     last = f"seed={seed}"
     return Cell(
@@ -133,7 +156,14 @@ def _cell(
         updates=config.training.updates,
         config=config,
         lacks=_lacks(manifest, scale, column, lacking, config),
+        setting=tuple(f"{key}={value}" for key, value in setting.items()),
+        candidates=candidates,
     )
+
+
+def _nobodys(inputs: Sequence[str]) -> list[str]:
+    """As many inputs that no run has: the rest of a configuration is the same whatever they are."""
+    return [f"inputs=[{','.join(['0' * 12] * len(inputs))}]"] if inputs else []
 
 
 def _lacks(manifest: Manifest, scale: str, column: Column, keys: Sequence[str], config: RunConfig) -> str:

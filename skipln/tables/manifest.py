@@ -1,5 +1,7 @@
 """What a table is: experiments/<table>.yaml, checked strictly."""
 
+import itertools
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -31,6 +33,12 @@ def _override(text: str) -> str:
     return text
 
 
+def _value(value: float | str) -> float | str:
+    if isinstance(value, str) and not re.fullmatch(r"[\w.+-]+", value):
+        raise ValueError("a value of a search is a number or a word")
+    return value
+
+
 def _printed(value: float | str) -> float | str:
     if isinstance(value, str) and value not in ("diverged", "fail"):
         raise ValueError("give a number, or diverged or fail where that is what was printed")
@@ -40,6 +48,7 @@ def _printed(value: float | str) -> float | str:
 Line = Annotated[str, AfterValidator(one_line)]  # shown to a reader, in many formats
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Override = Annotated[str, AfterValidator(_override)]
+Values = Annotated[list[Annotated[int | float | str, AfterValidator(_value)]], Field(min_length=2)]
 MetricKeys = Annotated[list[Annotated[str, AfterValidator(_metric)]], Field(min_length=1)]
 
 
@@ -74,6 +83,13 @@ class Row(Node):
 class Column(Node):
     """One task or data set. `needs`: keys that only the user knows, no part of what a run is; `metrics`: in place of
     the table's; `rows`: those that it has (default: all that are not another column's `only`).
+
+    `search`: keys of optim and schedule, each with its values. Every cell then trains a run for each combination, none
+    of which reads the test set; the cell is an evaluation of the one with the lowest validation loss.
+
+    `targets`: rows, each of which makes one more column, `against` it: there the rows that evaluate another have the
+    target's run as a second input, such as the net that is shown what was made against the first. The column itself
+    then has the rows that are trained.
     """
 
     name: Name
@@ -82,6 +98,16 @@ class Column(Node):
     needs: list[str] = []
     metrics: MetricKeys | None = None
     rows: list[str] | None = None
+    targets: list[str] = []
+    against: str | None = None
+    search: dict[Annotated[str, Field(pattern=r"^(optim|schedule)\.\w+$")], Values] = {}
+
+    @property
+    def settings(self) -> list[dict[str, float | str]]:
+        """Every combination of the search, the last key's values closest together."""
+        if not self.search:
+            return []
+        return [dict(zip(self.search, values, strict=True)) for values in itertools.product(*self.search.values())]
 
 
 class Manifest(Node):
@@ -92,6 +118,7 @@ class Manifest(Node):
     metrics: MetricKeys
     baseline: str
     seeds: dict[Scale, PositiveInt]
+    costs: Literal["per_second", "per_update"] = "per_second"  # per_update: time and memory of an update
     threads: dict[Scale, PositiveInt] = {}  # CPU threads of a run; as many runs at once as they fit the cores
     columns: dict[Scale, list[Column]]
     rows: Annotated[list[Row], Field(min_length=1)]
@@ -104,10 +131,13 @@ class Manifest(Node):
 
     def rows_of(self, scale: str, column: Column) -> list[Row]:
         """The rows that `column` of `scale` has."""
+        pairs = any(other.against for other in self.columns_at(scale))
         return [
             row
             for row in self.rows
-            if (row.only is None or column.name in row.only) and (column.rows is None or row.name in column.rows)
+            if (row.only is None or column.name in row.only)
+            and (column.rows is None or row.name in column.rows)
+            and not (pairs and (row.evaluates is None) == (column.against is not None))
         ]
 
     def metrics_of(self, column: Column) -> list[Metric]:
@@ -115,10 +145,19 @@ class Manifest(Node):
         return [METRICS[key] for key in column.metrics or self.metrics]
 
     def columns_at(self, scale: str) -> list[Column]:
-        """The columns of `scale`, none where the table has none. Raises UserError for an unknown scale."""
+        """The columns of `scale`, none where the table has none, behind each those against its targets.
+
+        Raises UserError for an unknown scale.
+        """
         if scale not in SCALES:
             raise UserError(f"scale={scale}: choose one of {', '.join(SCALES)}")
-        return self.columns.get(scale, [])  # type: ignore[call-overload]
+        own: list[Column] = self.columns.get(scale, [])  # type: ignore[call-overload]
+        return [made for column in own for made in (column, *(self._against(column, row) for row in column.targets))]
+
+    def _against(self, column: Column, target: str) -> Column:
+        label = next(row.label for row in self.rows if row.name == target)
+        changes = {"name": f"{column.name}_to_{target}", "label": f"{column.label} → {label}", "metrics": None}
+        return column.model_copy(update={**changes, "targets": [], "against": target})
 
     def asked(self, scale: str, column: Column) -> list[str]:
         """What `column` needs of the user as ARGS has it; of a key that several need, COLUMN.KEY is one column's."""
@@ -138,7 +177,15 @@ class Manifest(Node):
             raise ValueError(f"baseline={self.baseline}: choose one of {', '.join(rows)}")
         known = {column.name for columns in self.columns.values() for column in columns}
         trained = [row.name for row in self.rows if row.evaluates is None]
+        for column in (column for columns in self.columns.values() for column in columns):
+            if unknown := [name for name in column.targets if name not in trained]:
+                raise ValueError(f"{column.name}.targets={unknown[0]}: choose one of {', '.join(trained)}")
+            if column.against is not None:
+                raise ValueError(f"{column.name}.against: give the rows as targets of the column that trains them")
+        searching = any(column.search for columns in self.columns.values() for column in columns)
         for row in self.rows:
+            if row.evaluates is not None and searching:
+                raise ValueError(f"{row.name}.evaluates: a table whose columns search has no rows that evaluate others")
             if row.evaluates is not None and row.evaluates not in trained:
                 raise ValueError(f"{row.name}.evaluates={row.evaluates}: choose one of {', '.join(trained)}")
             for where, names in (("published", list(row.published)), ("only", row.only or [])):

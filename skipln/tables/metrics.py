@@ -12,6 +12,7 @@ class Metric:
     label: str
     better: Literal["higher", "lower"]
     decimals: int
+    curve: bool = True  # whether it is followed on the validation set
     examples: Literal["sentences", "images"] | None = (
         None  # whose statistics a run keeps, for a test beside that over runs
     )
@@ -24,6 +25,7 @@ METRICS = {
         Metric("chrf", "chrF", "higher", 1),
         Metric("error", "error %", "lower", 2, examples="images"),
         Metric("error5", "top-5 error %", "lower", 2, examples="images"),
+        Metric("success", "transfer success %", "higher", 1, curve=False, examples="images"),
         Metric("valid_loss", "valid loss", "lower", 3),
         Metric("bleu_tokenised", "tokenised BLEU", "higher", 1),  # on Moses' tokens, compounds split
     )

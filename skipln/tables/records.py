@@ -66,8 +66,13 @@ def gather(manifest: Manifest, cells: Sequence[Cell], known: Sequence[Kept]) -> 
 def _measured(cell: Cell, result: Result) -> tuple[Curves | None, np.ndarray | None]:
     """The curves and the examples' statistics of a finished run, None of what is no longer what it was."""
     files = (result.model_extra or {}).get("files")
-    whole = unchanged(cell.folder / "metrics.jsonl", files)
-    curves = Curves(hash=cell.hash, groups=thinned(read_metrics(cell.folder))) if whole else None
+    trained, logged = cell.folder, files
+    if result.chosen:  # of a search the curves are those of the run that was chosen
+        trained = cell.folder.parent / result.chosen
+        chosen = read_result(trained)
+        logged = (chosen.model_extra or {}).get("files") if chosen else None
+    whole = unchanged(trained / "metrics.jsonl", logged)
+    curves = Curves(hash=cell.hash, groups=thinned(read_metrics(trained))) if whole else None
     return curves, read_examples(cell.folder) if unchanged(cell.folder / "examples.npy", files) else None
 
 

@@ -11,7 +11,7 @@ from skipln.runs.reading import read_state
 from skipln.system.files import locked
 from skipln.system.places import RESULTS
 from skipln.tables.cells import CACHE, Cell, cells, trial
-from skipln.tables.execution.cost import ASSUMED, gpu_hours
+from skipln.tables.execution.cost import ASSUMED, cpu_hours, gpu_hours
 from skipln.tables.execution.launching import Failure, Launcher, say
 from skipln.tables.manifest import Manifest
 from skipln.tables.presentation import text
@@ -58,10 +58,11 @@ def run(order: Order, launcher: Launcher) -> int:
     planned, folder = order.plan(), order.output()
     refuse_lacking(manifest, scale, planned)
     made = {record.hash for record in adoptable(folder).records}
-    unfinished = [cell for cell in planned if read_state(cell.folder).result is None and cell.hash not in made]
+    unfinished = unfinished_of([cell for cell in planned if cell.hash not in made])
     missing = [cell for cell in unfinished if not cell.lacks]
-    say(f"{manifest.name} · {scale}: {len(planned) - len(unfinished)} of {len(planned)} runs are finished")
-    failures = _launch(launcher, missing, len(planned))
+    total = sum(1 + len(cell.candidates) for cell in planned)
+    say(f"{manifest.name} · {scale}: {total - len(unfinished)} of {total} runs are finished")
+    failures = _launch(launcher, missing, total)
 
     with locked(YOURS / ".lock"):  # two tables at once: each writes its files together
         every_seed = sorted({*order.seeds, *recorded_seeds(folder)})
@@ -74,8 +75,15 @@ def run(order: Order, launcher: Launcher) -> int:
     say(f"\nin {folder}: table.md, table.csv, table.tex, curves.svg, curves.html, beside.md")
     if changed := trial(manifest, scale, extra):
         say(f"yours are another table than the published one: {' '.join(changed)}")
-    _report(failures, [cell for cell in unfinished if cell.lacks], len(planned))
+    _report(failures, [cell for cell in unfinished if cell.lacks], total)
     return 1 if failures else 0
+
+
+def unfinished_of(planned: Iterable[Cell]) -> list[Cell]:
+    """The runs that are missing: of every cell without a result itself, and in front of it those of its search."""
+    missing = [cell for cell in planned if read_state(cell.folder).result is None]
+    runs = [run for cell in missing for run in (*cell.candidates, cell)]
+    return [run for run in runs if not run.setting or read_state(run.folder).result is None]
 
 
 def _launch(launcher: Launcher, missing: Sequence[Cell], total: int) -> list[Failure]:
@@ -97,7 +105,8 @@ def dry_run(order: Order, launcher: Launcher) -> None:
 
     What was assumed goes to stderr.
     """
-    planned, records = order.plan(), [*read_records(order.output()), *read_records(order.published())]
+    planned = [run for cell in order.plan() for run in (*cell.candidates, cell)]
+    records = [*read_records(order.output()), *read_records(order.published())]
     total = left = 0.0
     for cell in planned:
         state = read_state(cell.folder)
@@ -109,6 +118,12 @@ def dry_run(order: Order, launcher: Launcher) -> None:
         standing, ending = (text.LACKING, cell.lacks) if lacks else (state.state, shlex.join(launcher.command(cell)))
         print(f"{cell.hash}  {standing:<11}  {hours:8.2f} GPU-h {how:<9}  {ending}")
     say(f"{len(planned)} runs: {total:,.1f} GPU-hours, {left:,.1f} of them to run; estimated: {ASSUMED}")
+    measured_here = [spent for cell in planned if (spent := cpu_hours(cell, records)) is not None]
+    if measured_here:
+        say(
+            f"on a CPU, by the records: {sum(measured_here):,.2f} hours for {len(measured_here)} of them, added up, "
+            "without their start"
+        )
 
 
 def plan(

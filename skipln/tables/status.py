@@ -13,6 +13,7 @@ from skipln.runs.result import Result
 from skipln.tables import store
 from skipln.tables.cells import CACHE, Cell, cells
 from skipln.tables.manifest import Manifest
+from skipln.tables.metrics import METRICS
 from skipln.tables.presentation import text
 from skipln.tables.records import adoptable
 from skipln.tables.runner import output
@@ -39,6 +40,8 @@ def status(
 ) -> str:
     """A page of lines about one table: a summary, then a line a cell. Seeds that have a record are shown too.
 
+    In front of a cell without a result stand the runs of its search.
+
     A cell that lacks what only the user can give says what to give. A table without columns at this scale is
     a line that says so.
     """
@@ -51,13 +54,23 @@ def status(
         every_seed = sorted({*seeds, *(record.seed for record in records.values())})
         records |= {record.hash: record for record in adoptable(folder).records}
         queue = Queue()
-        found = [_standing(cell, records, queue) for cell in cells(manifest, scale, every_seed, extra, cache)]
+        found = [
+            standing
+            for cell in cells(manifest, scale, every_seed, extra, cache)
+            for standing in _standings(cell, records, queue)
+        ]
     except UserError as error:
         return f"{title} · {error}"
     counts = Counter(standing.state.state for standing in found)
     summary = ", ".join(f"{count} {state}" for state, count in counts.most_common())
     lines = [_line(manifest, standing) for standing in found]
     return f"{title} · {len(found)} runs: {summary}\n{_aligned([HEADING, *lines])}"
+
+
+def _standings(cell: Cell, records: dict[str, store.Record], queue: Queue) -> list[Standing]:
+    """A cell's, behind those of the runs of its search while it has no result itself."""
+    own = _standing(cell, records, queue)
+    return [own] if own.state.result else [*(_standing(run, records, queue) for run in cell.candidates), own]
 
 
 def _standing(cell: Cell, records: dict[str, store.Record], queue: Queue) -> Standing:
@@ -71,11 +84,11 @@ def _standing(cell: Cell, records: dict[str, store.Record], queue: Queue) -> Sta
 
 def _line(manifest: Manifest, standing: Standing) -> tuple[str, ...]:
     cell, state = standing.cell, standing.state
-    metric = manifest.metrics_of(cell.column)[0]
+    metric = METRICS["valid_loss"] if cell.setting else manifest.metrics_of(cell.column)[0]
     said = state.message or (last_line(cell.folder) if state.state in LOGGED else "")
     message = "; ".join(filter(None, [said, "from runs/tables/, no run folder" if standing.committed else ""]))
     return (
-        cell.row.label,
+        ", ".join([cell.row.label, *cell.setting]),
         cell.column.label,
         str(cell.seed),
         state.state,

@@ -4,7 +4,7 @@ import io
 import json
 import lzma
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -44,6 +44,12 @@ class Record(Result):
     config: dict[str, Any] = Field(default_factory=dict)
 
     @property
+    def trained(self) -> list[str]:
+        """The overrides of the training behind it: its own, or those of the run that its search chose."""
+        settings = next((one.settings for one in self.compared if one.hash == self.chosen), None)
+        return self.overrides if settings is None else candidate_overrides(self.overrides, settings)
+
+    @property
     def environments(self) -> list[dict[str, Any]]:
         """What its updates were made with: one place, or several where it was stopped and went on elsewhere."""
         earlier = self.environment.get("earlier")
@@ -57,6 +63,14 @@ class Record(Result):
             asked = "fp32"  # the only one that fairseq has there
         otherwise = "precision=auto, not recorded which" if asked == "auto" else asked
         return " then ".join(dict.fromkeys(arithmetic(made, otherwise) for made in self.environments))
+
+
+def candidate_overrides(overrides: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+    """Of a run of the search behind a cell with these `overrides`."""
+    replaced = {"inputs", *settings}
+    own = [text for text in overrides if text.partition("=")[0] not in replaced]
+    *others, seed = own  # a cell's last
+    return [*others, *(f"{key}={value}" for key, value in settings.items()), "task.test=false", seed]
 
 
 class Curves(Checked):

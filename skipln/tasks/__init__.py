@@ -12,6 +12,10 @@ def create_task(config: RunConfig) -> Task:
         from skipln.tasks.classification import ClassificationTask
 
         return ClassificationTask(config)
+    if config.task.name == "transfer_attack":
+        from skipln.tasks.transfer_attack import TransferAttackTask
+
+        return TransferAttackTask(config)
     from skipln.tasks.translation import TranslationTask
 
     return TranslationTask(config)

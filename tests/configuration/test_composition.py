@@ -33,6 +33,9 @@ for needy in (
     NEEDS[needy].append("data.dir=x")
 
 
+NEEDS["task=transfer_attack"] = ["recipe=classification_demo", "inputs=[0123456789ab,0123456789ac]"]
+
+
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes(choice):
     config = compose([choice, *NEEDS.get(choice, [])])

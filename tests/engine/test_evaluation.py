@@ -80,7 +80,7 @@ def test_what_diverged_has_nothing_to_evaluate(run):
     [
         ("seed=2", "is another run; an evaluation may differ from its input in keys of task alone"),
         ("skip=skip", "is another run; an evaluation may differ from its input in keys of task alone"),
-        ("inputs=[0123456789ab,0123456789ac]", "inputs: task=translation evaluates one run, not 2"),
+        ("inputs=[0123456789ab,0123456789ac]", "0123456789ab has no result (missing); run it first"),
     ],
 )
 def test_an_evaluation_of_another_run_is_refused(run, trained, override, said):
@@ -98,3 +98,10 @@ def test_lost_weights_are_one_line(run, trained):
     (trained.folder / "checkpoints/tested.pt").unlink()
     with pytest.raises(UserError, match=r"tested\.pt"):
         execute(run(*LONGER, f"inputs=[{trained.hash}]"))
+
+
+@pytest.mark.parametrize("name", ["787909738042", "012345670123", "12e456789012", "0123456789ab", "000000000000"])
+def test_a_hash_is_a_word_though_it_may_look_like_a_number(name):
+    assert compose([f"inputs=[{name}]"]).inputs == [name]
+    assert compose([f"inputs=[abcdefabcdef,{name}]"]).inputs == ["abcdefabcdef", name]
+    assert compose([f"inputs=['{name}']"]).inputs == [name]

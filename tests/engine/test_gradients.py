@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from skipln.configuration.composition import compose
-from skipln.engine.gradients import gradient_norm
+from skipln.engine.environment import create_fabric
 from skipln.engine.loop import Trainer
 from skipln.engine.ranks import Ranks
-from skipln.engine.run import create_fabric
+from skipln.engine.update.gradients import gradient_norm
 from skipln.runs.folder import RunFolder
 from skipln.tasks import create_task
 

@@ -1,7 +1,7 @@
 import pytest
 
 from skipln.configuration.schema import InverseSqrt, Steps, Warmup
-from skipln.engine.schedule import learning_rate
+from skipln.engine.update.schedule import learning_rate
 
 
 def test_inverse_sqrt_is_vaswanis():

@@ -9,8 +9,8 @@ import pytest
 from skipln.configuration.composition import compose
 from skipln.engine import loop
 from skipln.engine.run import execute
-from skipln.engine.schedule import learning_rate
 from skipln.engine.signals import Interruptions
+from skipln.engine.update.schedule import learning_rate
 from skipln.system.processes import interrupting
 
 

@@ -10,8 +10,8 @@ from skipln import skips
 from skipln.configuration.schema import Adam, InverseSqrt
 from skipln.data.text.vocabulary import EOS, PAD
 from skipln.decode.translate import Search, translate
-from skipln.engine.optimizer import create_optimizer
-from skipln.engine.schedule import learning_rate
+from skipln.engine.update.optimizer import create_optimizer
+from skipln.engine.update.schedule import learning_rate
 from skipln.errors import UserError
 from skipln.interop.fairseq.flags import refuse_what_fairseq_lacks
 from skipln.interop.fairseq.symbols import FAIRSEQ_PAD, fairseq_ids, our_ids

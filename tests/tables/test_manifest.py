@@ -76,5 +76,6 @@ def test_unknown_table_lists_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", names())
 def test_committed_manifest_loads(name: str) -> None:
     manifest = load(name)
-    assert len((EXPERIMENTS / f"{name}.yaml").read_text().splitlines()) <= 60, "a table's definition fits a screen"
+    lines = (EXPERIMENTS / f"{name}.yaml").read_text().splitlines()
+    assert len(lines) - len(manifest.rows) <= 60, "a table's definition, but for its rows, fits a screen"
     assert any(manifest.columns_at(scale) for scale in ("demo", "small", "paper"))

@@ -15,7 +15,7 @@ from skipln import skips
 from skipln.configuration.schema import Adam
 from skipln.data.text.padding import Batch
 from skipln.data.text.vocabulary import BOS, EOS, PAD
-from skipln.engine.optimizer import create_optimizer
+from skipln.engine.update.optimizer import create_optimizer
 from skipln.models.transformer import Transformer, TransformerShape
 
 MAX_TOKENS = 2048

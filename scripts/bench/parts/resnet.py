@@ -17,7 +17,7 @@ from skipln.configuration.schema import Sgd
 from skipln.data.images.augmentation import augmented
 from skipln.data.images.batches import ImageBatches
 from skipln.data.images.dataset import Split
-from skipln.engine.optimizer import create_optimizer
+from skipln.engine.update.optimizer import create_optimizer
 from skipln.models.resnet import ResNet, ResNetShape
 from skipln.ops import smoothed_cross_entropy
 

@@ -30,6 +30,8 @@ def train_arguments(config: RunConfig, data: Path, checkpoints: Path, vocabulary
     task, training, optim = config.task, config.training, config.optim
     if not (isinstance(task, Translation) and isinstance(training, TextTraining)):
         raise UserError("engine=fairseq trains translation: task=translation, or engine=skipln")
+    if not task.test:
+        raise UserError("engine=fairseq reads the test set at the end: task.test=true, or engine=skipln")
     if config.attention["name"] != "softmax":
         raise UserError(f"engine=fairseq has attention=softmax, not {config.attention['name']}")
     if not isinstance(optim, Adam):

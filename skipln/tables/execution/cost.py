@@ -21,7 +21,11 @@ _SIDES = {"digits": 8, "fashion_mnist": 28}  # pixels; other published images ha
 
 
 def gpu_hours(cell: Cell, records: Sequence[Record]) -> tuple[float, bool]:
-    """(hours × GPUs of a run, whether a record of its row and column on a GPU measured them)."""
+    """(hours × GPUs of a run, whether a record of its row and column on a GPU measured them); 0 where nothing is
+    trained.
+    """
+    if cell.config.inputs:
+        return 0.0, False
     for record in records:
         on_gpu = str(record.environment.get("device", "cpu")) != "cpu"
         if (record.row, record.column, record.state) == (cell.row.name, cell.column.name, "done") and on_gpu:
@@ -30,6 +34,17 @@ def gpu_hours(cell: Cell, records: Sequence[Record]) -> tuple[float, bool]:
             return record.train_seconds / 3600 * devices, True
     unit = "tokens" if isinstance(cell.config.training, TextTraining) else "images"
     return flops(cell.config) / (PEAK * SUSTAINED[unit]) / 3600, False
+
+
+def cpu_hours(cell: Cell, records: Sequence[Record]) -> float | None:
+    """Hours of a run on a CPU as a record of its row and column has them, its test included; None without one."""
+    for record in records:
+        made_there = str(record.environment.get("device", "cpu")) == "cpu"
+        if (record.row, record.column, record.state) == (cell.row.name, cell.column.name, "done") and made_there:
+            trained = 0.0 if cell.config.inputs else record.train_seconds
+            tested = 0.0 if cell.setting else record.test_seconds
+            return (trained + tested) / 3600
+    return None
 
 
 def flops(config: RunConfig) -> float:

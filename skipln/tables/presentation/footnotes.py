@@ -26,7 +26,9 @@ def footnotes(summary: Summary) -> list[tuple[str, str]]:
     notes += [(_with(summary, "Data", block), data(block)) for block in summary.blocks if block.records]
     notes += [(_with(summary, "Data", block), lacking(summary, block)) for block in summary.blocks if block.lacks_data]
     notes += [("Seeds", _numbers(r.seed for r in summary.records) or "none yet"), ("Cells", _cells_note(summary))]
+    notes += [(_with(summary, "Search", block), search(block)) for block in summary.blocks if block.column.search]
     notes += _tests(summary)
+    notes += [("Costs", text) for text in _unique(text for block in summary.blocks for text in costs(block))]
     notes += [("Scorer", text) for text in _signatures(summary)]
     notes += [(_with(summary, "Arithmetic", block), arithmetic(block)) for block in summary.blocks if block.records]
     notes += [("Code", text) for text in _code(summary)]
@@ -72,12 +74,28 @@ def _asked(summary: Summary, block: Block) -> list[str]:
     return summary.manifest.asked(summary.scale, block.column)
 
 
+def costs(block: Block) -> list[str]:
+    """What the columns of time and memory mean."""
+    found = []
+    if any(entry.milliseconds for entry in block.entries):
+        found.append("ms/update: without validations")
+    if any(entry.kept for entry in block.entries):
+        found.append(
+            "MB kept: what the first micro-batch keeps for its backward pass, in 10^6 bytes, each storage once, the "
+            "weights left out"
+        )
+    if any(entry.peak for entry in block.entries):
+        found.append("MB peak: the most that was allocated on the GPU")
+    return found
+
+
 def _extra(summary: Summary) -> list[str]:
     """Overrides of the records that are not the manifest's: those of a trial."""
     found = []
     for block in summary.blocks:
         for entry in block.entries:
             own = {f"scale={summary.scale}", *block.column.overrides, *summary.manifest.overrides_of(entry.row)}
+            own |= {f"{key}={value}" for setting in block.column.settings for key, value in setting.items()}
             found += [
                 text
                 for record in entry.records
@@ -100,6 +118,16 @@ def lacking(summary: Summary, block: Block) -> str:
     """Which command gets a column that has no data."""
     asked = make_arguments(_asked(summary, block))
     return f"no data; give it as `make {summary.manifest.name} SCALE={summary.scale} {asked}`"
+
+
+def search(block: Block) -> str:
+    """What was searched for every cell of a column, and how the choice was made."""
+    keys = "; ".join(f"{key} of {', '.join(map(str, values))}" for key, values in block.column.search.items())
+    number = len(block.column.settings)
+    return (
+        f"for each row and seed {number} runs with equally many updates, {keys}; the one with the lowest loss on the "
+        "validation set is the cell's, and the test set was read for it alone; where all diverged, so has the cell"
+    )
 
 
 def _cells_note(summary: Summary) -> str:

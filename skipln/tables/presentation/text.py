@@ -1,6 +1,6 @@
 """How a table's numbers are written: the same words in Markdown, LaTeX and on the page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from skipln.report.document import Document, Section
 from skipln.report.numbers import EMPTY, p_value, signed
@@ -35,7 +35,19 @@ def header(block: Block) -> list[str]:
     labels = [metric.label for metric in block.metrics]
     test = " [95 %] (p over runs)" if _tested(block) else ""
     optional = ["detectable Δ"] * _tested(block) + [f"p over {block.metrics[0].examples}"] * _compared(block)
-    return ["", *labels, f"Δ {labels[0]}{test}", *optional, "parameters", block.speed_label, "published"]
+    searched = [", ".join(block.column.search), "diverged"] if block.column.search else []
+    costs = list(_costs(block)) or [block.speed_label]
+    return ["", *labels, *searched, f"Δ {labels[0]}{test}", *optional, "parameters", *costs, "published"]
+
+
+def _costs(block: Block) -> dict[str, Callable[[Entry], float | None]]:
+    """Of an update, by heading; what no row has is no column."""
+    found: dict[str, Callable[[Entry], float | None]] = {
+        "ms/update": lambda entry: entry.milliseconds,
+        "MB kept": lambda entry: entry.kept and entry.kept / 1e6,
+        "MB peak": lambda entry: entry.peak and entry.peak / 1e6,
+    }
+    return {name: of for name, of in found.items() if any(of(entry) for entry in block.entries)}
 
 
 def cells(block: Block, entry: Entry, baseline: str, sources: Sequence[str]) -> list[str]:
@@ -43,16 +55,27 @@ def cells(block: Block, entry: Entry, baseline: str, sources: Sequence[str]) -> 
     metric = block.metrics[0]
     detectable = f"{entry.test.detectable:.{metric.decimals}f}" if entry.test else EMPTY
     over_examples = EMPTY if entry.adjusted_examples is None else p_value(entry.adjusted_examples)
+    diverged, compared = entry.compared
+    searched = [
+        " and ".join(dict.fromkeys(entry.settings)) or EMPTY,
+        f"{diverged} of {compared}" if compared else EMPTY,
+    ]
+    costs = [of(entry) for of in _costs(block).values()]
     return [
         entry.row.label,
         *(value(block, entry, metric) for metric in block.metrics),
+        *(searched if block.column.search else []),
         "baseline" if entry.row.name == baseline else difference(entry, metric),
         *[detectable] * _tested(block),
         *[over_examples] * _compared(block),
         f"{entry.parameters / 1e6:.2f} M" if entry.parameters else EMPTY,
-        f"{entry.speed:,.0f}" if entry.speed else EMPTY,
+        *([_amount(cost) for cost in costs] or [f"{entry.speed:,.0f}" if entry.speed else EMPTY]),
         published(entry, metric, sources),
     ]
+
+
+def _amount(cost: float | None) -> str:
+    return EMPTY if cost is None else f"{cost:,.0f}" if cost >= 100 else f"{cost:.3g}"
 
 
 def _tested(block: Block) -> bool:
@@ -65,7 +88,7 @@ def _compared(block: Block) -> bool:
 
 def difference_at(block: Block) -> int:
     """Where `cells` has the difference."""
-    return 1 + len(block.metrics)
+    return 1 + len(block.metrics) + (2 if block.column.search else 0)
 
 
 def overview(summary: Summary) -> list[list[str]]:

@@ -13,11 +13,21 @@ def values(summary: Summary) -> Iterator[list[object]]:
     heading = ["column", "row", "label", "seeds", "diverged"]
     heading += [f"{key}{suffix}" for key in metrics for suffix in ("", "_std", "_n")]
     heading += ["compared", "difference", "low_95", "high_95", "p", "p_holm", "detectable", "method"]
+    searched = any(block.column.search for block in summary.blocks)
+    costs = summary.manifest.costs == "per_update"
     heading += [f"{key}_examples" for key in ("low_95", "high_95", "p", "p_holm", "method")]
-    yield [*heading, "parameters", "per_second", "arithmetic", "published", "source"]
+    heading += ["parameters", "per_second", "arithmetic", "published", "source"]
+    heading += ["searched", "chosen", "candidates", "candidates_diverged"] if searched else []
+    yield [*heading, *(["ms_per_update", "kept_bytes", "peak_bytes"] if costs else [])]
     for block in summary.blocks:
         for entry in block.entries:
-            yield _line(block, entry, metrics)
+            line = _line(block, entry, metrics) + (_search(block, entry) if searched else [])
+            yield line + ([full(entry.milliseconds), full(entry.kept), full(entry.peak)] if costs else [])
+
+
+def _search(block: Block, entry: Entry) -> list[object]:
+    diverged, compared = entry.compared
+    return [" ".join(block.column.search), "; ".join(entry.settings), compared, diverged]
 
 
 def _line(block: Block, entry: Entry, metrics: list[str]) -> list[object]:

@@ -50,6 +50,7 @@ SCORES: dict[str, Score] = {
     "bleu": lambda sums, n: bleu(sums),
     "error": lambda sums, n: 100 * sums[..., 0] / n,
     "error5": lambda sums, n: 100 * sums[..., 1] / n,
+    "success": lambda sums, n: 100 * sums[..., 1] / np.maximum(sums[..., 0], 1),  # of the images that count
 }
 
 

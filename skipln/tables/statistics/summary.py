@@ -45,6 +45,22 @@ class Entry:
     parameters: int | None
     speed: float | None
     published: Published | None
+    milliseconds: float | None = None  # of an update
+    kept: float | None = None  # bytes that a micro-batch keeps for its backward pass
+    peak: float | None = None  # bytes on a GPU
+
+    @property
+    def settings(self) -> list[str]:
+        """What the search chose, run by run, such as "0.1" of optim.lr."""
+        chosen = {record.chosen for record in self.records if record.state == "done"}
+        found = [one.settings.values() for record in self.records for one in record.compared if one.hash in chosen]
+        return [", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values) for values in found]
+
+    @property
+    def compared(self) -> tuple[int, int]:
+        """(how many of the runs of its searches diverged, how many there are)."""
+        found = [candidate for record in self.records for candidate in record.compared]
+        return sum(candidate.state == "diverged" for candidate in found), len(found)
 
     @property
     def arithmetic(self) -> list[str]:
@@ -134,6 +150,9 @@ def _block(
                 parameters=next((r.parameters for r in runs[row.name] if r.parameters), None),
                 speed=_speed(runs[row.name]),
                 published=row.published.get(column.name),
+                milliseconds=_cost(manifest, runs[row.name], "seconds_per_update", 1e3),
+                kept=_cost(manifest, runs[row.name], "kept_bytes"),
+                peak=_cost(manifest, runs[row.name], "peak_bytes"),
             )
         )
     return Block(column, metrics, entries)
@@ -162,6 +181,12 @@ def _mean(records: Sequence[Record], metric: str) -> Mean | None:
 def _speed(records: Sequence[Record]) -> float | None:
     speeds = [getattr(record, key) for record in records for key in SPEEDS if _has(record, key)]
     return statistics.fmean(speeds) if speeds else None
+
+
+def _cost(manifest: Manifest, records: Sequence[Record], key: str, factor: float = 1.0) -> float | None:
+    """A mean over runs, of a table that shows what an update costs."""
+    found = [getattr(record, key) for record in records if _has(record, key)]
+    return factor * statistics.fmean(found) if found and manifest.costs == "per_update" else None
 
 
 def _has(record: Record, key: str) -> bool:

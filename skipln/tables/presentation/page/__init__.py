@@ -57,7 +57,7 @@ def _data(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live]
     looks = palette(summary.manifest.rows)
     return {
         "metrics": _metric_keys(summary, found - set(_AXES)),
-        "names": {f"valid/{metric.key}": f"validation {metric.label}" for metric in METRICS.values()},
+        "names": {f"valid/{metric.key}": f"validation {metric.label}" for metric in METRICS.values() if metric.curve},
         "axes": [key for key in _AXES if key in found],
         "rows": [_row(row.name, row.label, looks[row.name]) for row in summary.manifest.rows],
         "columns": [{"name": block.column.name, "label": block.column.label} for block in summary.blocks],
@@ -103,13 +103,20 @@ def _configs(summary: Summary, others: Sequence[Live]) -> list[dict[str, Any]]:
                 continue
             if entry.records:
                 first = entry.records[0]
-                run_hash, overrides, config = first.hash, first.overrides, first.config
+                run_hash, overrides = first.chosen or first.hash, first.trained
+                config = {**_flat(first.config), **_chosen(first)}
             else:
                 run_hash, overrides, config = own[0].hash, list(own[0].shared), own[0].public_config
             command = shlex.join(["python", "-m", "skipln.train", *overrides])
             title = f"{entry.row.label}, {block.column.label}"
             found.append({"title": title, "command": command, "hash": run_hash, "config": _flat(config)})
     return found
+
+
+def _chosen(record: Record) -> dict[str, Any]:
+    """What the training behind a cell that searched had in its configuration; nothing else than the record says."""
+    settings = next((one.settings for one in record.compared if one.hash == record.chosen), None)
+    return {} if settings is None else {**settings, "inputs": [], "task.test": False}
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:

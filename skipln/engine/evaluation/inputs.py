@@ -1,0 +1,143 @@
+"""Finished runs, as the inputs of an evaluation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from torch import nn
+
+from skipln.configuration.schema import RunConfig
+from skipln.engine.checkpoint import Checkpoints
+from skipln.errors import UserError
+from skipln.runs.folder import RunFolder
+from skipln.runs.identity import public
+from skipln.runs.reading import read_state
+from skipln.runs.result import Candidate, Ended, Result
+from skipln.tasks import Task
+
+SEARCHED = ("optim", "schedule")  # groups in which the inputs of a search may differ from each other
+
+
+@dataclass(frozen=True)
+class Input:
+    """A run that is done or diverged: the folder it is in, its configuration and its result."""
+
+    folder: RunFolder
+    config: RunConfig
+    result: Result
+
+    @classmethod
+    def read(cls, path: Path) -> "Input":
+        """The finished run in the folder `path`. Raises UserError where it is not finished or cannot be read."""
+        folder = RunFolder(path)
+        if (result := folder.finished()) is None:
+            found = read_state(path)
+            why = ": ".join(filter(None, [found.state, found.message]))
+            raise UserError(f"inputs: {path} has no result ({why}); run it first")
+        try:
+            config = RunConfig.model_validate(yaml.safe_load((path / "config.yaml").read_text("utf-8")))
+        except (OSError, ValidationError, yaml.YAMLError) as error:
+            raise UserError(f"inputs: {path}/config.yaml cannot be read") from error
+        return cls(folder, config, result)
+
+    @property
+    def name(self) -> str:
+        return self.folder.path.name
+
+    @property
+    def state(self) -> Ended:
+        return self.result.state
+
+    @property
+    def update(self) -> int:
+        return self.result.update
+
+    @property
+    def message(self) -> str:
+        return self.result.message
+
+    @property
+    def valid_loss(self) -> float | None:
+        """Of the weights that it ended with; None where it diverged, or where it read the test set instead."""
+        return self.result.metrics.get("valid_loss")
+
+    def is_like(self, config: RunConfig, groups: Sequence[str]) -> bool:
+        """Whether this is the run that `config` describes, but for those groups of keys."""
+        theirs = {group: getattr(self.config, group) for group in groups}
+        return config.model_copy(update={"inputs": [], **theirs}).hash == self.name
+
+    def check(self, task: Task) -> None:
+        """Raises UserError where the data is not what the run was trained on."""
+        if task.describe().fingerprint != self.result.data.fingerprint:
+            raise UserError(f"inputs: the data has changed since {self.folder.path} was trained")
+
+    def load(self, model: nn.Module) -> None:
+        """The weights that the run itself was tested with."""
+        checkpoints = Checkpoints(self.folder.checkpoints, self.name, keep=self.config.training.average)
+        model.load_state_dict(checkpoints.load_tested(self.update))
+
+
+def read_inputs(config: RunConfig) -> list[Input]:
+    """The runs that an evaluation tests the best of.
+
+    Raises UserError unless they are finished; unless a single one differs in keys of task alone; and unless several,
+    which are a search, differ in keys of optim and schedule too and have read no test set.
+    """
+    found = [Input.read(Path(config.paths.runs) / name) for name in config.inputs]
+    groups = ("task",) if len(found) == 1 else ("task", *SEARCHED)
+    for one in found:
+        if not one.is_like(config, groups):
+            may = "task alone" if len(found) == 1 else "task, optim and schedule"
+            raise UserError(
+                f"inputs: {one.name} is another run; an evaluation may differ from its input in keys of {may}"
+            )
+        if len(found) > 1 and one.config.task.test:
+            raise UserError(f"inputs: {one.name} has read the test set; a run that is compared has task.test=false")
+    return found
+
+
+def read_attacked(config: RunConfig) -> tuple[Input, Input]:
+    """The runs of a transfer attack: the source, which is the configuration's but for its task, and the target.
+
+    Raises UserError unless both are finished classifications of the same data.
+    """
+    source, target = (Input.read(Path(config.paths.runs) / name) for name in config.inputs)
+    for one in (source, target):
+        if one.config.task.name != "classification":
+            raise UserError(f"inputs: {one.name} is a run of task={one.config.task.name}, not of classification")
+    if not source.is_like(config, ("task",)):
+        raise UserError(f"inputs: {source.name} is another run; an attack differs from its source in task alone")
+    if public(source.config.model_dump())["data"] != public(target.config.model_dump())["data"]:
+        raise UserError(f"inputs: {target.name} has other data than {source.name}")
+    return source, target
+
+
+def best(inputs: Sequence[Input]) -> Input:
+    """That of the lowest validation loss, the first of equals; where all diverged, the first."""
+    done = [(one.valid_loss, place) for place, one in enumerate(inputs) if one.valid_loss is not None]
+    return inputs[min(done)[1]] if done else inputs[0]
+
+
+def compared(inputs: Sequence[Input]) -> list[Candidate]:
+    """What a result says of every input of a search: its validation loss, and the settings in which they differ."""
+    settings = [_settings(one) for one in inputs]
+    keys = dict.fromkeys(key for own in settings for key in own)
+    differing = [key for key in keys if any(own.get(key) != settings[0].get(key) for own in settings)]
+    return [
+        Candidate(
+            hash=one.name,
+            state=one.state,
+            valid_loss=one.valid_loss,
+            settings={key: own[key] for key in differing if key in own},
+        )
+        for one, own in zip(inputs, settings, strict=True)
+    ]
+
+
+def _settings(one: Input) -> dict[str, Any]:
+    """The searched groups by dotted key."""
+    groups = {group: getattr(one.config, group).model_dump() for group in SEARCHED}
+    return {f"{group}.{key}": value for group, node in groups.items() for key, value in node.items()}

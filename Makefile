@@ -17,7 +17,7 @@ RUN := $(VENV)/bin/python
 # Editable, and none of its dependencies touched: they are the lock's.
 INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
 
-.PHONY: help pages setup peers data table1 table2 table3 table4 table5 table6 table7 table11 figure1 publish results verify-results rerun status curves wandb-sync bench \
+.PHONY: help pages docs setup peers data table1 table2 table3 table4 table5 table6 table7 table11 figure1 publish results verify-results rerun status curves wandb-sync bench \
 	test test-slow test-slurm test-browser test-faults fuzz lint types check lock clean
 
 help: ## explain every target
@@ -90,6 +90,9 @@ pages: setup ## the pages made from the sources: options, refused pairs, error l
 	@$(RUN) -m scripts.troubleshooting
 	@$(RUN) -m scripts.costs
 	@$(RUN) -m scripts.api
+
+docs: setup ## README, docs/ and the pages of results/ as a site, build/site/index.html; a dead link stops it
+	@$(RUN) -m sphinx -W --keep-going --quiet -c docs -b html . build/site && echo build/site/index.html
 
 status: setup ## every cell of every table: queued, running, done, diverged, failed, no data
 	@$(RUN) -m skipln.tables status --scale $(SCALE) --seeds "$(SEEDS)"

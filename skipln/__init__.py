@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from skipln.system.beginning import begins_a_command, stop_quietly
+
 if TYPE_CHECKING:
     from skipln.library.convert import convert
     from skipln.library.nets import resnet, transformer
@@ -23,3 +25,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:  # torch is loaded by whoever asks for a model, not by every import of the package
         return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if begins_a_command():
+    stop_quietly()

@@ -1,0 +1,25 @@
+"""Ctrl-C while a command still imports what it needs, before anything of it can catch it."""
+
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+
+
+def begins_a_command() -> bool:
+    """Whether this process is `python -m …`, whose parts are being imported, or one of our console scripts."""
+    first = next(iter(getattr(sys, "argv", ())), "")
+    return first == "-m" or Path(first).name.startswith("skipln-")
+
+
+def stop_quietly() -> None:
+    """Let a Ctrl-C that nobody catches end the process with one line and status 130, without a traceback."""
+    sys.excepthook = _said
+
+
+def _said(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    print("\nstopped", file=sys.stderr, flush=True)
+    os._exit(130)  # Python itself would end by the signal, whose number each caller sees in another way

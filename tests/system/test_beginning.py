@@ -1,0 +1,56 @@
+"""Ctrl-C at any time is one line and status 130, also while a command imports what it needs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skipln.system.places import ROOT
+
+COMMANDS = [
+    *(f"skipln.{name}" for name in ("train", "tables", "translate", "classify", "evaluate", "figures", "export")),
+    *("scripts.score", "scripts.rerun", "scripts.bench", "scripts.prepare_data"),
+]
+PRESSED = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path) -> dict[str, str]:
+    """An environment in which Ctrl-C is pressed while argparse or Hydra is imported, whichever is first."""
+    for name in ("argparse", "hydra"):
+        (tmp_path / f"{name}.py").write_text(PRESSED)
+    return {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+
+
+def stopped(*command: str, environment: dict[str, str]) -> None:
+    found = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr.strip()) == (130, "", "stopped")
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_a_module(module: str, interrupted: dict[str, str]) -> None:
+    stopped(sys.executable, "-m", module, environment=interrupted)
+
+
+def test_a_console_script(interrupted: dict[str, str]) -> None:
+    """As an installer writes it."""
+    code = "import sys; sys.argv = ['/usr/bin/skipln-train']; from skipln.train import command; sys.exit(command())"
+    stopped(sys.executable, "-c", code, environment=interrupted)
+
+
+def test_whoever_imports_the_package_keeps_his_own_tracebacks() -> None:
+    code = "import sys; import skipln; assert sys.excepthook is sys.__excepthook__; raise KeyboardInterrupt"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.stderr.endswith("KeyboardInterrupt\n")
+    assert "Traceback" in found.stderr
+
+
+def test_another_error_keeps_its_traceback(interrupted: dict[str, str]) -> None:
+    Path(interrupted["PYTHONPATH"].split(os.pathsep)[0], "hydra.py").write_text("raise RuntimeError('torn')")
+    Path(interrupted["PYTHONPATH"].split(os.pathsep)[0], "argparse.py").unlink()
+    command = [sys.executable, "-m", "skipln.train"]
+    found = subprocess.run(command, env=interrupted, cwd="/", capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert "Traceback" in found.stderr and "RuntimeError: torn" in found.stderr

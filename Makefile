@@ -76,7 +76,7 @@ results: setup ## write every table under results/, and the README's, anew from 
 	@$(RUN) -m skipln.tables results
 	@$(RUN) -m skipln.figures results
 	@$(RUN) -m scripts.bench.records.page
-	@$(RUN) -m scripts.readme
+	@$(RUN) -m scripts.pages.readme
 
 verify-results: setup ## recompute all that results/ states from what is committed; say what does not agree
 	@$(RUN) -m scripts.verify_results
@@ -86,10 +86,10 @@ rerun: setup ## train one published run anew and say whether it agrees: make rer
 
 pages: setup ## the pages made from the sources: options, refused pairs, error lines, costs, the API
 	@$(RUN) -m skipln.configuration.help > docs/configuration.md
-	@$(RUN) -m scripts.illegal_pairs
-	@$(RUN) -m scripts.troubleshooting
-	@$(RUN) -m scripts.costs
-	@$(RUN) -m scripts.api
+	@$(RUN) -m scripts.pages.illegal_pairs
+	@$(RUN) -m scripts.pages.troubleshooting
+	@$(RUN) -m scripts.pages.costs
+	@$(RUN) -m scripts.pages.api
 
 docs: setup ## README, docs/ and the pages of results/ as a site, build/site/index.html; a dead link stops it
 	@$(RUN) -m sphinx -W --keep-going --quiet -c docs -b html . build/site && echo build/site/index.html

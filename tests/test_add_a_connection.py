@@ -96,7 +96,7 @@ def golden(tree: Path) -> None:
 def pages(tree: Path) -> None:
     """What `make pages` does."""
     (tree / "docs/configuration.md").write_text(python(tree, "skipln.configuration.help").stdout, "utf-8")
-    python(tree, "scripts.illegal_pairs")
+    python(tree, "scripts.pages.illegal_pairs")
 
 
 def commit(tree: Path) -> None:

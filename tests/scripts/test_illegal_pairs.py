@@ -1,6 +1,6 @@
 import pytest
 
-from scripts.illegal_pairs import PAGE, nets, page
+from scripts.pages.illegal_pairs import PAGE, nets, page
 from skipln.configuration.composition import compose
 from skipln.errors import UserError
 from skipln.tasks import create_task

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from scripts import api, costs, troubleshooting
+from scripts.pages import api, costs, troubleshooting
 from skipln.system.places import EXPERIMENTS, ROOT
 from skipln.tables.manifest import load, names
 

@@ -15,7 +15,7 @@ SECTIONS = [
 
 
 def main() -> None:
-    argparse.ArgumentParser(prog="python -m scripts.readme", description=__doc__).parse_args()
+    argparse.ArgumentParser(prog="python -m scripts.pages.readme", description=__doc__).parse_args()
     page = (RESULTS / "demo/table2/table.md").read_text("utf-8")
     body = page.split("\n", 1)[1].strip()  # without its heading
     readme = (ROOT / "README.md").read_text("utf-8")

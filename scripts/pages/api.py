@@ -1,4 +1,4 @@
-"""What `import skipln` offers, from the docstrings: `python -m scripts.api` writes docs/api.md anew."""
+"""What `import skipln` offers, from the docstrings: `python -m scripts.pages.api` writes docs/api.md anew."""
 
 import inspect
 import re

@@ -1,7 +1,8 @@
 """What every table costs at every scale, from the manifests and the records: writes docs/costs.md anew.
 
-`python -m scripts.costs`. GPU-hours are those of `make TABLE SCALE=… DRY=1`. Hours on two cores are measured where a
-run of the row and column was recorded on a CPU; elsewhere they are its arithmetic over what our recorded runs sustain.
+`python -m scripts.pages.costs`. GPU-hours are those of `make TABLE SCALE=… DRY=1`. Hours on two cores are measured
+where a run of the row and column was recorded on a CPU; elsewhere they are its arithmetic over what our recorded runs
+sustain.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Every error line and what to do: `python -m scripts.troubleshooting` writes docs/troubleshooting.md anew.
+"""Every error line and what to do: `python -m scripts.pages.troubleshooting` writes docs/troubleshooting.md anew.
 
 The lines are those of the sources: the message of every UserError that skipln/ and scripts/ raise, with what a run
 fills in shown in capitals or as "…". What to do about a kind of line stands in troubleshooting.yaml, beside this file.
@@ -32,7 +32,7 @@ go on. *tokens/s differ from the page's*: another machine, or others on it. *A G
 @cache
 def kinds() -> list[tuple[str, list[str], str]]:
     """Title, the sources' paths, what to do."""
-    found = yaml.safe_load((ROOT / "scripts" / "troubleshooting.yaml").read_text("utf-8"))
+    found = yaml.safe_load((ROOT / "scripts" / "pages" / "troubleshooting.yaml").read_text("utf-8"))
     return [(kind["title"], kind["paths"], kind["do"]) for kind in found]
 
 
@@ -58,7 +58,9 @@ def kind_of(path: str) -> str:
     """The title of the kind that the lines of a source file belong to. Raises LookupError where there is none."""
     fitting = [(len(start), title) for title, starts, _ in kinds() for start in starts if path.startswith(start)]
     if not fitting:
-        raise LookupError(f"{path} raises UserError: say in scripts/troubleshooting.yaml what to do about its lines")
+        raise LookupError(
+            f"{path} raises UserError: say in scripts/pages/troubleshooting.yaml what to do about its lines"
+        )
     return max(fitting)[1]
 
 

@@ -259,3 +259,23 @@ def test_norms_in_front_of_the_branches_are_no_norms_of_sums(short: list[str], t
     with pytest.raises(UserError, match=r"last_norm\.weight is of a norm in front of the branches; new leaves them"):
         started([*short, "skip=rskip_ln", "init_connections=first_norm", f"init_from={config.folder}"])
     assert weights_file(config.folder) == config.folder / "checkpoints" / "tested.pt"
+
+
+def test_images_start_from_weights_with_their_statistics(tmp_path: Path) -> None:
+    """A ResNet's own batch norms come along; another number of classes is listed, a connection's norm may be new."""
+    images = ["task=classification", "scale=test", "data=digits", "compute.accelerator=cpu", "compute.threads=1"]
+    config = compose([*images, "training.updates=4", "training.checkpoint_every=2", f"paths.runs={tmp_path}"])
+    assert execute(config) == "done"
+    weights = read_weights(weights_file(config.folder))
+    assert any(name.endswith("running_mean") and value.any() for name, value in weights.items())
+    given = [*images, f"init_from={config.folder}"]
+    for name, value in started([*given, "seed=7"]).state_dict().items():
+        assert value.equal(weights[name]), name
+    new = started([*given, "skip=rskip_bn", "skip.lam=2", "init_connections=new"])
+    assert new.stem[1].running_mean.equal(weights["stem.1.running_mean"])
+    model = started([*images, "seed=7"])
+    model.classifier = torch.nn.Linear(model.classifier.in_features, 3)
+    with pytest.raises(
+        UserError, match=r"classifier\.weight \[10, \d+\] for \[3, \d+\], classifier\.bias \[10\] for \[3\]"
+    ):
+        start_from_weights(model, compose(given))

@@ -1,0 +1,74 @@
+"""The walk of a newcomer in a clone of the repository: a table, its page, a sentence, an export."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skipln.system.places import ROOT
+
+pytestmark = pytest.mark.slow  # a table's seven runs: a minute
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of what is committed; the demo's text, which a newcomer fetches, is the one that was prepared here."""
+    if not (ROOT / "data" / "catalogs").is_dir():
+        pytest.skip("the demo text is not prepared: make data")
+    folder = tmp_path_factory.mktemp("newcomer") / "skipln"
+    done = subprocess.run(["git", "clone", "--quiet", "--no-local", str(ROOT), str(folder)], check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    shutil.copytree(ROOT / "data" / "catalogs", folder / "data" / "catalogs")
+    return folder
+
+
+def said(clone: Path, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    """What a command answers in the clone; `make` without its set-up, which is this environment."""
+    environment = {**os.environ, "PYTHONPATH": str(clone), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=clone, env=environment, input=given, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def recipe(clone: Path, target: str) -> list[str]:
+    """The command that `make TARGET SCALE=test` runs once it is set up, as make itself prints it."""
+    (clone / ".venv").mkdir(exist_ok=True)
+    for mark in (".installed", ".editable"):
+        (clone / ".venv" / mark).touch()
+    done = subprocess.run(["make", "-n", target, "SCALE=test"], cwd=clone, capture_output=True, text=True, check=True)
+    return re.sub(r"\S*/python ", "", done.stdout.strip().splitlines()[-1]).replace('""', "").split()
+
+
+def test_from_a_clone_to_a_translated_sentence(clone: Path) -> None:
+    command = recipe(clone, "table2")
+    assert command[:4] == ["-m", "skipln.tables", "run", "table2"]
+    words = ["-m", "skipln.tables", "run", "table2", "--scale", "test"]
+    made = said(clone, *words)
+    assert "| rSkip+LN λ=2 " in made.stdout and "(n=1)" in made.stdout
+
+    # The page: where the last line says, and with it the curves.
+    (where,) = re.findall(r"^in (\S+): table\.md,.* curves\.html", made.stderr, re.MULTILINE)
+    page = clone / where
+    assert "| rSkip+LN λ=2 " in (page / "table.md").read_text("utf-8")
+    assert "<svg" in (page / "curves.svg").read_text("utf-8") and "</html>" in (page / "curves.html").read_text("utf-8")
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
+    assert status.stdout == ""  # nothing that is committed has changed, and nothing untracked is left
+
+    # A sentence, by a run that README calls runs/HASH; and the run taken home.
+    runs = [path.parent for path in (clone / "runs").glob("*/result.json") if '"state": "done"' in path.read_text()]
+    translated = said(clone, "-m", "skipln.translate", str(runs[0].relative_to(clone)), given="Save the file.\n")
+    assert translated.stdout.count("\n") == 1
+    exported = said(clone, "-m", "skipln.export", str(runs[0].relative_to(clone)), "--to", "safetensors")
+    home = clone.parent / "home"
+    (clone / exported.stdout.strip()).rename(home)
+    again = said(clone, "-m", "skipln.translate", str(home), given="Save the file.\n")
+    assert again.stdout == translated.stdout
+
+    assert "table2 · test: 7 of 7 runs are finished" in said(clone, *words).stderr  # and what is done is done

@@ -76,6 +76,7 @@ results: setup ## write every table under results/, and the README's, anew from 
 	@$(RUN) -m skipln.tables results
 	@$(RUN) -m skipln.figures results
 	@$(RUN) -m scripts.bench.records.page
+	@$(RUN) -m scripts.evidence
 	@$(RUN) -m scripts.pages.readme
 
 verify-results: setup ## recompute all that results/ states from what is committed; say what does not agree

@@ -1,8 +1,9 @@
-"""Recompute all that results/ states from what is committed beside it, and say what cannot be: make verify-results
+"""Recompute all that results/ states from what is committed beside it, and say what does not agree: make verify-results
 
 Of each table: every page, picture, mean, difference, interval and test, over runs and over test examples (rendered
 anew, byte by byte), each run's score (from the statistics of its test examples, where they are kept) and its verdict of
-divergence (by its curve). Of each figure: its page and pictures. Exit status 1 where something does not agree.
+divergence (by its curve). Of each figure: its page and pictures. And results/README.md, its picture, and what README
+shows of them. Exit status 1 where something does not agree.
 """
 
 import argparse
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from scripts.evidence.__main__ import made
+from scripts.pages.readme import README, readme
 from skipln.figures import manifest as figure_manifest
 from skipln.figures.render import render as render_figure
 from skipln.system.places import EXPERIMENTS, RESULTS
@@ -70,6 +73,14 @@ def figure(folder: Path, experiments: Path) -> Iterator[str]:
     yield from rendering(folder, files, lambda again: render_figure(manifest, scale, again))
 
 
+def evidence(results: Path, experiments: Path) -> Iterator[str]:
+    """Whether the page of the claims, its picture and what README shows are what the records give."""
+    files = {results / name: content for name, content in made(results, experiments).items()}
+    for path, content in {**files, README: readme()}.items():
+        if _content(path) != content.encode():
+            yield f"{path}: not what the records give; make results writes it again"
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.verify_results", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -81,6 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     figures = sorted(path.parent for path in options.results.glob("*/*/sites.csv"))
     found = [problem for folder in tables for problem in table(folder, options.experiments)]
     found += [problem for folder in figures for problem in figure(folder, options.experiments)]
+    found += list(evidence(options.results, options.experiments)) if options.results == RESULTS else []
     for problem in found:
         print(problem)
     runs = {record.hash: record.state for folder in tables for record in store.read_records(folder)}

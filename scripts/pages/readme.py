@@ -1,11 +1,15 @@
-"""Put the committed table of the demo, and what the small scale says of λ, into the README, between their marks."""
+"""Put what is published into the README, between its marks: the claims, which λ at small scale, the demo's table."""
 
 import argparse
 import re
 
+from scripts.evidence.comparing import claims, comparisons
+from scripts.evidence.page import scales, summary
 from skipln.errors import UserError
 from skipln.system.files import atomic_write
-from skipln.system.places import RESULTS, ROOT
+from skipln.system.places import EXPERIMENTS, RESULTS, ROOT
+
+README = ROOT / "README.md"
 
 # The answer to "which λ?": the table, the section of its page, what its score is called, and whether less is better.
 SECTIONS = [
@@ -16,13 +20,33 @@ SECTIONS = [
 
 def main() -> None:
     argparse.ArgumentParser(prog="python -m scripts.pages.readme", description=__doc__).parse_args()
+    content = readme()
+    with atomic_write(README, "w") as file:
+        file.write(content)
+
+
+def readme() -> str:
+    """The README as the published records have it. Raises UserError where it has lost its marks."""
     page = (RESULTS / "demo/table2/table.md").read_text("utf-8")
     body = page.split("\n", 1)[1].strip()  # without its heading
-    readme = (ROOT / "README.md").read_text("utf-8")
-    readme = _replaced(readme, "table2", body.replace("## ", "### "))
-    readme = _replaced(readme, "which λ", which_lambda())
-    with atomic_write(ROOT / "README.md", "w") as file:
-        file.write(readme)
+    text = README.read_text("utf-8")
+    text = _replaced(text, "claims", what_of_the_claims())
+    text = _replaced(text, "table2", body.replace("## ", "### "))
+    return _replaced(text, "which λ", which_lambda())
+
+
+def what_of_the_claims() -> str:
+    """The picture and the table of what the published runs say of the paper's claims, in Markdown."""
+    asked, found = claims(EXPERIMENTS), comparisons(RESULTS, EXPERIMENTS)
+    picture = "![differences between the forms with their 95 % intervals, claim by claim](results/evidence.svg)"
+    legend = (
+        "Each number counts comparisons of two forms on one data set, with at least three runs on either side but in "
+        f"the last column, tested over runs and Holm-corrected. {scales(found)} [All of them](results/README.md), with "
+        "effect, interval and n."
+    )
+    return "\n\n".join(
+        ["What the runs published here say of the paper's claims:", picture, summary(asked, found), legend]
+    )
 
 
 def which_lambda() -> str:

@@ -1,0 +1,32 @@
+"""Write results/README.md and results/evidence.svg from the published records: part of make results."""
+
+import argparse
+from pathlib import Path
+
+from scripts.evidence.comparing import claims, comparisons
+from scripts.evidence.costs import standings
+from scripts.evidence.page import page
+from scripts.evidence.picture import picture
+from skipln.system.files import atomic_write
+from skipln.system.places import EXPERIMENTS, RESULTS
+
+
+def made(results: Path, experiments: Path) -> dict[str, str]:
+    """The files by name, as the records give them."""
+    asked, found = claims(experiments), comparisons(results, experiments)
+    return {
+        "README.md": page(asked, found, list(standings(results, experiments))),
+        "evidence.svg": picture(asked, found),
+    }
+
+
+def main() -> None:
+    argparse.ArgumentParser(prog="python -m scripts.evidence", description=__doc__).parse_args()
+    for name, content in made(RESULTS, EXPERIMENTS).items():
+        with atomic_write(RESULTS / name, "w") as file:
+            file.write(content)
+        print(RESULTS / name)
+
+
+if __name__ == "__main__":
+    main()

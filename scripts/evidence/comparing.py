@@ -1,0 +1,130 @@
+"""Each claim asked of every published table: pairs of rows, tested over runs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from skipln.tables import manifest as manifests
+from skipln.tables import store
+from skipln.tables.manifest import Column, Line, Manifest, Name, Node, Row
+from skipln.tables.metrics import Metric
+from skipln.tables.statistics.runs import FEWEST, LEVEL, RunsTest, over_runs
+from skipln.tables.statistics.significance import holm
+from skipln.tables.store import Record
+
+Says = Literal["for", "against", "open", "too few runs"]
+
+
+class Claim(Node):
+    """A claim of the paper, where it was read, and the pairs of rows of which the first should be better or worse."""
+
+    name: Name
+    claim: Line
+    source: Line
+    expect: Literal["better", "worse"]
+    pairs: list[list[str]]
+    beside: str
+
+
+class Claims(Node):
+    name: Name
+    claims: list[Claim]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A pair of rows in one column of a published table: the first minus the second, in the metric's unit.
+
+    p: two-sided, of Welch's t-test over runs or, where a run diverged, of Fisher's exact test of how many did;
+    adjusted: after Holm over the comparisons of the claim.
+    """
+
+    claim: Claim
+    table: str
+    scale: str
+    column: Column
+    metric: Metric
+    rows: tuple[Row, Row]
+    runs: tuple[list[Record], list[Record]]
+    test: RunsTest | None = None
+    p: float | None = None
+    adjusted: float | None = None
+
+    @property
+    def n(self) -> tuple[int, int]:
+        return len(self.runs[0]), len(self.runs[1])
+
+    @property
+    def diverged(self) -> tuple[int, int]:
+        first, second = (sum(record.state == "diverged" for record in side) for side in self.runs)
+        return first, second
+
+    @property
+    def says(self) -> Says:
+        if min(self.n) < FEWEST:
+            return "too few runs"
+        if self.adjusted is None or self.adjusted >= LEVEL:
+            return "open"
+        return "for" if self._better == (self.claim.expect == "better") else "against"
+
+    @property
+    def _better(self) -> bool:
+        if self.test is None:
+            return self.diverged[0] * self.n[1] < self.diverged[1] * self.n[0]
+        return (self.test.difference > 0) == (self.metric.better == "higher")
+
+
+def claims(experiments: Path) -> list[Claim]:
+    return manifests.read(experiments / "claims.yaml", Claims).claims
+
+
+def comparisons(results: Path, experiments: Path) -> list[Comparison]:
+    """Every claim's comparisons, tested; a pair of the same runs that stands in several tables counts once."""
+    folders = [path.parent for path in results.glob("*/*/records.jsonl")]
+    order = {name: place for place, name in enumerate(manifests.names(experiments))}
+    scales = {name: place for place, name in enumerate(manifests.SCALES)}
+    folders.sort(key=lambda folder: (-scales[folder.parent.name], order[folder.name]))
+    tables = [(folder, manifests.load(folder.name, experiments), store.read_records(folder)) for folder in folders]
+    found = []
+    for claim in claims(experiments):
+        seen: set[frozenset[str]] = set()
+        own = []
+        for folder, manifest, records in tables:
+            for one in _pairs(claim, folder, manifest, records):
+                runs = frozenset(record.hash for side in one.runs for record in side)
+                if runs not in seen:
+                    own.append(_tested(one))
+                seen.add(runs)
+        found += _adjusted(own)
+    return found
+
+
+def _pairs(claim: Claim, folder: Path, manifest: Manifest, records: Sequence[Record]) -> Iterator[Comparison]:
+    scale = folder.parent.name
+    for column in manifest.columns_at(scale):
+        rows = {row.name: row for row in manifest.rows_of(scale, column)}
+        for first, second in claim.pairs:
+            sides = tuple([r for r in records if (r.row, r.column) == (name, column.name)] for name in (first, second))
+            if first in rows and second in rows and all(sides):
+                metric = manifest.metrics_of(column)[0]
+                pair = rows[first], rows[second]
+                yield Comparison(claim, manifest.name, scale, column, metric, pair, (sides[0], sides[1]))
+
+
+def _tested(one: Comparison) -> Comparison:
+    if min(one.n) < FEWEST:
+        return one
+    if any(one.diverged):
+        from scipy import stats
+
+        counts = [[bad, n - bad] for bad, n in zip(one.diverged, one.n, strict=True)]
+        return replace(one, p=float(stats.fisher_exact(counts).pvalue))
+    key = one.metric.key
+    test = over_runs(*([v for r in side if (v := r.metrics.get(key)) is not None] for side in one.runs))
+    return replace(one, test=test, p=test.p if test else None)
+
+
+def _adjusted(found: list[Comparison]) -> list[Comparison]:
+    adjusted = iter(holm([one.p for one in found if one.p is not None]))
+    return [one if one.p is None else replace(one, adjusted=next(adjusted)) for one in found]

@@ -1,0 +1,53 @@
+"""What a table has of its planned runs, and what the paper's scale would cost."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from skipln.tables import manifest as manifests
+from skipln.tables import store
+from skipln.tables.cells import cells
+from skipln.tables.execution.cost import gpu_hours
+from skipln.tables.manifest import Manifest, Scale
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A table at one scale. least: runs of the cell that has fewest, of those that have any; hours: GPU-hours of the
+    runs that are not published, at scale paper only."""
+
+    table: str
+    scale: str
+    cells: int
+    begun: int
+    runs: int
+    least: int
+    examples_bytes: int
+    hours: float | None
+
+
+def standings(results: Path, experiments: Path) -> Iterator[Standing]:
+    """Every table at every scale that has columns, but for the one that only shows that the path works."""
+    for name in manifests.names(experiments):
+        manifest = manifests.load(name, experiments)
+        for scale in ("demo", "small", "paper"):
+            if columns := manifest.columns_at(scale):
+                folder = results / scale / name
+                records = store.read_records(folder)
+                found = Counter((record.row, record.column) for record in records)
+                yield Standing(
+                    table=name,
+                    scale=scale,
+                    cells=sum(len(manifest.rows_of(scale, column)) for column in columns),
+                    begun=len(found),
+                    runs=len(records),
+                    least=min(found.values(), default=0),
+                    examples_bytes=store.examples_bytes(folder),
+                    hours=_hours(manifest, scale, {record.hash for record in records}) if scale == "paper" else None,
+                )
+
+
+def _hours(manifest: Manifest, scale: Scale, published: set[str]) -> float:
+    planned = cells(manifest, scale, range(1, manifest.seeds.get(scale, 1) + 1))
+    return sum(gpu_hours(cell, [])[0] for cell in planned if cell.hash not in published)

@@ -1,0 +1,119 @@
+"""results/README.md: claim by claim, what is for it, what against it, and what was not tested."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from scripts.evidence.comparing import Claim, Comparison
+from scripts.evidence.costs import Standing
+from skipln.report.markdown import aligned
+from skipln.report.numbers import EMPTY, p_value, signed
+from skipln.tables.execution.cost import ASSUMED
+from skipln.tables.statistics.runs import FEWEST, LEVEL, METHOD, POWER
+
+OPENING = f"""# What the published runs say of the paper's claims
+
+Made by `make results` from the records below this folder, and held to them by `make verify-results`. The unit is the
+run: a comparison speaks *for* or *against* a claim where {METHOD}, or Fisher's exact test of how many diverged, has
+p < {LEVEL:g} after Holm's correction over the claim's comparisons. It is *open* where it does not; a column then
+has the true difference that it would have found with a probability of {POWER:.0%}. Fewer than {FEWEST} runs on a side
+are not tested. The claims are those of the paper's abstract and of one secondary note; the values of its tables could
+not be retrieved."""
+
+
+def page(claims: Sequence[Claim], found: Sequence[Comparison], tables: Sequence[Standing]) -> str:
+    """The whole page."""
+    parts = [OPENING, summary(claims, found), scales(found), "![the differences with their intervals](evidence.svg)"]
+    for number, claim in enumerate(claims, 1):
+        own = [one for one in found if one.claim.name == claim.name]
+        parts += [f"## {number}. {claim.claim}", _of_claim(claim, own)]
+    return "\n\n".join([*parts, "## What was not run, and what it would cost", _costs(tables)]) + "\n"
+
+
+def summary(claims: Sequence[Claim], found: Sequence[Comparison]) -> str:
+    """A line a claim: how many comparisons are for it, against it, open, and too small."""
+    lines = [["claim", "so far", "for", "against", "open", "too few runs"]]
+    for claim in claims:
+        said = Counter(one.says for one in found if one.claim.name == claim.name)
+        counts = [str(said[key]) for key in ("for", "against", "open", "too few runs")]
+        lines.append([claim.claim, verdict(said), *counts])
+    return aligned(lines)
+
+
+def scales(found: Sequence[Comparison]) -> str:
+    """At which scales the comparisons are that were tested; the paper's is named whether there are any or not."""
+    counts = Counter(one.scale for one in found if one.says != "too few runs")
+    named = ", ".join(f"{counts[scale]} at scale {scale}" for scale in ("demo", "small", "paper"))
+    return (
+        f"Tested comparisons: {named}. Small nets on small data need not behave as large ones do: nothing here is a "
+        "reproduction of a number of the paper."
+    )
+
+
+def verdict(said: Counter) -> str:
+    """The claim in one word, of how many comparisons say what."""
+    if said["for"] and said["against"]:
+        return "runs on both sides"
+    if said["for"]:
+        return "for it"
+    if said["against"]:
+        return "against it"
+    return "open" if said["open"] else "not tested"
+
+
+def difference(one: Comparison) -> str:
+    """Such as "−1.1 BLEU [−1.7, −0.5]", or how many runs of each side diverged."""
+    if any(one.diverged):
+        first, second = (f"{bad} of {n}" for bad, n in zip(one.diverged, one.n, strict=True))
+        return f"{first} diverged, {second} of the other"
+    if one.test is None:
+        return EMPTY
+    decimals = one.metric.decimals
+    middle, low, high = (signed(x, decimals) for x in (one.test.difference, one.test.low, one.test.high))
+    return f"{middle} {one.metric.label} [{low}, {high}]"
+
+
+def place(one: Comparison) -> str:
+    return f"{one.table}, {one.scale}: {one.column.label}"
+
+
+def _of_claim(claim: Claim, own: Sequence[Comparison]) -> str:
+    tested = [one for one in own if one.says != "too few runs"]
+    parts = [f"Read in: {claim.source}. Expected: the first of a pair is {claim.expect}."]
+    if claim.beside:
+        parts[0] += f" {claim.beside}"
+    if tested:
+        lines = [["where", "pair", "first minus second [95 %]", "n", "p", "detectable", "says"]]
+        lines += [_line(one) for one in tested]
+        parts.append(aligned(lines))
+    if few := Counter(place(one) for one in own if one.says == "too few runs"):
+        named = "; ".join(f"{count} in {where}" for where, count in few.items())
+        parts.append(f"With fewer than {FEWEST} runs on a side, and so not tested: {named}.")
+    if not own:
+        parts.append("No published table has such a pair.")
+    return "\n\n".join(parts)
+
+
+def _line(one: Comparison) -> list[str]:
+    detectable = f"{one.test.detectable:.{one.metric.decimals}f}" if one.test and one.says == "open" else EMPTY
+    pair = " against ".join(row.label for row in one.rows)
+    p = EMPTY if one.adjusted is None else p_value(one.adjusted)
+    return [place(one), pair, difference(one), f"{one.n[0]}, {one.n[1]}", p, detectable, one.says]
+
+
+def _costs(tables: Sequence[Standing]) -> str:
+    lines = [
+        ["table, scale", "cells begun", "runs published", "fewest runs of a cell begun", "examples, bytes", "GPU-hours"]
+    ]
+    for one in tables:
+        hours = EMPTY if one.hours is None else f"{one.hours:,.1f}"
+        begun = f"{one.begun} of {one.cells}"
+        lines.append(
+            [f"{one.table}, {one.scale}", begun, str(one.runs), str(one.least), f"{one.examples_bytes:,}", hours]
+        )
+    total = sum(one.hours or 0 for one in tables)
+    return (
+        f"{aligned(lines)}\n\nExamples: the statistics of single test sentences or images, compressed, from which "
+        f"scores and the tests over them are recomputed. GPU-hours: of what is not published at scale paper, "
+        f"{total:,.1f} together; estimated: {ASSUMED}. A run that two tables share is counted in both. Scales demo and "
+        "small need no GPU."
+    )

@@ -1,0 +1,95 @@
+"""What the page of the claims says, against scipy, and by cases made by hand."""
+
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from scripts.evidence.comparing import Comparison, claims, comparisons
+from scripts.evidence.costs import Standing
+from scripts.evidence.page import page, summary
+from scripts.evidence.picture import picture
+from scripts.pages.readme import README, what_of_the_claims
+from skipln.system.places import EXPERIMENTS
+from skipln.tables import store
+from skipln.tables.store import Record
+
+SKIP, LN = "skip", "xskip_ln_1"
+
+
+def record(row: str, seed: int, error: float | None, table: str = "table1") -> Record:
+    """A run on digits; None: it diverged."""
+    return Record.model_validate(
+        {
+            **{"table": table, "row": row, "column": "digits", "seed": seed, "overrides": [], "update": 1},
+            **{"hash": f"{abs(hash((row, seed))):012x}"[:12], "state": "done" if error is not None else "diverged"},
+            "metrics": {} if error is None else {"error": error},
+            "data": {"name": "digits", "fingerprint": "a", "test_examples": 450},
+            "environment": {"device": "cpu"},
+        }
+    )
+
+
+def published(results: Path, rows: dict[str, list[float | None]], table: str = "table1") -> list[Comparison]:
+    runs = [record(row, seed, error) for row, errors in rows.items() for seed, error in enumerate(errors)]
+    store.write(results / "demo" / table, store.Kept(runs))
+    return comparisons(results, EXPERIMENTS)
+
+
+def test_a_difference_is_welchs_after_holm(tmp_path: Path) -> None:
+    """Two pairs of a claim, both tested: the smaller p counts twice."""
+    rows = {"skip": [5.0, 5.2, 4.9], "xskip_05": [5.4, 5.1, 5.3], "xskip_2": [9.0, 9.3, 8.8], "xskip_3": [9.0]}
+    found = {one.rows[0].name: one for one in published(tmp_path, rows) if one.claim.name == "xskip"}
+    p = {name: stats.ttest_ind(rows[name], rows["skip"], equal_var=False).pvalue for name in ("xskip_05", "xskip_2")}
+    assert found["xskip_2"].adjusted == pytest.approx(2 * p["xskip_2"]) and found["xskip_2"].says == "for"
+    assert found["xskip_05"].adjusted == pytest.approx(p["xskip_05"]) and found["xskip_05"].says == "open"
+    assert found["xskip_3"].says == "too few runs" and found["xskip_3"].p is None
+
+
+def test_the_direction_is_that_of_the_metric(tmp_path: Path) -> None:
+    """Less error is better: rSkip+LN with more of it is against the claim, with less of it for it."""
+    for errors, says in (([9.0, 9.1, 9.2], "against"), ([1.0, 1.1, 1.2], "for")):
+        rows: dict[str, list[float | None]] = {"rskip_ln_2": [*errors], "xskip_ln_2": [5.0, 5.1, 5.2]}
+        (one,) = [one for one in published(tmp_path, rows) if one.claim.name == "rskip_ln_xskip_ln"]
+        assert one.says == says
+
+
+def test_runs_that_diverged_are_counted(tmp_path: Path) -> None:
+    rows: dict[str, list[float | None]] = {"skip": [5.0] * 6, "xskip_2": [None] * 5 + [50.0], "xskip_ln_2": [5.0] * 6}
+    found = {one.claim.name: one for one in published(tmp_path, rows) if one.n == (6, 6) and any(one.diverged)}
+    p = stats.fisher_exact([[5, 1], [0, 6]]).pvalue
+    assert found["xskip"].adjusted == pytest.approx(p) and p < 0.05
+    assert found["xskip"].says == found["xskip_ln"].says == "for"
+    text = page(claims(EXPERIMENTS), list(found.values()), [])
+    assert "5 of 6 diverged, 0 of 6 of the other" in text and "0 of 6 diverged, 5 of 6 of the other" in text
+
+
+def test_runs_that_two_tables_share_count_once(tmp_path: Path) -> None:
+    rows: dict[str, list[float | None]] = {"rskip_ln_2": [5.0, 5.1, 5.2], "skip": [6.0, 6.1, 6.2]}
+    first = published(tmp_path, rows)
+    assert len(published(tmp_path, rows, "table3")) == len(first) == 1
+
+
+def test_the_page_and_the_picture(tmp_path: Path) -> None:
+    asked = claims(EXPERIMENTS)
+    found = published(tmp_path, {"skip": [5.0, 5.2, 4.9], "xskip_2": [9.0, 9.3, 8.8], "rskip_ln_2": [5.0]})
+    costs = [Standing("table1", "paper", 18, 0, 0, 0, 0, 33.46), Standing("table4", "paper", 8, 0, 0, 0, 0, 172.84)]
+    text = page(asked, found, costs)
+    assert "| xSkip λ=2 against skip | " in text.replace("  ", "") and "| 3, 3 |" in text
+    assert "With fewer than 3 runs on a side, and so not tested: 1 in table1, demo: digits, PreAct-ResNet-56." in text
+    assert "206.3 together" in text
+    said = summary(asked, found).splitlines()
+    assert len(said) == 2 + len(asked) and said[2].split("|")[2:5] == [
+        *(f" {x:>10} " for x in ("for it",)),
+        "   1 ",
+        "       0 ",
+    ]
+    drawn = picture(asked, found)
+    assert drawn == picture(asked, found) and drawn.count("<svg") == 1
+    assert "no comparison has three runs" not in page(asked, [], []) and picture(asked, []).startswith("<?xml")
+
+
+def test_readme_shows_what_is_published() -> None:
+    """What `make results` would write again; `make verify-results` holds results/README.md the same way."""
+    shown = README.read_text("utf-8").split("<!-- claims -->\n")[1].split("<!-- end of claims -->")[0]
+    assert shown.strip() == what_of_the_claims()

@@ -5,7 +5,7 @@ import torch
 
 from skipln import skips
 from skipln.seam.connection import Place
-from tests.skips.stacks import branch, norm, run, sites, through
+from tests.skips.stacks import branch, norm, positions, run, sites, through
 
 
 def test_pre_ln_is_skip_with_pre_norm(x, layout):

@@ -18,7 +18,7 @@ RUN := $(VENV)/bin/python
 INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
 
 .PHONY: help pages docs setup peers data table1 table2 table3 table4 table5 table6 table7 table11 figure1 publish results verify-results rerun status curves wandb-sync bench \
-	test test-slow test-slurm test-browser test-faults fuzz lint types check lock clean
+	test test-slow test-matrix test-slurm test-browser test-faults fuzz lint types check lock clean
 
 help: ## explain every target
 	@echo 'make TARGET [SCALE=test|demo|small|paper] [SEEDS=3 | SEEDS=2,5] [ROWS=skip,rskip_ln_2] [ARGS="KEY=VALUE …"]'
@@ -109,10 +109,13 @@ bench: peers ## ours against named peers, interleaved: make bench BENCH="mt-step
 
 test: setup ## the default tests: minutes, no network
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile \
-		-m 'not slow and not slurm and not browser' $(ARGS)
+		-m 'not slow and not slurm and not browser and not matrix' $(ARGS)
 
 test-slow: setup ## the tests marked slow
 	@$(RUN) -m pytest -m slow $(ARGS)
+
+test-matrix: setup ## every connection × kind of net × norm that is legal: trains, stops and goes on, decodes
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 -m matrix $(ARGS)
 
 test-slurm: setup ## the tests on a private SLURM cluster; they need root and SLURM's Debian packages, else they skip
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m slurm $(ARGS)

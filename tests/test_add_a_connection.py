@@ -175,5 +175,5 @@ def test_the_default_suite_passes_with_them(tree):
     golden(tree)
     pages(tree)
     commit(tree)
-    others = ["-m", "not slow and not slurm and not browser", "--ignore=tests/test_add_a_connection.py"]
+    others = ["-m", "not slow and not slurm and not browser and not matrix", "--ignore=tests/test_add_a_connection.py"]
     python(tree, "pytest", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider", *others)

@@ -17,7 +17,7 @@ RUN := $(VENV)/bin/python
 # Editable, and none of its dependencies touched: they are the lock's.
 INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
 
-.PHONY: help pages docs setup peers data table1 table2 table3 table4 table5 table6 table7 table11 figure1 publish results verify-results rerun status curves wandb-sync bench \
+.PHONY: help pages docs setup peers data table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11 figure1 publish results verify-results rerun status curves wandb-sync bench \
 	test test-slow test-matrix test-slurm test-browser test-faults fuzz lint types check lock clean
 
 help: ## explain every target
@@ -62,8 +62,11 @@ table4: setup ## Transformer-base and -big on WMT14 En-De: SCALE=paper (DRY=1: p
 table5: setup ## the forms on CIFAR-10, CIFAR-100 and ImageNet
 table6: setup ## skipln and fairseq, the same time on Multi30k: SCALE=small (after make peers)
 table7: setup ## every connection, the same number of updates, the learning rate chosen on the validation set
+table8: setup ## norms inside the forms, or in their place, on both
+table9: setup ## pre-LN, post-LN and rSkip by warm-up and learning rate
+table10: setup ## softmax attention and FAVOR+, by form and length of the sentence
 table11: setup ## do attacks on one form deceive another? PGD, MI-FGSM, SGM (ARGS="data.dir=FOLDER" of Fashion-MNIST)
-table1 table2 table3 table4 table5 table6 table7 table11:
+table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11:
 	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds "$(SEEDS)" --rows "$(ROWS)" --launcher $(LAUNCHER) $(if $(DRY),--dry-run) $(ARGS)
 
 figure1: setup ## gradients at every residual site against depth and λ, every connection: measure, draw

@@ -52,6 +52,8 @@ class Translation(Node):
         "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200", "spBLEU-1K"
     ] = "auto"
     """sacreBLEU's, for BLEU; auto: the target language's."""
+    by_length: bool = False
+    """BLEU of the shorter and of the longer half of the test sentences too, by the source's words."""
     test: bool = True
     """Read the test set at the end; false: only the validation set, as a run that seeks a learning rate."""
 

@@ -25,6 +25,8 @@ METRICS = {
         Metric("chrf", "chrF", "higher", 1),
         Metric("error", "error %", "lower", 2, examples="images"),
         Metric("error5", "top-5 error %", "lower", 2, examples="images"),
+        Metric("bleu_short", "BLEU of the shorter half", "higher", 1, curve=False),
+        Metric("bleu_long", "BLEU of the longer half", "higher", 1, curve=False),
         Metric("success", "transfer success %", "higher", 1, curve=False, examples="images"),
         Metric("valid_loss", "valid loss", "lower", 3),
         Metric("bleu_tokenised", "tokenised BLEU", "higher", 1),  # on Moses' tokens, compounds split

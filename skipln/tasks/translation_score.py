@@ -13,15 +13,26 @@ from skipln.tasks.task import TestResult
 def scored(
     config: RunConfig, tokeniser: str, sources: list[str], references: list[str], outputs: list[str]
 ) -> TestResult:
-    """BLEU (with `tokeniser`) and chrF of translations, all raw text; BLEU on Moses' tokens where its recipe has it."""
+    """BLEU (with `tokeniser`) and chrF of translations, all raw text; BLEU on Moses' tokens where its recipe has
+    it, and of the shorter and the longer half of the sentences with task.by_length."""
     data = config.data
     # Text that Moses tokenised is of the recipes whose papers print BLEU on tokens.
     moses = isinstance(data, ParallelText) and data.encoding == "moses_bpe"
     scores = score(outputs, references, data.target if moses else None, tokeniser)  # type: ignore[union-attr]
     metrics = {name: found.value for name, found in scores.items()}
     signatures = {name: found.signature for name, found in scores.items()}
+    if getattr(config.task, "by_length", False):
+        for name, places in zip(("short", "long"), halves(sources), strict=True):
+            translated, wanted = ([lines[i] for i in places] for lines in (outputs, references))
+            metrics[f"bleu_{name}"] = score(translated, wanted, None, tokeniser)["bleu"].value
     statistics = sentence_statistics(outputs, references, tokeniser)
     return TestResult(metrics, signatures, statistics, outputs, sources, references)
+
+
+def halves(sources: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Places of the shorter half of the sentences, by their words, and of the longer; of one length, in their order."""
+    order = sorted(range(len(sources)), key=lambda i: len(sources[i].split()))
+    return order[: len(order) // 2], order[len(order) // 2 :]
 
 
 def sentence_statistics(outputs: Sequence[str], references: Sequence[str], tokeniser: str = DEFAULT) -> np.ndarray:

@@ -1,5 +1,7 @@
 """From a manifest to the runs that the trainer will make."""
 
+from pathlib import Path
+
 import pytest
 
 from skipln.configuration.composition import compose
@@ -118,3 +120,57 @@ def test_a_column_may_have_some_of_the_rows() -> None:
     deep = [cell for cell in cells(manifest, "small", [1], cache=None) if cell.column.name == "cifar10_jpeg_56"]
     assert [cell.row.name for cell in deep] == ["skip", "xskip_05", "xskip_2", "xskip_ln_2", "rskip_ln_2"]
     assert all(cell.config.precision.name == "fp32" for cell in deep)
+
+
+TARGETS = """
+title: Attacks
+metrics: [success]
+baseline: skip_pgd
+seeds: {test: 1}
+columns:
+  test:
+    - name: digits
+      label: digits
+      overrides: [task=classification, recipe=classification_test]
+      metrics: [error]
+      targets: [skip, rskip]
+rows:
+  - {name: skip, label: skip, overrides: [skip=skip]}
+  - {name: rskip, label: rSkip, overrides: [skip=rskip_ln]}
+  - {name: skip_pgd, label: "skip, PGD", evaluates: skip, overrides: [task=transfer_attack]}
+"""
+
+
+def test_a_target_makes_a_column_in_which_its_run_is_the_second_input(tmp_path: Path) -> None:
+    (tmp_path / "table9.yaml").write_text(TARGETS)
+    manifest = load("table9", tmp_path)
+    columns = manifest.columns_at("test")
+    assert [column.name for column in columns] == ["digits", "digits_to_skip", "digits_to_rskip"]
+    assert [column.label for column in columns] == ["digits", "digits → skip", "digits → rSkip"]
+    assert [[metric.key for metric in manifest.metrics_of(column)] for column in columns] == [
+        ["error"], ["success"], ["success"],
+    ]  # fmt: skip
+    skip, rskip, *attacks = cells(manifest, "test", [1], cache=None)
+    assert [cell.row.name for cell in attacks] == ["skip_pgd", "skip_pgd"]
+    assert [cell.config.inputs for cell in attacks] == [[skip.hash, skip.hash], [skip.hash, rskip.hash]]
+    assert all(cell.config.skip == skip.config.skip for cell in attacks)
+    assert all(compose(list(cell.overrides)).hash == cell.hash for cell in attacks)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[skip, rskip]", "[skip, none]", "digits.targets=none: choose one of skip, rskip"),
+        ("[skip, rskip]", "[skip_pgd]", "digits.targets=skip_pgd: choose one of skip, rskip"),
+        (
+            "targets: [skip, rskip]",
+            "against: skip",
+            "digits.against: give the rows as targets of the column that trains",
+        ),
+    ],
+)
+def test_a_target_is_a_row_that_is_trained(tmp_path: Path, old: str, new: str, said: str) -> None:
+    (tmp_path / "table9.yaml").write_text(TARGETS.replace(old, new))
+    with pytest.raises(UserError) as caught:
+        load("table9", tmp_path)
+    assert said in str(caught.value)

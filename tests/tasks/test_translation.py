@@ -13,7 +13,7 @@ from skipln.system.places import CONFIGS
 from skipln.tables.statistics.significance import bleu
 from skipln.tasks import create_task
 from skipln.tasks.connections import make_connections
-from skipln.tasks.translation_score import sentence_statistics
+from skipln.tasks.translation_score import halves, scored, sentence_statistics
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("model/transformer_*.yaml")), ids=lambda path: path.stem)
@@ -74,3 +74,20 @@ def test_fewer_test_sentences_are_said_in_the_result(tiny, tmp_path):
     execute(config)
     assert json.loads((config.folder / "result.json").read_text())["data"]["test_examples"] == 3
     assert len((config.folder / "translations.txt").read_text().splitlines()) == 3
+
+
+def test_bleu_of_the_shorter_and_of_the_longer_half():
+    """By sacreBLEU itself on the sentences of three words and fewer, and on those of more."""
+    sources = ["a b c d", "a", "a b c d e", "a b c", "a b c d"]
+    outputs = ["w x y z v", "w", "w x y z v u", "w x y", "k l m n o"]
+    references = ["w x y z v", "w", "w x y z k u", "w x z", "k l m n o"]
+    assert halves(sources) == ([1, 3], [0, 4, 2])
+    plain, whole = (
+        scored(compose([f"task.by_length={str(wanted).lower()}"]), "13a", sources, references, outputs)
+        for wanted in (False, True)
+    )
+    assert set(whole.metrics) - set(plain.metrics) == {"bleu_short", "bleu_long"}
+    for name, places in (("bleu_short", [1, 3]), ("bleu_long", [0, 4, 2])):
+        expected = BLEU().corpus_score([outputs[i] for i in places], [[references[i] for i in places]]).score
+        assert whole.metrics[name] == pytest.approx(expected)
+    assert {name: whole.metrics[name] for name in plain.metrics} == plain.metrics

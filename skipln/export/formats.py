@@ -48,10 +48,10 @@ def _ctranslate2(run: Run, folder: Path) -> None:
         raise UserError(f"--to ctranslate2: it has no attention={config.attention['name']}: --to safetensors")
     form = field_form(config.skip, config.norm)
     if not form:
-        options = " ".join(f"{k}={v}" for k, v in config.skip.items())
+        chosen = " ".join([*_overrides("skip", config.skip), *_overrides("norm", config.norm)])
         raise UserError(
             "--to ctranslate2: it holds post-LN (xskip_ln and rskip_ln with λ = 1) and pre-LN (pre_ln, skip with "
-            f"pre_norm) with plain LN, and not {options} norm={config.norm['name']}: --to safetensors holds all"
+            f"pre_norm) with plain LN, and not {chosen}: --to safetensors holds all"
         )
     start, _ = first_and_last(config.task)
     longest = config.data.max_length + config.task.extra_length + 2  # type: ignore[union-attr]
@@ -59,6 +59,11 @@ def _ctranslate2(run: Run, folder: Path) -> None:
     save_model(run.model, form, pieces, folder, start=SPECIAL[start], positions=max(POSITIONS, longest))
     for path in RunFolder(run.folder).inputs.iterdir():
         shutil.copyfile(path, folder / path.name)
+
+
+def _overrides(group: str, chosen: dict[str, Any]) -> list[str]:
+    """As they would be given on the command line."""
+    return [f"{group}={chosen['name']}", *(f"{group}.{key}={value}" for key, value in chosen.items() if key != "name")]
 
 
 def _safetensors(run: Run, folder: Path) -> None:

@@ -142,7 +142,8 @@ def _cell(
         raise UserError(f"{manifest.name}, {row.name}, {column.name}: {error}") from error
     said = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in values.items()]
     overrides = (*merged.values(), *said, *([f"inputs=[{','.join(inputs)}]"] if inputs else []))
-    shared = tuple(text for text in overrides if not _of_this_machine(text, column.needs))
+    named = (f"init_weights={config.init_weights}" if _key(text) == "init_from" else text for text in overrides)
+    shared = tuple(text for text in named if not _of_this_machine(text, column.needs))
     last = f"seed={seed}"
     return Cell(
         table=manifest.name,
@@ -223,8 +224,9 @@ class _Composer:
                 self.composed[overrides] = RunConfig.model_validate(self.known[key])
             else:
                 self.composed[overrides] = compose(list(overrides))
-                self.known[key] = self.composed[overrides].model_dump()
-                self.changed = True
+                if self.composed[overrides].init_from is None:  # else it says what a file holds that may change
+                    self.known[key] = self.composed[overrides].model_dump()
+                    self.changed = True
         return self.composed[overrides]
 
     def save(self) -> None:

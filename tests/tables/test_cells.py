@@ -6,6 +6,7 @@ import pytest
 
 from skipln.configuration.composition import compose
 from skipln.errors import UserError
+from skipln.system.files import sha256
 from skipln.tables.cells import CACHE, cells, trial
 from skipln.tables.manifest import load
 from skipln.tables.runner import plan, refuse_lacking
@@ -43,6 +44,19 @@ def test_where_a_run_is_executed_changes_neither_hash_nor_record(workplace: Work
     assert [cell.hash for cell in plain] == [cell.hash for cell in moved]
     assert [cell.shared for cell in plain] == [cell.shared for cell in moved]
     assert moved[0].folder.parent.name == "elsewhere"
+
+
+def test_weights_to_start_from_are_recorded_by_what_they_are(workplace: Workplace, tmp_path: Path) -> None:
+    """And asked for anew each time: the file may be another one by now."""
+    file = tmp_path / "weights.safetensors"
+    names = set()
+    for content in (b"some", b"others"):
+        file.write_bytes(content)
+        cell = workplace.cells(extra=(f"init_from={file}",))[0]
+        assert f"init_weights={sha256(file)}" in cell.shared and str(file) not in " ".join(cell.shared)
+        assert compose(list(cell.shared)).hash == cell.hash
+        names.add(cell.hash)
+    assert len(names) == 2 and workplace.cells()[0].hash not in names
 
 
 def test_what_only_the_user_knows_is_lacking_until_given(workplace: Workplace) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from skipln.configuration.schema import RunConfig
+from skipln.configuration.schema import ResNetModel, RunConfig
 from skipln.errors import UserError
 from skipln.ops.processor import flags
 from skipln.runs.source import Source, source
@@ -73,7 +73,7 @@ def create_fabric(config: RunConfig) -> Fabric:
             accelerator=compute.accelerator,
             devices=compute.devices,
             num_nodes=compute.nodes,
-            strategy="ddp" if world > 1 else "auto",
+            strategy=_strategy(config) if world > 1 else "auto",
             precision=PRECISIONS[_precision(config)],
         )
         fabric.launch()
@@ -83,6 +83,13 @@ def create_fabric(config: RunConfig) -> Fabric:
             f"{' '.join(str(error).split())}"
         ) from error
     return fabric
+
+
+def _strategy(config: RunConfig) -> str:
+    """How processes share gradients: where a pre-activation ResNet changes shape, F reads the activation in common and
+    not what its site makes of x, so that parameters of the site may be for nothing, and have to be looked for."""
+    spared = isinstance(config.model, ResNetModel) and config.model.activation == "pre"
+    return "ddp_find_unused_parameters_true" if spared else "ddp"
 
 
 def arithmetic(config: RunConfig) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class Admin(Connection):
     omega: how they start. "profiled": 1 at a stack's first site, then √(Var(ω⊙x) + Var F) of the site before, over all
     real positions and channels of one batch, in one pass before the training; until then 1. "analytic": of N sites in
     series √((N + 1)/ln(N + 1) − 1), as the package admin-torch has it. Identity: post-LN at ω = 1. norm: LN, or any.
+    A training loop of one's own calls `skipln.seam.profile.profile(net, lambda: net(batch))` before its first update.
     """
 
     norm_of_sum = "norm"

@@ -6,7 +6,7 @@ import pytest
 
 from skipln.configuration.composition import compose
 from skipln.engine.run import execute
-from tests.engine.test_ranks import losses
+from tests.engine.devices.test_ranks import losses
 
 
 @pytest.mark.slow

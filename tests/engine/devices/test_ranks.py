@@ -20,7 +20,7 @@ from skipln.engine.ranks import Ranks
 from skipln.engine.run import execute
 from skipln.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # Three micro-batches for two ranks: one has two of them, the other one.
 RUN = ["training.accumulate=3", "training.updates=8", "training.log_every=1", "training.checkpoint_every=4"]
 

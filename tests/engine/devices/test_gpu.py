@@ -10,9 +10,9 @@ import torch
 
 from skipln.configuration.composition import compose
 from skipln.engine.run import execute
-from tests.engine.test_ranks import RUN, losses
+from tests.engine.devices.test_ranks import RUN, losses
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 gpus = torch.cuda.device_count()
 pytestmark = pytest.mark.gpu
 

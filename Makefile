@@ -17,8 +17,8 @@ RUN := $(VENV)/bin/python
 # Editable, and none of its dependencies touched: they are the lock's.
 INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
 
-.PHONY: help pages docs setup peers data table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11 figure1 publish results verify-results rerun status curves wandb-sync bench \
-	test test-slow test-matrix test-slurm test-browser test-faults fuzz lint types check lock clean
+.PHONY: help pages docs setup peers parity data table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11 figure1 publish results verify-results rerun status curves wandb-sync bench \
+	test test-slow test-matrix test-slurm test-parity test-browser test-faults fuzz lint types check lock clean
 
 help: ## explain every target
 	@echo 'make TARGET [SCALE=test|demo|small|paper] [SEEDS=3 | SEEDS=2,5] [ROWS=skip,rskip_ln_2] [ARGS="KEY=VALUE …"]'
@@ -49,6 +49,13 @@ peers: setup $(VENV)/.peers ## add fairseq, Marian and CTranslate2 to .venv, for
 
 $(VENV)/.peers: requirements-peers.lock $(VENV)/.installed
 	@$(VENV)/bin/uv pip sync --quiet --python $(RUN) --require-hashes requirements-peers.lock && $(INSTALL) \
+		|| { echo 'error: the packages could not be installed (the reason is above); mend it and start the same command again' >&2; exit 2; }
+	@touch $@
+
+parity: peers $(VENV)/.parity ## add other implementations of the methods to .venv, for the parity tests
+
+$(VENV)/.parity: requirements-parity.lock $(VENV)/.peers
+	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps --require-hashes -r requirements-parity.lock \
 		|| { echo 'error: the packages could not be installed (the reason is above); mend it and start the same command again' >&2; exit 2; }
 	@touch $@
 
@@ -123,6 +130,9 @@ test-matrix: setup ## every connection × kind of net × norm that is legal: tra
 test-slurm: setup ## the tests on a private SLURM cluster; they need root and SLURM's Debian packages, else they skip
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m slurm $(ARGS)
 
+test-parity: parity ## connections, norms and attentions against other implementations, on equal weights
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m parity tests/parity tests/tasks $(ARGS)
+
 test-browser: setup ## the pages in headless Chromium
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m browser $(ARGS)
 
@@ -150,9 +160,12 @@ check: lint types ## lint and types
 EXTRAS := --extra dev --extra docs --extra wandb --extra slurm --extra wmt
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-lock: setup ## resolve pyproject.toml into requirements.lock and requirements-peers.lock anew
+lock: setup ## resolve pyproject.toml into requirements.lock, requirements-peers.lock and what parity adds to that, anew
 	$(COMPILE) $(EXTRAS) pyproject.toml -o requirements.lock
 	$(COMPILE) $(EXTRAS) --extra peers --constraint requirements.lock pyproject.toml -o requirements-peers.lock
+	$(COMPILE) $(EXTRAS) --extra peers --extra parity --constraint requirements-peers.lock pyproject.toml -o $(VENV)/parity.lock
+	@awk 'NR == FNR {if (/^[a-z]/) there[$$1]; next} /^[a-z]/ {new = !($$1 in there)} new' \
+		requirements-peers.lock $(VENV)/parity.lock > requirements-parity.lock
 
 clean: ## remove the environment and caches; runs/, data/ and results/ stay
 	rm -rf $(VENV) build skipln.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -40,6 +40,7 @@ results/bench/README
 
 docs/architecture
 docs/illegal_pairs
+docs/parity
 docs/performance
 docs/reliability
 docs/reproduction

@@ -108,7 +108,7 @@ def place(index: int):
 
 
 @pytest.mark.parity
-@pytest.mark.skipif(find_spec("torchattacks") is None, reason="needs torchattacks: pip install '.[parity]'")
+@pytest.mark.skipif(find_spec("torchattacks") is None, reason="needs torchattacks: pip install '.[attacks]'")
 @pytest.mark.parametrize("decay", [None, 1.0])
 def test_as_torchattacks(decay):
     import torchattacks
@@ -125,7 +125,7 @@ def test_as_torchattacks(decay):
 
 
 @pytest.mark.parity
-@pytest.mark.skipif(find_spec("art") is None, reason="needs adversarial-robustness-toolbox: pip install '.[parity]'")
+@pytest.mark.skipif(find_spec("art") is None, reason="needs adversarial-robustness-toolbox: pip install '.[attacks]'")
 @pytest.mark.parametrize("decay", [None, 1.0])
 def test_as_the_adversarial_robustness_toolbox(decay):
     from art.attacks.evasion import MomentumIterativeMethod, ProjectedGradientDescentPyTorch

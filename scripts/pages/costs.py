@@ -67,14 +67,22 @@ def _whole(config: dict) -> dict:
 
 
 def core_hours(cell: Cell, records: list[Record], sustained: dict[str, float]) -> tuple[float, bool]:
-    """(hours of one core, whether they were measured) of a run: the mean of those recorded of its row and column."""
+    """(hours of one core, whether they were measured) of a run: the mean of those recorded of its row and column.
+
+    An evaluation trains nothing: it counts as its test, which is not known before it was made; a search has none.
+    """
+    parts = (not cell.config.inputs, not cell.setting)
     own = [
-        (record.train_seconds + record.test_seconds) * (record.environment.get("threads") or 1) / 3600
+        (record.train_seconds * parts[0] + record.test_seconds * parts[1])
+        * (record.environment.get("threads") or 1)
+        / 3600
         for record in records
         if (record.row, record.column) == (cell.row.name, cell.column.name) and _on_cpu(record) and record.train_seconds
     ]
     if own:
         return sum(own) / len(own), True
+    if cell.config.inputs:
+        return 0.0, False
     return flops(cell.config) / sustained[_unit(cell.config)] / 3600, False
 
 
@@ -90,7 +98,8 @@ def page() -> str:
             if not columns:
                 continue
             seeds = manifest.seeds[scale]
-            planned = cells(manifest, scale, range(1, seeds + 1))
+            asked = cells(manifest, scale, range(1, seeds + 1))
+            planned = [run for cell in asked for run in (*cell.candidates, cell)]
             costs = [core_hours(cell, records[manifest.name, scale], sustained) for cell in planned]
             gpu = sum(gpu_hours(cell, records[manifest.name, scale])[0] for cell in planned)
             known = sum(was for _, was in costs)

@@ -47,6 +47,9 @@ class RSkipLearned(Connection):
         return self.norm(a * x + f)
 
     def _steps(self) -> int:
-        """⌈λ⌉, of the largest λ, also where a training that diverges has left no number or a boundless one."""
+        """⌈λ⌉ of the largest λ, also where a training that diverges has left no number or a boundless one; in a graph
+        that is exported as many as there may be, of which those beyond ⌈λ⌉ change nothing."""
+        if torch.compiler.is_exporting():
+            return LARGEST
         largest = self.lam.detach().max().nan_to_num(1.0).clamp(1, LARGEST)
         return math.ceil(largest.item())

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from skipln import skips
 from tests.skips.stacks import DIM, branch, norm, run, sites, transformer
@@ -43,6 +44,21 @@ def test_a_learned_rskip_goes_part_of_a_step_between_integers(x, layout):
     assert site(x, branch).isnan().all()
     site.lam.data.fill_(1e30)
     torch.testing.assert_close(site.float()(x.float(), branch), norm(x.float()), rtol=1e-4, atol=1e-4)
+
+
+def test_a_learned_rskip_is_exported(x, layout):
+    """As a graph that cannot depend on λ: the steps beyond it change nothing."""
+    (site, _) = sites("rskip_ln_learned", layout, count=1, lam=2.25)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.site = site
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.site(x, torch.sin)
+
+    torch.testing.assert_close(torch.export.export(Net(), (x,)).module()(x), site(x, torch.sin))
 
 
 @pytest.mark.parametrize("per", ["scalar", "channel"])

@@ -77,10 +77,11 @@ table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11:
 	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds "$(SEEDS)" --rows "$(ROWS)" --launcher $(LAUNCHER) $(if $(DRY),--dry-run) $(ARGS)
 
 figure1: setup ## gradients at every residual site against depth and λ, every connection: measure, draw
-	@$(RUN) -m skipln.figures run $@ --scale $(SCALE)
+	@$(RUN) -m skipln.figures run $@ --scale $(SCALE) $(ARGS)
 
 publish: setup ## make your finished runs the published ones: make publish TABLE=table2 SCALE=demo
-	@$(RUN) -m skipln.tables publish $(TABLE) --scale $(SCALE) --seeds "$(SEEDS)" --rows "$(ROWS)" --allow "$(ALLOW)" $(ARGS)
+	@$(if $(filter figure%,$(TABLE)),$(RUN) -m skipln.figures publish $(TABLE) --scale $(SCALE) --allow "$(ALLOW)",\
+		$(RUN) -m skipln.tables publish $(TABLE) --scale $(SCALE) --seeds "$(SEEDS)" --rows "$(ROWS)" --allow "$(ALLOW)" $(ARGS))
 
 results: setup ## write every table under results/, and the README's, anew from the committed records
 	@$(RUN) -m skipln.tables results

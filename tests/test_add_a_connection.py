@@ -165,7 +165,7 @@ def test_readme_followed_to_the_letter(tree, tmp_path):
     (page,) = (tree / "runs" / "tables").rglob("*.html")
     assert all(f'"{label}"' in page.read_text("utf-8") for label in ("Mine", "Deep", "Two"))
     python(tree, "skipln.figures", *where, "run", "figure9", "--scale=test")
-    sites = next((tmp_path / "results").rglob("sites.csv")).read_text("utf-8")
+    sites = next((tree / "runs" / "tables").rglob("sites.csv")).read_text("utf-8")
     assert all(f",{name}," in sites for name in NAMES)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from skipln.figures.manifest import load
+from skipln.figures.publishing import ALLOWED, publish, yours
 from skipln.figures.render import render_all
 from skipln.system.places import EXPERIMENTS, RESULTS
 from skipln.system.printing import exit_status
@@ -30,7 +31,13 @@ def _run(options: argparse.Namespace) -> int:
     manifest.at(options.scale)  # a mistake is answered before torch is loaded
     from skipln.figures.runner import run
 
-    return run(manifest, options.scale, options.results)
+    return run(manifest, options.scale, yours(manifest, options.scale), options.experiments, options.overrides)
+
+
+def _publish(options: argparse.Namespace) -> int:
+    manifest = load(options.figure, options.experiments)
+    manifest.at(options.scale)
+    return publish(manifest, options.scale, options.results, [word for word in options.allow.split(",") if word])
 
 
 def _results(options: argparse.Namespace) -> int:
@@ -43,11 +50,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m skipln.figures", description="Make the figures in experiments/.")
     parser.add_argument("--experiments", type=Path, default=EXPERIMENTS, help=argparse.SUPPRESS)
     parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
-    commands = parser.add_subparsers(required=True, metavar="run | results")
+    commands = parser.add_subparsers(required=True, metavar="run | publish | results")
     make = commands.add_parser("run", help="measure the nets that are missing, then render the figure")
     make.add_argument("figure", help="a file of experiments/, such as figure1")
     make.add_argument("--scale", default="demo", metavar="|".join(SCALES), help="default: demo")
+    make.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="where the data of finished runs lies")
     make.set_defaults(command=_run)
+    ours = commands.add_parser("publish", help="make your figure the published one, and say what changes")
+    ours.add_argument("figure", help="a file of experiments/, such as figure1")
+    ours.add_argument("--scale", default="demo", metavar="|".join(SCALES), help="default: demo")
+    ours.add_argument("--allow", default="", help=f"publish although nets are {', '.join(ALLOWED)} [none of it]")
+    ours.set_defaults(command=_publish)
     again = commands.add_parser("results", help="render every figure again from its committed numbers")
     again.set_defaults(command=_results)
     return parser

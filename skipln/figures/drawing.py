@@ -109,7 +109,15 @@ def _legend(model: Model, colours: dict[int, str], quantity: str) -> list:
         for depth, colour in colours.items()
     ]
     lines.append(Line2D([], [], color="#666666", label="at the start"))
-    lines.append(Line2D([], [], color="#666666", linestyle=DASHES["trained"], label="after a short training"))
+    lines.append(
+        Line2D(
+            [],
+            [],
+            color="#666666",
+            linestyle=DASHES["trained"],
+            label="after a short training" if model.of is None else "trained",
+        )
+    )
     if quantity == "stream":
         lines.append(Line2D([], [], color=LAW, linestyle=":", linewidth=1.6, label="the law λ^(sites that follow)"))
     return lines

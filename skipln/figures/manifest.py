@@ -3,21 +3,36 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from skipln.errors import UserError
 from skipln.system.places import EXPERIMENTS
-from skipln.tables.manifest import SCALES, Line, Name, Node, Override, Scale, read
+from skipln.tables.manifest import SCALES, Line, Name, Node, Override, Scale, checked_override, read
 
 
 class Model(Node):
-    """A family of nets. `depths`: the overrides that make each depth, in the unit that `unit` names."""
+    """A family of nets. `depths`: the overrides that make each depth, in the unit that `unit` names.
+
+    `of`: a table whose finished runs are measured in place of short trainings, those of its rows that are a form and λ
+    of the figure; `depths` then has the name of a column at each depth, and nothing else.
+    """
 
     name: Name
     label: Line
     unit: Line = "layers"
+    of: str | None = None
     overrides: list[Override] = Field(default_factory=list)
-    depths: Annotated[dict[PositiveInt, list[Override]], Field(min_length=1)]
+    depths: Annotated[dict[PositiveInt, list[str]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _fit(self) -> "Model":
+        for depth, words in self.depths.items():
+            if self.of is not None and (len(words) != 1 or "=" in words[0] or self.overrides):
+                raise ValueError(f"depths.{depth}: of a net of {self.of} give the name of a column alone")
+            if self.of is None:
+                for word in words:
+                    checked_override(word)
+        return self
 
 
 class AtScale(Node):

@@ -11,9 +11,12 @@ from lightning_fabric import Fabric
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
+from skipln.configuration.schema import RunConfig
+from skipln.engine.checkpoint import Checkpoints
 from skipln.engine.environment import arithmetic, create_fabric, describe
 from skipln.engine.loop import Trainer
 from skipln.engine.ranks import Ranks
+from skipln.errors import UserError
 from skipln.figures.gradients import QUANTITIES, Pass, measure
 from skipln.figures.points import Point
 from skipln.runs.folder import RunFolder
@@ -59,16 +62,18 @@ def read(point: Point) -> Measurement | None:
 
 
 def make(point: Point) -> None:
-    """Build the net, measure it, train it, measure it again, and keep the numbers. Nothing else of the run is kept.
+    """Build the net, measure it, train it or load the weights that its finished run was tested with, measure it again,
+    and keep the numbers. Nothing else of a training is kept.
 
-    Raises UserError where the data is missing, and KeyboardInterrupt when the training was interrupted.
+    Raises UserError where the data or the finished run is missing, and KeyboardInterrupt when the training was
+    interrupted.
     """
     config = point.config
     task, fabric = create_task(config), create_fabric(config)
     with TemporaryDirectory() as folder:
         trainer = Trainer(config, task, fabric, RunFolder(Path(folder)), Ranks(fabric))
         passes = {"start": _passes(trainer.model, task, fabric, point.batches)}
-        state, message = trainer.fit()
+        state, message = trainer.fit() if point.run is None else _load(trainer.model, point.run, config)
         if state == "interrupted":
             raise KeyboardInterrupt
         if state == "done":
@@ -84,6 +89,17 @@ def make(point: Point) -> None:
     }
     with atomic_write(point.path, "w") as file:
         file.write(Measurement.model_validate(content).model_dump_json())
+
+
+def _load(model: nn.Module, folder: Path, config: RunConfig) -> tuple[str, str]:
+    """Put the weights that the run in `folder` was tested with into `model`; how the run ended."""
+    result = RunFolder(folder).finished()
+    if result is None:
+        raise UserError(f"{folder} has no result; make the table that it is of first")
+    if result.state == "done":
+        checkpoints = Checkpoints(RunFolder(folder).checkpoints, config.hash, keep=config.training.average)
+        model.load_state_dict(checkpoints.load_tested(result.update))
+    return result.state, result.message
 
 
 def _passes(model: nn.Module, task: Task, fabric: Fabric, count: int) -> list[Pass]:

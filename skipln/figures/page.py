@@ -82,6 +82,7 @@ def _number(value: float | None, digits: int = 2) -> str:
 def _footnotes(numbers: Numbers, manifest: Manifest, scale: str) -> list[str]:
     at, about = manifest.at(scale), numbers.about
     spreads = [site.stream_sd for site in numbers.sites if site.stream_sd is not None]
+    short = _trainings(at.overrides, at.models)
     spread = f": half of all sites have less than {statistics.median(spreads):.2f}" if spreads else ""
     return [
         "Of each net and micro-batch: a forward and backward pass of the training loss (mean over tokens or images, "
@@ -93,7 +94,8 @@ def _footnotes(numbers: Numbers, manifest: Manifest, scale: str) -> list[str]:
         f"n = {at.seeds * at.batches}: a number is the geometric mean over {_count(at.seeds, 'seed')} × "
         f"{_count(at.batches, 'micro-batch', 'es')}. sites.csv has every site, with the factor of a geometric standard "
         f"deviation (of the stream's gradient{spread}); nets.csv has the hashes of the nets' configurations.",
-        f"Short training: {'; '.join(_trainings(at.overrides, at.models))}, on top of the recipe of scale={scale}.",
+        *([f"Short training: {'; '.join(short)}, on top of the recipe of scale={scale}."] if short else []),
+        *_finished(scale, at.models),
         "Diverged: the training ended as diverged (docs/reproduction.md says when); such a seed has no trained net.",
         *(f"Data: {text}" for text in about.data),
         *([f"Arithmetic of the trainings: {_alike(about.arithmetic)}"] if about.arithmetic else []),
@@ -113,4 +115,13 @@ def _count(number: int, what: str, plural: str = "s") -> str:
 
 
 def _trainings(shared: Sequence[str], models: Sequence[Model]) -> list[str]:
-    return [f"{model.label}: `{' '.join([*shared, *model.overrides])}`" for model in models]
+    return [f"{model.label}: `{' '.join([*shared, *model.overrides])}`" for model in models if model.of is None]
+
+
+def _finished(scale: str, models: Sequence[Model]) -> list[str]:
+    return [
+        f"Trained, {model.label}: the weights with which finished runs of {model.of} at scale {scale} were tested, of "
+        f"column {' and '.join(words[0] for words in model.depths.values())}."
+        for model in models
+        if model.of is not None
+    ]

@@ -18,25 +18,36 @@ from skipln.figures.manifest import Manifest
 from skipln.figures.numbers import Net, join, write
 from skipln.figures.points import Point, points
 from skipln.figures.render import render
+from skipln.runs.result import read_result
 from skipln.system.allocator import keep_freed_memory
+from skipln.system.places import EXPERIMENTS
 from skipln.system.processes import end_with_parent, interrupting
 from skipln.system.progress import progress_bar
 from skipln.tables.execution.launching import say
 from skipln.tasks import create_task
 
 
-def run(manifest: Manifest, scale: str, results: Path) -> int:
-    """Make the figure; return the exit status: 0, or 1 when a net could not be measured. Prints the page on stdout.
+def run(
+    manifest: Manifest, scale: str, folder: Path, experiments: Path = EXPERIMENTS, extra: Sequence[str] = ()
+) -> int:
+    """Make the figure in `folder`; return the exit status: 0, or 1 when a net could not be measured. Prints the page
+    on stdout. Of a model whose nets are finished runs, those that are not there are left out, and said.
 
     Raises UserError for what the user can mend, and KeyboardInterrupt when stopped; what is measured is kept.
     """
-    planned = points(manifest, scale)
-    missing = [point for point in planned if measuring.read(point) is None]
-    say(f"{manifest.name} · {scale}: {len(planned) - len(missing)} of {len(planned)} nets are measured")
+    planned = points(manifest, scale, experiments, extra)
+    unmeasured = [point for point in planned if measuring.read(point) is None]
+    missing = [point for point in unmeasured if point.run is None or read_result(point.run) is not None]
+    say(f"{manifest.name} · {scale}: {len(planned) - len(unmeasured)} of {len(planned)} nets are measured")
+    for model in manifest.at(scale).models:
+        if absent := sum(point.model == model.name for point in unmeasured if point not in missing):
+            say(f"{absent} nets are no finished runs here: make {model.of} SCALE={scale}")
+    if lacking := [point.lacks for point in missing if point.lacks]:
+        raise UserError(lacking[0])
     failures = measure_all(missing, manifest.at(scale).threads) if missing else []
-
-    folder = results / scale / manifest.name
-    changed = write(folder, join(_found(planned), f"make {manifest.name} SCALE={scale}"))
+    if not (found := _found(planned)):
+        raise UserError(f"{manifest.name}: no net is measured")
+    changed = write(folder, join(found, f"make {manifest.name} SCALE={scale}"))
     if changed or not (folder / "figure.md").is_file():
         render(manifest, scale, folder)
     print((folder / "figure.md").read_text(encoding="utf-8"), end="")

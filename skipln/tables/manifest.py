@@ -24,7 +24,8 @@ def _metric(key: str) -> str:
     return key
 
 
-def _override(text: str) -> str:
+def checked_override(text: str) -> str:
+    """`text`, an override of a manifest. Raises ValueError where it is none, or the table's own to set."""
     key, equals, _ = text.partition("=")
     if not (key and equals):
         raise ValueError("an override is KEY=VALUE")
@@ -47,7 +48,7 @@ def _printed(value: float | str) -> float | str:
 
 Line = Annotated[str, AfterValidator(one_line)]  # shown to a reader, in many formats
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-Override = Annotated[str, AfterValidator(_override)]
+Override = Annotated[str, AfterValidator(checked_override)]
 Values = Annotated[list[Annotated[int | float | str, AfterValidator(_value)]], Field(min_length=2)]
 MetricKeys = Annotated[list[Annotated[str, AfterValidator(_metric)]], Field(min_length=1)]
 

@@ -62,7 +62,7 @@ def publish(order: Order, allowed: Collection[str]) -> int:
         after.publications = [*before.publications, _publication(changes, sorted({word for word, _ in found}))]
         _put(order, after, folder)
     print("\n".join(told(changes)))
-    say(f"published in {folder}: read the difference with git, and commit it")
+    say(f"published in {folder}; make results writes README and results/README.md anew: read the difference, commit it")
     return 0
 
 

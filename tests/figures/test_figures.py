@@ -1,6 +1,8 @@
 """A figure from its manifest to its page: which nets, what is kept, what an interruption costs, what is rendered."""
 
 import math
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +14,8 @@ import pytest
 
 from skipln import skips
 from skipln.configuration.composition import compose
+from skipln.engine.environment import create_fabric
+from skipln.engine.run import execute
 from skipln.errors import UserError
 from skipln.figures import measuring, runner
 from skipln.figures.cli import main
@@ -22,6 +26,8 @@ from skipln.figures.numbers import load as load_numbers
 from skipln.figures.page import growth, page
 from skipln.figures.points import points
 from skipln.figures.render import render
+from skipln.tasks import create_task
+from skipln.trained.run import load_run
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = sorted(path.parent for path in (ROOT / "results").glob("*/*/sites.csv"))
@@ -41,10 +47,11 @@ scales:
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> list[str]:
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Arguments of a figure of three nets: skip, xskip λ=0.5 and λ=2."""
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments/figure9.yaml").write_text(MANIFEST.format(runs=tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
     return [f"--experiments={tmp_path}/experiments", f"--results={tmp_path}/results"]
 
 
@@ -61,14 +68,15 @@ def test_the_real_command(tiny, tmp_path):
     path.write_text(path.read_text().replace("updates=2,", "updates=200,").replace("every=2,", "every=200,"))
     command = [sys.executable, "-m", "skipln.figures", *tiny, "run", "figure9", "--scale", "test"]
     measured = tmp_path / "runs/figures"
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    place = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+    process = subprocess.Popen(command, **place, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while not list(measured.glob("*.json")):
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     assert "stopped; to continue: python -m skipln.figures" in process.communicate()[1]
     assert process.returncode == 130
     kept = {path: path.stat().st_mtime_ns for path in measured.glob("*.json")}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, **place, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     total = len(list(measured.glob("*.json")))
     assert 0 < len(kept) < total
@@ -81,7 +89,7 @@ def test_it_is_made_once_and_goes_on_where_it_was(tiny, here, tmp_path, capfd):
     assert main(command) == 0
     first = capfd.readouterr()
     assert "0 of 3 nets are measured" in first.err
-    folder = tmp_path / "results/test/figure9"
+    folder = tmp_path / "runs/tables/test/figure9"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert set(before) == {"sites.csv", "nets.csv", "about.json", "figure.md"} | {
         f"preact_resnet-{quantity}.svg" for quantity in ("stream", "branch", "share")
@@ -227,3 +235,95 @@ def test_the_committed_numbers_show_the_law(folder):
 def test_every_figure_of_experiments_loads():
     assert names() == ["figure1"]
     assert load("figure1").at("demo").seeds >= 1
+
+
+TABLE = """
+title: tiny
+metrics: [error]
+baseline: skip
+seeds: {test: 1}
+columns:
+  test:
+    - name: digits
+      label: digits
+      overrides: [task=classification, training.updates=2, training.checkpoint_every=2, schedule.warmup=1]
+rows:
+  - {name: skip, label: skip, overrides: [skip=skip]}
+  - {name: xskip_2, label: xSkip λ=2, overrides: [skip=xskip, skip.lam=2]}
+  - {name: other, label: other, overrides: [skip=rskip_ln]}
+"""
+OF = "models: [{name: preact_resnet, label: PreAct-ResNet, of: table9, depths: {8: [digits]}}]"
+
+
+@pytest.fixture
+def trained(tiny, tmp_path: Path) -> list[str]:
+    """A figure of the finished runs of a table, of which one is there."""
+    path = tmp_path / "experiments/figure9.yaml"
+    text = path.read_text()
+    path.write_text(text[: text.index("    models:")] + f"    {OF}\n")
+    (tmp_path / "experiments/table9.yaml").write_text(TABLE)
+    manifest = load("figure9", tmp_path / "experiments")
+    skip, xskip = points(manifest, "test", tmp_path / "experiments")
+    assert (skip.form, xskip.form, xskip.lam, xskip.depth) == ("skip", "xskip", 2, 8)  # rskip_ln is no form of it
+    assert execute(skip.config) == "done"
+    return tiny
+
+
+def test_the_nets_of_finished_runs_are_measured(trained, here, tmp_path, capfd):
+    """As the run was tested: what `load_run` loads, measured by itself, has the same numbers."""
+    command = [*trained, "run", "figure9", "--scale", "test"]
+    assert main(command) == 0
+    said = capfd.readouterr()
+    assert "0 of 2 nets are measured" in said.err and "1 nets are no finished runs here: make table9" in said.err
+    assert "the weights with which finished runs of table9 at scale test were tested, of column digits" in said.out
+    assert "Short training" not in said.out
+    point = points(load("figure9", tmp_path / "experiments"), "test", tmp_path / "experiments")[0]
+    found = measuring.read(point)
+    assert found is not None and found.states["start"].loss != found.states["trained"].loss
+    model = load_run(point.run).model
+    task = create_task(point.config)
+    own = measuring._passes(model, task, create_fabric(point.config), 2)
+    assert [one.loss for one in own] == pytest.approx(found.states["trained"].loss, rel=1e-5)
+    assert own[0].sites[0].stream == pytest.approx(found.states["trained"].sites["stream"][0][0], rel=1e-5)
+
+
+def test_a_figure_of_runs_that_are_not_there_is_one_line(trained, here, tmp_path, capfd):
+    shutil.rmtree(tmp_path / "runs")
+    assert main([*trained, "run", "figure9", "--scale", "test"]) == 2
+    assert "2 nets are no finished runs here: make table9 SCALE=test\nerror: figure9: no net is measured\n" in (
+        capfd.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ("depths: {8: [digit]}", "table9 has no column digit at scale test: digits"),
+        ("depths: {8: [a.b=1]}", "depths.8: of a net of table9 give the name of a column alone"),
+        ("depths: {8: []}", "depths.8: of a net of table9 give the name of a column alone"),
+    ],
+)
+def test_mistakes_about_finished_runs_are_one_line(trained, tmp_path, capsys, new, said):
+    path = tmp_path / "experiments/figure9.yaml"
+    path.write_text(path.read_text().replace("depths: {8: [digits]}", new))
+    assert main([*trained, "run", "figure9", "--scale", "test"]) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == 1
+
+
+def test_a_figure_is_published_whole_and_only_when_asked(trained, here, tmp_path, capfd):
+    assert main([*trained, "publish", "figure9", "--scale", "test"]) == 2
+    assert "no figure of yours in runs/tables/test/figure9" in capfd.readouterr().err
+    assert main([*trained, "run", "figure9", "--scale", "test"]) == 0
+    assert not (tmp_path / "results").exists()
+    allow = ["--allow=uncommitted"]
+    assert main([*trained, "publish", "figure9", "--scale", "test", *allow]) == 0
+    mine, ours = tmp_path / "runs/tables/test/figure9", tmp_path / "results/test/figure9"
+    files = {path.name for path in ours.iterdir()}
+    assert {"sites.csv", "nets.csv", "about.json", "figure.md"} < files
+    assert all((ours / name).read_bytes() == (mine / name).read_bytes() for name in files)
+    assert [path.name for path in ours.parent.iterdir()] == ["figure9"]
+    about = mine / "about.json"
+    about.write_text(re.sub(r'"commit [^"]*"', '"commit abc with uncommitted changes"', about.read_text()))
+    assert main([*trained, "publish", "figure9", "--scale", "test"]) == 2
+    assert "ALLOW=uncommitted publishes" in capfd.readouterr().err

@@ -39,7 +39,8 @@ from skipln.tables.records import collect, recorded_seeds
 from skipln.tables.runner import YOURS
 
 RUNS = ROOT / "runs"
-GPU_TESTS = ("tests/ops/residual_norm/test_triton.py", "tests/engine/devices/test_gpu.py")  # a bare machine cannot import all
+# Files, as a bare machine cannot import all tests.
+GPU_TESTS = ("tests/ops/residual_norm/test_triton.py", "tests/engine/devices/test_gpu.py")
 LONGEST = 100  # seconds of one part before the cells
 PACKING = 10.0  # seconds left at the end for the file
 

@@ -29,6 +29,7 @@ docs/configuration
 :caption: Results
 :glob:
 
+results/README
 results/*/*/table
 results/*/*/figure
 results/bench/README
@@ -53,7 +54,7 @@ author = "the skipln authors"
 release = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = ["README.md", "CONTRIBUTING.md", "docs/*.md", "results/**/*.md"]
+include_patterns = ["README.md", "CONTRIBUTING.md", "docs/*.md", "results/*.md", "results/**/*.md"]
 exclude_patterns = [
     ".*",
     "build",

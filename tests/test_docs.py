@@ -72,7 +72,7 @@ def test_a_command_is_there(page: Path, command: str) -> None:
         assert program in SCRIPTS or program in OTHERS, command
     if program == "skipln-train":
         given = [word.replace("launcher=mine", "launcher=slurm") for word in words[1:] if "=" in word]
-        given = [word for word in given if not word.startswith("init_")]  # tests/engine/test_initial.py
+        given = [word for word in given if not word.startswith("init_")]  # tests/engine/weights/test_initial.py
         compose([re.sub(r"=([^=,]+),.*", r"=\1", word) for word in given])
 
 

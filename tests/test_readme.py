@@ -73,7 +73,7 @@ def test_the_overrides_compose(command):
     words = shlex.split(command)[1:]
     if "--help" in words:
         return  # executed in tests/configuration/test_composition.py
-    # What weights are given like is tests/engine/test_initial.py's.
+    # What weights are given like is tests/engine/weights/test_initial.py's.
     overrides = [word for word in words if not word.startswith(("-", "init_"))]
     compose([re.sub(r"=([^=,]+),.*", r"=\1", override) for override in overrides])
 

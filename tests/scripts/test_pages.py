@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from scripts.pages import api, costs, troubleshooting
+from scripts.pages import api, costs, readme, troubleshooting
 from skipln.system.places import EXPERIMENTS, ROOT
 from skipln.tables.manifest import load, names
 
@@ -74,3 +74,13 @@ def test_the_api_is_that_of_the_docstrings() -> None:
 
     assert all(f"## skipln.{name}\n" in page for name in skipln.__all__)
     assert 'skip: str = "rskip_ln"' in page and "object at 0x" not in page and str(ROOT) not in page
+
+
+def test_readmes_answer_on_lambda_is_that_of_the_committed_tables() -> None:
+    text = readme.which_lambda()
+    assert f"<!-- which λ -->\n\n{text}\n\n<!-- end of which λ -->" in (ROOT / "README.md").read_text("utf-8"), (
+        "make results"
+    )
+    for table, heading, score, _ in readme.SECTIONS:
+        rows = readme.section(table, heading)
+        assert {score, ""} <= set(rows[0]) and sum(row[score] in text for row in rows) == len(rows)

@@ -69,6 +69,7 @@ class FavorAttention(ProjectedAttention):
     `remember`, and `forward` that is not causal, raise ValueError for a mask that hides every key of a row.
     """
 
+    draws = ("drawn",)
     drawn: Tensor
     projection: Tensor
 

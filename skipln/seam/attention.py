@@ -20,7 +20,11 @@ class Attention(nn.Module):
 
     dropout: a probability, of what the attention weighs with. x below: [batch, time, dim].
     mask: bool [batch, memory time], True at the positions that are not padding.
+    draws: names of its buffers that are drawn and no weights. The weights of another attention lack them, and they stay
+    as they are drawn where a run starts from those.
     """
+
+    draws: tuple[str, ...] = ()
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ from skipln.engine.seal import read_seal
 from skipln.engine.weights.tensors import load_tensors
 from skipln.errors import UserError
 from skipln.runs.weights import weights_file
+from skipln.seam.attention import Attention
 from skipln.seam.connection import Connection
 from skipln.system.files import sha256
 
@@ -69,16 +70,18 @@ def fit(weights: Mapping[str, Tensor], model: nn.Module, connections: str) -> di
 
     connections: "same": every tensor has its place, and every place its tensor. "new": the connections' own tensors are
     left out and stay as the model has them. "first_norm": of these the norm of x + F(x) is taken, under the name that
-    it has here; others are left out and stay as they are.
+    it has here; others are left out and stay as they are. What an attention draws may be missing, and stays as it is.
     Raises UserError that lists what does not fit.
     """
     own, found = model.state_dict(), dict(weights)
     sites = {name: module for name, module in model.named_modules() if isinstance(module, Connection)}
-    free: set[str] = set()  # tensors of the model that may stay as they are
+    attentions = [(path, module) for path, module in model.named_modules() if isinstance(module, Attention)]
+    drawn = {f"{path}.{name}" for path, attention in attentions for name in attention.draws}
+    free = set(drawn)  # tensors of the model that may stay as they are
     if connections != "same":
         at_sites = {name: value for name, value in found.items() if _site(name, sites)}
         found = {name: value for name, value in found.items() if name not in at_sites}
-        free = {name for name in own if _site(name, sites)}
+        free = drawn | {name for name in own if _site(name, sites)}
     if connections == "first_norm":
         taken = _first_norms(at_sites, sites)
         found |= taken

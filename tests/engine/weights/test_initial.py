@@ -12,7 +12,7 @@ import torch
 from skipln.configuration.composition import compose
 from skipln.engine.checkpoint import Checkpoints
 from skipln.engine.run import execute
-from skipln.engine.weights.initial import read_weights, start_from_weights
+from skipln.engine.weights.initial import fit, read_weights, start_from_weights
 from skipln.engine.weights.tensors import save_tensors
 from skipln.errors import UserError
 from skipln.export.__main__ import main as export
@@ -91,6 +91,23 @@ def test_it_starts_as_the_run_ended(
     assert export([str(source), "--to", "safetensors", "-o", str(tmp_path / "exported")]) == 0
     again = started([*short, *overrides, f"init_from={tmp_path / 'exported'}"])
     assert logits(again).equal(logits(model))
+
+
+def test_an_attention_that_draws_starts_from_the_weights_of_one_that_does_not(source: Path, short: list[str]) -> None:
+    """FAVOR+ estimates the softmax whose projections it takes over; with few features it does so badly."""
+    many, few, trained = (
+        logits(started([*short, *overrides, f"init_from={source}"]))
+        for overrides in (
+            ["attention=favor", "attention.features=4000"],
+            ["attention=favor", "attention.features=2"],
+            [],
+        )
+    )
+    assert (many - trained).square().mean() < 0.1 * (few - trained).square().mean()
+    with pytest.raises(UserError, match="left over: encoder"):
+        config = compose([*short, f"init_from={source}"])
+        weights = started([*short, "attention=favor"]).state_dict()
+        fit(weights, create_task(config).build(), "same")
 
 
 def test_rskip_takes_over_the_first_norm_and_draws_the_second(

@@ -1,1 +1,4 @@
-import skipln  # noqa: F401  # Ctrl-C during imports is one line, as of skipln's own commands
+from skipln.system.beginning import begins_a_command, stop_quietly
+
+if begins_a_command("scripts"):
+    stop_quietly()

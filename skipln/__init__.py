@@ -27,5 +27,5 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-if begins_a_command():
+if begins_a_command("skipln"):
     stop_quietly()

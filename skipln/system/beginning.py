@@ -1,15 +1,19 @@
 """Ctrl-C while a command still imports what it needs, before anything of it can catch it."""
 
+import itertools
 import os
 import sys
 from pathlib import Path
 from types import TracebackType
 
 
-def begins_a_command() -> bool:
-    """Whether this process is `python -m …`, whose parts are being imported, or one of our console scripts."""
+def begins_a_command(package: str) -> bool:
+    """Whether this process is `python -m PACKAGE…`, which is being imported, or one of our console scripts."""
     first = next(iter(getattr(sys, "argv", ())), "")
-    return first == "-m" or Path(first).name.startswith("skipln-")
+    if first != "-m":
+        return Path(first).name.startswith("skipln-")
+    modules = [after for word, after in itertools.pairwise(sys.orig_argv) if word == "-m"]
+    return modules[:1] != [] and modules[0].partition(".")[0] == package
 
 
 def stop_quietly() -> None:

@@ -47,6 +47,16 @@ def test_whoever_imports_the_package_keeps_his_own_tracebacks() -> None:
     assert "Traceback" in found.stderr
 
 
+def test_so_does_a_package_of_his_own(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/__init__.py").write_text("import skipln\n")
+    (tmp_path / "own/work.py").write_text("raise KeyboardInterrupt\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-m", "own.work"]
+    found = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    assert "Traceback" in found.stderr
+
+
 def test_another_error_keeps_its_traceback(interrupted: dict[str, str]) -> None:
     Path(interrupted["PYTHONPATH"].split(os.pathsep)[0], "hydra.py").write_text("raise RuntimeError('torn')")
     Path(interrupted["PYTHONPATH"].split(os.pathsep)[0], "argparse.py").unlink()

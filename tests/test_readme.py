@@ -62,10 +62,9 @@ def test_the_table_can_be_planned(command, tmp_path):
         cells[name] = {scale: sum(1 + len(column.settings) for column in columns)}
     default = 3 if table not in ("table4", "table6") and scale in ("small", "paper") else 1
     seeds = int(given.get("SEEDS") or default)
-    assert (
-        len(found.stdout.splitlines())
-        == (2 * len(given["ROWS"].split(",")) if "ROWS" in given else cells[table][scale]) * seeds
-    )
+    more = 8 if (table, scale) == ("table2", "small") and "SEEDS" not in given else 0  # two rows have 5 seeds, not 3
+    asked = 2 * len(given["ROWS"].split(",")) if "ROWS" in given else cells[table][scale]
+    assert len(found.stdout.splitlines()) == asked * seeds + more
 
 
 @pytest.mark.parametrize("command", TRAIN)

@@ -49,5 +49,5 @@ def standings(results: Path, experiments: Path) -> Iterator[Standing]:
 
 
 def _hours(manifest: Manifest, scale: Scale, published: set[str]) -> float:
-    planned = cells(manifest, scale, range(1, manifest.seeds.get(scale, 1) + 1))
+    planned = cells(manifest, scale, None)
     return sum(gpu_hours(cell, [])[0] for cell in planned if cell.hash not in published)

@@ -97,8 +97,9 @@ def page() -> str:
         for scale, columns in manifest.columns.items():
             if not columns:
                 continue
-            seeds = manifest.seeds[scale]
-            asked = cells(manifest, scale, range(1, seeds + 1))
+            fewest, most = (f(len(manifest.seeds_of(scale, row)) for row in manifest.rows) for f in (min, max))
+            seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+            asked = cells(manifest, scale, None)
             planned = [run for cell in asked for run in (*cell.candidates, cell)]
             costs = [core_hours(cell, records[manifest.name, scale], sustained) for cell in planned]
             gpu = sum(gpu_hours(cell, records[manifest.name, scale])[0] for cell in planned)

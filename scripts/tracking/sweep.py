@@ -29,7 +29,7 @@ def main() -> None:
     add_place(parser)
     options = parser.parse_intermixed_args()  # overrides may come after options
     manifest = manifests.load(options.table)
-    seeds = seeds_of(options.seeds, manifest, options.scale)
+    seeds = seeds_of(options.seeds) or list(manifest.every_seed(options.scale))
     content = sweep(manifest, options.scale, seeds, options.overrides, tracker_of(options))
     yaml.safe_dump(content, sys.stdout, sort_keys=False, allow_unicode=True, width=120)
 

@@ -56,24 +56,26 @@ class Cell:
 
 
 def cells(
-    manifest: Manifest, scale: str, seeds: Iterable[int], extra: Sequence[str] = (), cache: Path | None = CACHE
+    manifest: Manifest, scale: str, seeds: Iterable[int] | None, extra: Sequence[str] = (), cache: Path | None = CACHE
 ) -> list[Cell]:
-    """Every run of `manifest` at `scale`, seed by seed so that the whole table fills evenly.
+    """Every run of `manifest` at `scale`, seed by seed so that the whole table fills evenly; without `seeds` those that
+    each row has by itself.
 
     `extra` overrides hold for all runs and win over the manifest's; COLUMN.KEY=VALUE holds for that column alone.
     Configurations are composed once for a row and column, as the seed is a plain value, and kept in `cache`. Raises
     UserError for a configuration that does not compose, or two cells that are the same run.
     """
-    columns, seeds = manifest.columns_at(scale), list(seeds)
-    if odd := [seed for seed in seeds if not 0 <= seed < SEEDS]:
+    columns, asked = manifest.columns_at(scale), list(manifest.every_seed(scale) if seeds is None else seeds)
+    if odd := [seed for seed in asked if not 0 <= seed < SEEDS]:
         raise UserError(f"seed={odd[0]}: a seed is at least 0 and below 2^63")
     _check_extra(extra)
     composer = _Composer(cache)
     found = [
         _cell(manifest, scale, row, column, seed, extra, composer)
-        for seed in seeds
+        for seed in asked
         for column in columns
         for row in manifest.rows_of(scale, column)
+        if seeds is not None or seed in manifest.seeds_of(scale, row)
     ]
     composer.save()
     by_hash: dict[str, Cell] = {}

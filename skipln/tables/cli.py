@@ -18,7 +18,7 @@ from skipln.tables.cells import trial
 from skipln.tables.execution.launching import Launcher, say
 from skipln.tables.execution.local import TRAINER, Local
 from skipln.tables.execution.slurm import Slurm
-from skipln.tables.manifest import SCALES, Manifest
+from skipln.tables.manifest import SCALES
 from skipln.tables.presentation.live import live
 from skipln.tables.presentation.render import render, render_all, render_live
 from skipln.tables.publishing import ALLOWED, publish
@@ -45,7 +45,7 @@ def _command(options: argparse.Namespace, trainer: Sequence[str]) -> int | None:
 def _run(options: argparse.Namespace, trainer: Sequence[str]) -> int:
     manifest = manifests.load(options.table, options.experiments)
     scale, extra = _scale(options)
-    seeds = seeds_of(options.seeds, manifest, scale)
+    seeds = seeds_of(options.seeds)
     rows = [name.strip() for name in options.rows.split(",") if name.strip()]
     if options.launcher != "local":  # a choice of configs/launcher/, perhaps the user's own
         extra = [f"launcher={options.launcher}", *extra]
@@ -66,7 +66,7 @@ def _status(options: argparse.Namespace, trainer: Sequence[str]) -> None:
     pages = []
     for name in tables or manifests.names(options.experiments):
         manifest = manifests.load(name, options.experiments)
-        pages.append(status(manifest, scale, seeds_of(options.seeds, manifest, scale), extra))
+        pages.append(status(manifest, scale, seeds_of(options.seeds), extra))
     print("\n\n".join(pages) if pages else f"no tables in {options.experiments}")
 
 
@@ -76,7 +76,7 @@ def _publish(options: argparse.Namespace, trainer: Sequence[str]) -> int:
     if changed := trial(manifest, scale, extra):
         raise UserError(f"{changed[0]}: what is published is the manifest's own table; change the manifest")
     rows = [name.strip() for name in options.rows.split(",") if name.strip()]
-    order = Order(manifest, scale, seeds_of(options.seeds, manifest, scale), extra, rows, options.results)
+    order = Order(manifest, scale, seeds_of(options.seeds), extra, rows, options.results)
     order.plan()  # refuses a scale or a row that the table does not have
     return publish(order, [word for word in options.allow.split(",") if word])
 
@@ -92,7 +92,7 @@ def _curves(options: argparse.Namespace, trainer: Sequence[str]) -> None:
     scale, extra = _scale(options)
     folder = output(manifest, scale, extra)
     recorded = {record.hash for record in store.read_records(folder)}
-    seeds = sorted({*seeds_of(options.seeds, manifest, scale), *recorded_seeds(folder)})
+    seeds = sorted({*(seeds_of(options.seeds) or manifest.every_seed(scale)), *recorded_seeds(folder)})
     others = live(plan(manifest, scale, seeds, extra), recorded)
     if not recorded and not others:
         raise UserError(f"no runs of yours in {folder}: make them with make {manifest.name} SCALE={scale}")
@@ -119,10 +119,10 @@ def _scale(options: argparse.Namespace) -> tuple[str, list[str]]:
     return scale, extra
 
 
-def seeds_of(text: str | None, manifest: Manifest, scale: str) -> list[int]:
-    """--seeds 3 is 1, 2, 3; --seeds 2,5 is those two; without it the manifest's number for the scale, else 1."""
+def seeds_of(text: str | None) -> list[int] | None:
+    """--seeds 3 is 1, 2, 3; --seeds 2,5 is those two; without it None: the manifest's, for each row."""
     if not text:
-        return list(range(1, manifest.seeds.get(scale, 1) + 1))  # type: ignore[call-overload]
+        return None
     parts = text.removesuffix(",").split(",")
     if not all(part.strip().isascii() and part.strip().isdigit() for part in parts) or text == "0":
         raise UserError(f"seeds={text}: give how many (3 means 1, 2 and 3) or which (2,5)")

@@ -68,7 +68,7 @@ class Published(Node):
 
 
 class Row(Node):
-    """One system. `only`: the columns that have it (default: all).
+    """One system. `only`: the columns that have it (default: all); `seeds`: how many it has, in place of the table's.
 
     `evaluates`: the row whose finished runs are tested again with these overrides; nothing is trained.
     """
@@ -79,6 +79,7 @@ class Row(Node):
     published: dict[str, Published | None] = {}
     only: list[str] | None = None
     evaluates: str | None = None
+    seeds: dict[Scale, PositiveInt] = {}
 
 
 class Column(Node):
@@ -129,6 +130,15 @@ class Manifest(Node):
         """A row's own, behind those of the row that it evaluates."""
         evaluated = [other for other in self.rows if other.name == row.evaluates]
         return [text for one in (*evaluated, row) for text in one.overrides]
+
+    def seeds_of(self, scale: str, row: Row) -> range:
+        """The seeds of a row at `scale`, unless others are asked for."""
+        own, table = row.seeds.get(scale), self.seeds.get(scale, 1)  # type: ignore[call-overload]
+        return range(1, (own or table) + 1)
+
+    def every_seed(self, scale: str) -> range:
+        """The seeds of the row that has most."""
+        return max((self.seeds_of(scale, row) for row in self.rows), key=len)
 
     def rows_of(self, scale: str, column: Column) -> list[Row]:
         """The rows that `column` of `scale` has."""

@@ -49,7 +49,7 @@ def publish(order: Order, allowed: Collection[str]) -> int:
     with locked(YOURS / ".lock"):
         recover_folder(folder)
         before, yours = store.read(folder), store.read(order.output())
-        seeds = {*order.seeds, *recorded_seeds(folder), *(record.seed for record in yours.records)}
+        seeds = {*order.every_seed(), *recorded_seeds(folder), *(record.seed for record in yours.records)}
         planned = cells(order.manifest, order.scale, sorted(seeds), order.extra, order.cache)
         after = gather(order.manifest, planned, [yours, before, adoptable(folder)])
         changes = changed(before.records, after.records)

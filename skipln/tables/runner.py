@@ -24,11 +24,12 @@ YOURS = Path("runs/tables")  # git-ignored; what is published lies in results/ a
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for of a table: a scale, seeds, overrides of every run, and rows (none named: all of them)."""
+    """What is asked for of a table: a scale, seeds (none named: those of each row), overrides of every run, and rows
+    (none named: all of them)."""
 
     manifest: Manifest
     scale: str
-    seeds: Sequence[int]
+    seeds: Sequence[int] | None
     extra: Sequence[str] = ()
     rows: Sequence[str] = ()
     results: Path = RESULTS
@@ -39,7 +40,11 @@ class Order:
 
     def asked(self, planned: Sequence[Cell]) -> list[Cell]:
         """Those of the table's cells that the order names."""
-        return [cell for cell in planned if cell.seed in self.seeds and (not self.rows or cell.row.name in self.rows)]
+        rows = [cell for cell in planned if not self.rows or cell.row.name in self.rows]
+        return [cell for cell in rows if cell.seed in (self.seeds or self.manifest.seeds_of(self.scale, cell.row))]
+
+    def every_seed(self) -> Sequence[int]:
+        return self.seeds or self.manifest.every_seed(self.scale)
 
     def output(self) -> Path:
         return output(self.manifest, self.scale, self.extra)
@@ -65,7 +70,7 @@ def run(order: Order, launcher: Launcher) -> int:
     failures = _launch(launcher, missing, total)
 
     with locked(YOURS / ".lock"):  # two tables at once: each writes its files together
-        every_seed = sorted({*order.seeds, *recorded_seeds(folder)})
+        every_seed = sorted({*order.every_seed(), *recorded_seeds(folder)})
         collect(manifest, cells(manifest, scale, every_seed, extra, order.cache), folder)
         render(manifest, scale, folder)
         render_beside(manifest, scale, folder, order.published())
@@ -129,7 +134,7 @@ def dry_run(order: Order, launcher: Launcher) -> None:
 def plan(
     manifest: Manifest,
     scale: str,
-    seeds: Iterable[int],
+    seeds: Iterable[int] | None,
     extra: Sequence[str] = (),
     cache: Path | None = CACHE,
     rows: Sequence[str] = (),

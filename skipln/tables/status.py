@@ -1,7 +1,7 @@
 """`make status`: where every cell of every table stands."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class Standing:
 def status(
     manifest: Manifest,
     scale: str,
-    seeds: Iterable[int],
+    seeds: Sequence[int] | None,
     extra: Sequence[str] = (),
     cache: Path | None = CACHE,
 ) -> str:
@@ -51,12 +51,14 @@ def status(
     try:
         folder = output(manifest, scale, extra)
         records = {record.hash: record for record in store.read_records(folder)}
-        every_seed = sorted({*seeds, *(record.seed for record in records.values())})
+        own = {cell.hash for cell in cells(manifest, scale, seeds, extra, cache)} | set(records)
+        every_seed = sorted({*(seeds or manifest.every_seed(scale)), *(r.seed for r in records.values())})
         records |= {record.hash: record for record in adoptable(folder).records}
         queue = Queue()
         found = [
             standing
             for cell in cells(manifest, scale, every_seed, extra, cache)
+            if cell.hash in own
             for standing in _standings(cell, records, queue)
         ]
     except UserError as error:

@@ -1,5 +1,6 @@
 """From a manifest to the runs that the trainer will make."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from skipln.errors import UserError
 from skipln.system.files import sha256
 from skipln.tables.cells import CACHE, cells, trial
 from skipln.tables.manifest import load
-from skipln.tables.runner import plan, refuse_lacking
+from skipln.tables.runner import Order, plan, refuse_lacking
 from tests.tables.conftest import Workplace
 
 
@@ -188,3 +189,16 @@ def test_a_target_is_a_row_that_is_trained(tmp_path: Path, old: str, new: str, s
     with pytest.raises(UserError) as caught:
         load("table9", tmp_path)
     assert said in str(caught.value)
+
+
+def test_a_row_may_have_more_seeds_than_the_table() -> None:
+    """Five of post-LN and of rSkip+LN λ=2 at small scale, three of the others; those asked for are every row's."""
+    manifest = load("table2")
+    found = Counter(cell.row.name for cell in cells(manifest, "small", None) if cell.column.name == "multi30k")
+    assert {name for name, count in found.items() if count == 5} == {"xskip_ln_1", "rskip_ln_2"}
+    assert set(found.values()) == {3, 5}
+    asked = Counter(cell.row.name for cell in cells(manifest, "small", [7]) if cell.column.name == "multi30k")
+    assert set(asked.values()) == {1}
+    order = Order(manifest, "small", None)
+    assert order.asked(order.plan()) == order.plan()
+    assert {cell.seed for cell in Order(manifest, "small", None, rows=["skip"]).plan()} == {1, 2, 3}

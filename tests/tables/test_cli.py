@@ -11,26 +11,26 @@ from tests.tables.conftest import Workplace
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("3", [1, 2, 3]), ("2,5", [2, 5]), ("7,", [7]), ("5,2,5", [2, 5]), (None, [1]), ("", [1])]
+    ("text", "expected"), [("3", [1, 2, 3]), ("2,5", [2, 5]), ("7,", [7]), ("5,2,5", [2, 5]), ("", None)]
 )
-def test_seeds(workplace: Workplace, text: str | None, expected: list[int]) -> None:
-    assert seeds_of(text, workplace.manifest, "test") == expected
+def test_seeds(text: str, expected: list[int] | None) -> None:
+    assert seeds_of(text) == expected
 
 
 def test_seeds_default_to_the_manifests(workplace: Workplace) -> None:
-    assert seeds_of(None, workplace.manifest, "small") == [1, 2]
+    assert seeds_of(None) is None and list(workplace.manifest.every_seed("small")) == [1, 2]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1,x", ",", "1.5"])
-def test_bad_seeds(workplace: Workplace, text: str) -> None:
+def test_bad_seeds(text: str) -> None:
     with pytest.raises(UserError, match="give how many"):
-        seeds_of(text, workplace.manifest, "test")
+        seeds_of(text)
 
 
 @pytest.mark.parametrize("text", ["10000", "9223372036854775808,", "1,18446744073709551616", "9" * 5000])
-def test_too_many_or_too_large_seeds(workplace: Workplace, text: str) -> None:
+def test_too_many_or_too_large_seeds(text: str) -> None:
     with pytest.raises(UserError, match="a seed is below 2\\^63, and of one table there are fewer than 10,000"):
-        seeds_of(text, workplace.manifest, "test")
+        seeds_of(text)
 
 
 @pytest.mark.parametrize(

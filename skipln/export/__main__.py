@@ -18,7 +18,7 @@ FORMATS = {"ctranslate2": ("ctranslate2",), "safetensors": (), "onnx": ("onnx", 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = parser_for("export", "A trained run as a folder that other programs read.")
+    parser = parser_for("export", "A trained run as a folder that other programs read.", computes=False)
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, (__doc__ or "").partition("\n\n")[2]
     parser.add_argument("--to", choices=FORMATS, required=True, help="the format")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="[the run's name and the format, here]")

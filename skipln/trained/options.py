@@ -9,11 +9,13 @@ from pathlib import Path
 from skipln.system.printing import exit_status
 
 
-def parser_for(name: str, description: str) -> argparse.ArgumentParser:
+def parser_for(name: str, description: str, computes: bool = True) -> argparse.ArgumentParser:
+    """With RUN and, of a command that computes, where it does."""
     parser = argparse.ArgumentParser(prog=f"skipln-{name}", description=description)
     parser.add_argument("run", type=Path, metavar="RUN", help="a finished run's folder")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="[auto]")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores [0]")
+    if computes:
+        parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="[auto]")
+        parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores [0]")
     return parser
 
 

@@ -84,6 +84,8 @@ def test_what_differs_is_said():
         (["model.word_dropout=0.1"], "engine=fairseq has no word dropout: model.word_dropout=0"),
         (["compute.devices=2", "training.accumulate=2"], "engine=fairseq runs on one node"),
         (["schedule=step"], "engine=fairseq has no schedule=step: choose inverse_sqrt, linear, cosine, constant"),
+        (["skip=admin"], "admin begins with a profile of the first batch, which fairseq does not make"),
+        (["skip=sub_ln"], "sub_ln puts a module into the branches, where fairseq has no place"),
     ],
 )
 def test_what_fairseq_cannot_do_is_one_line(overrides, said):

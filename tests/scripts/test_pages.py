@@ -41,7 +41,9 @@ def test_a_message_is_read_with_what_is_filled_in() -> None:
 def test_every_table_and_scale_has_its_costs() -> None:
     """Its hours change with every record, so that they are made by the command alone."""
     rows = re.findall(
-        r"^\| (\w+) \| (\w+) \| .* \| (\d+) \| (\d+) \| ~?[<\d].* \| [<\d].* \|$", costs.PAGE.read_text(), re.M
+        r"^\| (\w+) \| (\w+) \| .* \| (\d+(?: to \d+)?) \| (\d+) \| ~?[<\d].* \| [<\d].* \|$",
+        costs.PAGE.read_text(),
+        re.M,
     )
     expected = [(name, scale) for name in names() for scale, columns in load(name).columns.items() if columns]
     assert [row[:2] for row in rows] == expected, REMEDY

@@ -17,7 +17,7 @@ RUN := $(VENV)/bin/python
 # Editable, and none of its dependencies touched: they are the lock's.
 INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
 
-.PHONY: help pages docs setup peers parity data table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11 figure1 publish results verify-results rerun status curves wandb-sync bench \
+.PHONY: help pages gallery docs setup peers parity data table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11 figure1 publish results verify-results rerun status curves wandb-sync bench \
 	test test-slow test-matrix test-slurm test-parity test-browser test-faults fuzz lint types check lock clean
 
 help: ## explain every target
@@ -102,6 +102,10 @@ pages: setup ## the pages made from the sources: options, refused pairs, error l
 	@$(RUN) -m scripts.pages.troubleshooting
 	@$(RUN) -m scripts.pages.costs
 	@$(RUN) -m scripts.pages.api
+	@$(RUN) -m scripts.gallery --pages
+
+gallery: setup ## every connection: formula, source, start, cost, its line in figure 1's picture, its place in table 7
+	@$(RUN) -m scripts.gallery
 
 docs: setup ## README, docs/ and the pages of results/ as a site, build/site/index.html; a dead link stops it
 	@$(RUN) -m sphinx -W --keep-going --quiet -c docs -b html . build/site && echo build/site/index.html

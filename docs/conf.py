@@ -40,6 +40,7 @@ results/bench/README
 :caption: How it is made
 
 docs/architecture
+docs/gallery
 docs/illegal_pairs
 docs/parity
 docs/performance

@@ -97,6 +97,7 @@ def pages(tree: Path) -> None:
     """What `make pages` does."""
     (tree / "docs/configuration.md").write_text(python(tree, "skipln.configuration.help").stdout, "utf-8")
     python(tree, "scripts.pages.illegal_pairs")
+    python(tree, "scripts.gallery", "--pages")
 
 
 def commit(tree: Path) -> None:

@@ -1,0 +1,61 @@
+"""A connection's line in figure 1's picture: the gradient behind every site, from the first to the last, in decades."""
+
+import math
+
+from scripts.gallery.measuring import Measured
+
+WIDTH, HEIGHT, MARGIN = 420, 110, 26
+LEAST = 4.0  # decades that a picture shows at least, so that a level line looks level
+
+
+def line(own: Measured, plain: Measured) -> str:
+    """The SVG: `own` in blue on `plain`, grey; ∂loss/∂y behind the sites of the encoder, then of the decoder."""
+    ours, theirs = _decades(own), _decades(plain)
+    numbers = [value for value in (*ours, *theirs) if value is not None]
+    low, high = math.floor(min(numbers)), math.ceil(max(numbers))
+    if high - low < LEAST:
+        low, high = low - math.ceil((LEAST - high + low) / 2), high + math.floor((LEAST - high + low) / 2)
+    first = len(next(iter(own.stream.values())))
+
+    def x(place: float) -> float:
+        return MARGIN + (WIDTH - MARGIN - 8) * place / (len(ours) - 1)
+
+    def y(decade: float) -> float:
+        return 8 + (HEIGHT - 24) * (high - decade) / (high - low)
+
+    divider = x(first - 0.5)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+        'role="img" font-family="sans-serif" font-size="9">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
+        *(
+            f'<line x1="{MARGIN}" y1="{y(d):.1f}" x2="{WIDTH - 8}" y2="{y(d):.1f}" stroke="#ddd"/>'
+            f'<text x="2" y="{y(d) + 3:.1f}">10<tspan dy="-3" font-size="7">{d:g}</tspan></text>'
+            for d in dict.fromkeys((low, round((low + high) / 2), high))
+        ),
+        f'<line x1="{divider:.1f}" y1="8" x2="{divider:.1f}" y2="{HEIGHT - 16}" stroke="#bbb" stroke-dasharray="2 2"/>',
+        f'<text x="{MARGIN + 4}" y="{HEIGHT - 4}">encoder, {first} sites</text>',
+        f'<text x="{divider + 4:.1f}" y="{HEIGHT - 4}">decoder, {len(ours) - first} sites</text>',
+        *(_path(theirs, x, y, "#aaa")),
+        *(_path(ours, x, y, "#1f5fbf")),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _decades(one: Measured) -> list[float | None]:
+    """log10 of the gradients; None where one is nothing or no number."""
+    return [math.log10(value) if value else None for stack in one.stream.values() for value in stack]
+
+
+def _path(decades: list[float | None], x, y, colour: str) -> list[str]:  # type: ignore[no-untyped-def]
+    """Polylines, broken where there is no number."""
+    runs: list[list[str]] = [[]]
+    for place, decade in enumerate(decades):
+        if decade is None:
+            runs.append([])
+        else:
+            runs[-1].append(f"{x(place):.1f},{y(decade):.1f}")
+    return [
+        f'<polyline fill="none" stroke="{colour}" stroke-width="1.6" points="{" ".join(run)}"/>' for run in runs if run
+    ]

@@ -1,0 +1,72 @@
+"""What a connection says of itself: the docstrings of its class and its file, divided into their parts.
+
+The first line of the file names it and, in brackets, its source with the year. The first paragraph of the class is the
+formula, and what it says of the start is shown with it. Sentences behind "Identity:" and "Deviation:" (or their
+plurals) are those; a sentence with "start" says how the parameters begin. What is not said is left out.
+"""
+
+import inspect
+import re
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from skipln import skips
+
+_LABEL = re.compile(r"\b(Identity|Identities|Deviation|Deviations): ")
+_END = re.compile(r"(?<=\.)\s+(?=[A-Z(`]|\w+(?:, \w+)*: |\S+ = )")  # between two sentences, the second of an option too
+_SAME = re.compile(r"= ?[\d.]+ (?:is|are) .*(?:post-LN|pre-LN|skip connection)")  # an identity without the label
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of one name. source: with the year, "" where the file's first line has none; `also`: other names of its class."""
+
+    name: str
+    summary: str
+    source: str
+    formula: str
+    start: str
+    identities: str
+    deviations: str
+    options: dict[str, Any]
+    also: list[str]
+
+
+def facts(name: str) -> Facts:
+    """Raises ValueError for an unknown name."""
+    kind = skips.registry.find(name).kind
+    head = (inspect.getdoc(sys.modules[kind.__module__]) or "").split("\n\n")[0].replace("\n", " ")
+    first, *rest = (inspect.getdoc(kind) or "").split("\n\n")
+    formula, body = " ".join(first.split()), " ".join(" ".join(rest).split())
+    parts = divided(f"{formula}\n{body}")
+    source = re.findall(r"\(([^()]*\d{4}[^()]*)\)", head)
+    sentences = _END.split(parts["plain"])
+    same = [text for text in sentences if _SAME.search(text)]
+    shown = [text for text in _END.split(divided(formula)["plain"]) if text not in same]
+    start = [text for text in sentences if re.search(r"\bstarts?\b", text) and text not in (*same, *shown)]
+    return Facts(
+        name=name,
+        summary=re.sub(r"\s*\([^()]*\d{4}[^()]*\)", "", head).rstrip("."),
+        source="; ".join(source) or "; ".join(re.findall(r"\(([^()]*\d{4}[^()]*)\)", formula)),
+        formula=" ".join(shown),
+        start=" ".join(start),
+        identities=" ".join(filter(None, [parts["identities"], *same])),
+        deviations=parts["deviations"],
+        options=skips.options(name),
+        also=[other for other in skips.names() if other != name and skips.registry.find(other).kind is kind],
+    )
+
+
+def divided(text: str) -> dict[str, str]:
+    """The text without what is labelled, and what is: a label holds to the next one, or to the end of its line of
+    thought, which is the sentence with it where the next begins with an option's name and a colon."""
+    found: dict[str, list[str]] = {"plain": [], "identities": [], "deviations": []}
+    for paragraph in text.split("\n"):
+        pieces = _LABEL.split(paragraph)
+        found["plain"].append(pieces[0].strip())
+        for label, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+            said, *after = re.split(r"(?<=\.) (?=\w+(?:, \w+)*: )", piece, maxsplit=1)
+            found["identities" if label.startswith("Ident") else "deviations"].append(said.strip())
+            found["plain"] += after
+    return {key: " ".join(filter(None, parts)) for key, parts in found.items()}

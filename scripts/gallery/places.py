@@ -1,0 +1,37 @@
+"""Where a connection stands in table 7, where it has been made."""
+
+from collections.abc import Iterator
+
+from skipln.system.places import RESULTS
+from skipln.tables import store
+from skipln.tables.manifest import SCALES, load
+from skipln.tables.presentation.text import value
+from skipln.tables.statistics.summary import Block, Entry, summarise
+
+TABLE = "table7"
+
+
+def places(name: str) -> Iterator[str]:
+    """Sentences such as "demo, digits: 3rd of 38, error % 2.67 (n=1)", one for each row and column that has it."""
+    manifest = load(TABLE)
+    for scale in SCALES:
+        kept = store.read(RESULTS / scale / TABLE)
+        if not kept.records:
+            continue
+        for block in summarise(manifest, scale, kept.records, kept.examples).blocks:
+            for entry in block.entries:
+                if f"skip={name}" in entry.row.overrides and entry.records:
+                    yield f"{scale}, {block.column.label}: {entry.row.label} {_rank(block, entry)}"
+
+
+def _rank(block: Block, entry: Entry) -> str:
+    """By the mean of the column's first metric; a row that has none is behind all that have one."""
+    metric = block.metrics[0]
+    sign = -1 if metric.better == "higher" else 1
+    means = [sign * found.mean for one in block.entries if (found := one.values.get(metric.key))]
+    own = entry.values.get(metric.key)
+    text = value(block, entry, metric)
+    if own is None:
+        return f"has none of {len(means)} places ({text})"
+    place = 1 + sum(other < sign * own.mean for other in means)
+    return f"is number {place} of {len(means)} by {metric.label}, {text}"

@@ -1,0 +1,26 @@
+"""Formulas of docstrings as HTML, which Markdown takes too: indices, powers and single letters as print has them."""
+
+import html
+import re
+
+_CODE = re.compile(r"`([^`]*)`")
+_INDEX = re.compile(r"_(?:\{([^}]*)\}|(\w+))")
+_POWER = re.compile(r"\^(?:\{([^}]*)\}|\(([^()]*(?:\([^()]*\)[^()]*)*)\)|([\w−-]+))")
+# Not an article: an "a" is a letter before a sign or an index. Not the s of "F's".
+_LETTER = re.compile(r"(?<![\w&;'])([b-zB-Zα-ω]|a(?= ?[=·⊙,)|\0\2]|x\b))(?![\w;])")
+
+
+def typeset(text: str) -> str:
+    """`text` escaped; x_{k-1} and 10^(−1/2) as indices and powers, single letters in italics, `code` as code."""
+    parts = _CODE.split(text)
+    return "".join(f"<code>{html.escape(part)}</code>" if i % 2 else _formula(part) for i, part in enumerate(parts))
+
+
+def _formula(text: str) -> str:
+    text = html.escape(text, quote=False)
+    text = _LETTER.sub(r"<i>\1</i>", _INDEX.sub(lambda m: f"\0{m[1] or m[2]}\1", _POWER.sub(_power, text)))
+    return text.replace("\0", "<sub>").replace("\1", "</sub>").replace("\2", "<sup>").replace("\3", "</sup>")
+
+
+def _power(found: re.Match) -> str:
+    return f"\2{next(part for part in found.groups() if part is not None)}\3"

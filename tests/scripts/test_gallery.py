@@ -1,0 +1,90 @@
+"""The gallery: it says what docstrings say and what was measured, of every connection, and nothing else."""
+
+import math
+
+import pytest
+
+from scripts.gallery.drawing import line
+from scripts.gallery.facts import divided, facts
+from scripts.gallery.measuring import PLAIN, Gallery, Measured, measured, read
+from scripts.gallery.page import DOCS, entries, markdown, page, write
+from scripts.gallery.typesetting import typeset
+from skipln import skips
+
+REMEDY = "make gallery, or make pages where nothing was measured anew"
+
+
+def test_the_pages_are_what_the_registry_and_the_measurements_say(tmp_path):
+    gallery = read()
+    found = entries(skips.names(), gallery)
+    write(found, gallery, tmp_path)
+    for path in sorted(path for path in tmp_path.rglob("*") if path.is_file()):
+        assert path.read_bytes() == (DOCS / path.relative_to(tmp_path)).read_bytes(), REMEDY
+    assert {path.name for path in (DOCS / "gallery").iterdir()} == {
+        path.name for path in (tmp_path / "gallery").iterdir()
+    }
+
+
+def test_a_docstring_is_divided_at_its_labels():
+    text = "y = x. Gains 1 at the start.\nIdentity: pre-LN at 0. Deviation: theirs is 2. norm: any."
+    assert divided(text) == {
+        "plain": "y = x. Gains 1 at the start. norm: any.",
+        "identities": "pre-LN at 0.",
+        "deviations": "theirs is 2.",
+    }
+
+
+def test_facts_of_connections_whose_docstrings_say_all_or_little():
+    keel = facts("keel")
+    assert keel.source == "arXiv 2601.19895"
+    assert keel.formula.startswith("y = LN(αx + F(LN x)).")
+    assert keel.start == "Gains 1 at the start."
+    assert keel.identities.startswith("the first site is pre-LN without a last norm; α = 1 is post-LN")
+    assert (keel.deviations, keel.also) == ("", [])
+    rskip = facts("rskip_ln")
+    assert "λ = 1 is the post-LN block." in rskip.identities
+    assert "λ = 1" not in rskip.formula
+    assert rskip.also == ["rskip_bn"]
+    assert facts("deepnorm").deviations.startswith("torchscale has 1.15 where the paper has 0.87.")
+
+
+def test_a_formula_is_typeset():
+    assert typeset("y_{k-1} = LN(x)") == "<i>y</i><sub><i>k</i>-1</sub> = LN(<i>x</i>)"
+    assert typeset("L^(−1/(2m−2)) < `a_b`") == "<i>L</i><sup>−1/(2m−2)</sup> &lt; <code>a_b</code>"
+    assert typeset("F's gain is a number") == "<i>F</i>'s gain is a number"
+
+
+def test_a_line_breaks_where_there_is_no_number_and_a_level_one_is_level():
+    plain = Measured(parameters=1, stream={"encoder": [1.0, 1.0], "decoder": [1.0, 1.0, 1.0]}, ratio=(1, 1, 1))
+    broken = Measured(parameters=1, stream={"encoder": [1.0, None], "decoder": [10.0, 0.0, 100.0]}, ratio=(1, 1, 1))
+    drawing = line(broken, plain)
+    assert drawing.count("<polyline") == 4  # one of the plain net, three parts of the other
+    level = line(plain, plain)
+    heights = {point.split(",")[1] for point in level.split('points="')[1].split('"')[0].split()}
+    assert len(heights) == 1
+
+
+def test_what_was_not_measured_is_left_out():
+    found = entries(["skip"], None)
+    assert found[0].picture == ""
+    assert {subject for subject, _ in found[0].said}.isdisjoint({"Parameters", "Time"})
+    assert "Nothing was measured yet." in markdown(found, None)
+    assert "<svg" not in page(found, None)
+
+
+@pytest.fixture(scope="module")
+def again() -> Gallery:
+    return measured(["xskip"], turns=1)
+
+
+def test_a_measurement_made_again_is_the_committed_one(again):
+    """λ = 2 without norm: the gradient doubles from site to site on its way back, and so do the committed numbers."""
+    kept = read()
+    assert kept is not None
+    mine, theirs = again.connections["xskip"], kept.connections["xskip"]
+    assert mine.parameters == theirs.parameters
+    for stack, values in mine.stream.items():
+        assert values == pytest.approx(theirs.stream[stack], rel=0.02)
+    first, *_, last = mine.stream["encoder"]
+    assert math.log2(first / last) > 20
+    assert kept.connections[PLAIN].ratio[0] == 1

@@ -11,6 +11,8 @@ from skipln.system.places import EXPERIMENTS, RESULTS, ROOT
 
 README = ROOT / "README.md"
 
+FORMS = "without a norm it grows by orders of magnitude, under LN it stays level"
+
 # The answer to "which λ?": the table, the section of its page, what its score is called, and whether less is better.
 SECTIONS = [
     ("table2", "Multi30k En-De", "BLEU", False),
@@ -39,13 +41,25 @@ def what_of_the_claims() -> str:
     """The picture and the table of what the published runs say of the paper's claims, in Markdown."""
     asked, found = claims(EXPERIMENTS), comparisons(RESULTS, EXPERIMENTS)
     picture = "![differences between the forms with their 95 % intervals, claim by claim](results/evidence.svg)"
+    gradients = (
+        "The gradient on its way back through the residual sites at λ = 2, the four forms of the paper, before training"
+        " ([figure 1](results/demo/figure1/figure.md) has every form, λ and depth, and what training makes of it):"
+    )
+    shown = f"![gradient of the stream against depth: {FORMS}](results/demo/figure1/transformer-overview.svg)"
     legend = (
         "Each number counts comparisons of two forms on one data set, with at least three runs on either side but in "
         f"the last column, tested over runs and Holm-corrected. {scales(found)} [All of them](results/README.md), with "
         "effect, interval and n."
     )
     return "\n\n".join(
-        ["What the runs published here say of the paper's claims:", picture, summary(asked, found), legend]
+        [
+            gradients,
+            shown,
+            "What the runs published here say of the paper's claims:",
+            picture,
+            summary(asked, found),
+            legend,
+        ]
     )
 
 

@@ -1,14 +1,16 @@
-"""The panels of a figure: a quantity against the residual site, one row a form, one column a λ."""
+"""The panels of a figure: a quantity against the residual site, one row a connection, one column a depth."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from skipln.figures.forms import Setting, distinct, families, label, looks
 from skipln.figures.manifest import Manifest, Model
 from skipln.figures.numbers import SiteRow
-from skipln.figures.points import label
+from skipln.report.ends import label_ends
 from skipln.report.svg import drawn, svg
+from skipln.tables.presentation.palette import Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,32 +21,45 @@ LABELS = {
     "branch": "gradient of the branch's parameters, ‖∂loss/∂θ‖",
     "share": "the branch's share, rms F(x) / rms x",
 }
-COLOURS = ("#e69f00", "#56b4e9", "#0072b2", "#000000", "#cc79a7")  # of depths; Okabe & Ito
+UNITS = {"stream": "nats", "branch": "nats", "share": "ratio"}  # y, θ and x have none
 DASHES: dict[str, Any] = {"start": "-", "trained": (0, (2, 1.2))}
-LAW = "#d55e00"
-DECADES = 6
+LAW = "#555555"
+HEIGHT = 1.15  # of a panel, inches
 
 
 def draw(rows: Sequence[SiteRow], manifest: Manifest, model: Model, quantity: str) -> str:
-    """The SVG of one model and quantity; over the gradients of the forms in `manifest.law`, the law λ^(sites left)."""
+    """The SVG of one model and quantity, all panels on the same scales, a band of one geometric standard deviation.
+
+    Gradients are followed as they go, back from the output; the share from the input. Over the gradients of the forms
+    in `manifest.law`, the law λ^(sites left).
+    """
     rows = [row for row in rows if row.model == model.name]
-    forms = sorted({row.form for row in rows})
-    colours = dict(zip(sorted(model.depths), COLOURS, strict=False))
+    shown = distinct({(row.form, row.lam) for row in rows})
+    lines, depths = families(shown), sorted({row.depth for row in rows})
+    look = looks(shown)
 
     def fill(drawing: "Figure") -> None:
-        panels = drawing.subplots(max(1, len(forms)), len(manifest.lams), squeeze=False, sharex=True, sharey="row")
-        for form, line in zip(forms, panels, strict=False):
-            for place, panel in enumerate(line):
-                here = [row for row in rows if row.form == form and _column(row.lam, manifest.lams) == place]
-                _panel(panel, here, quantity, colours, quantity == "stream" and form in manifest.law)
-            _widen(line)
-        drawing.supxlabel("residual site, from the input to the output", fontsize=9)
-        drawing.supylabel(LABELS[quantity], fontsize=9)
-        drawing.legend(
-            handles=_legend(model, colours, quantity), loc="outside upper center", frameon=False, ncols=len(colours) + 3
-        )
+        shape = max(1, len(lines)), max(1, len(depths))
+        panels = drawing.subplots(*shape, squeeze=False, sharex="col", sharey=True)
+        for (family, settings), line in zip(lines.items(), panels, strict=False):
+            for depth, panel in zip(depths, line, strict=True):
+                here = [row for row in rows if row.depth == depth and (row.form, row.lam) in settings]
+                _panel(panel, here, quantity, look, manifest.law if quantity == "stream" else ())
+                panel.set_title(f"{label(family, None)}, {depth} {drawn(model.unit)}", loc="left", fontsize=8, pad=3)
+        for settings, line in zip(lines.values(), panels, strict=False):
+            for depth, panel in zip(depths, line, strict=True):  # the limits are known once all is drawn
+                here = [row for row in rows if row.depth == depth and (row.form, row.lam) in settings]
+                _name(panel, here, quantity, look)
+        drawing.supxlabel(along(quantity), fontsize=8)
+        drawing.supylabel(f"{LABELS[quantity]} ({UNITS[quantity]})", fontsize=8)
+        drawing.legend(handles=_legend(model, quantity), loc="outside upper left", frameon=False, ncols=2, fontsize=7.5)
 
-    return svg((2.5 * len(manifest.lams) + 0.6, 1.55 * len(forms) + 0.9), fill)
+    return svg((2.1 * max(1, len(depths)) + 0.9, (HEIGHT + 0.3) * max(1, len(lines)) + 0.9), fill)
+
+
+def along(quantity: str) -> str:
+    """What the sites' axis shows."""
+    return "residual site, from the input to the output" if quantity == "share" else "residual sites behind this one"
 
 
 def law(lam: float, sites: int) -> list[float]:
@@ -56,68 +71,85 @@ def law(lam: float, sites: int) -> list[float]:
     return [lam ** (sites - 1 - site) for site in range(sites)]
 
 
-def _column(lam: float | None, lams: Sequence[float]) -> int:
-    """A form without λ stands first in its row."""
-    return 0 if lam is None else lams.index(lam)
+def places(rows: Sequence[SiteRow], quantity: str) -> list[int]:
+    """Where the sites of a whole net stand on the axis: the sites behind each, or its number from 1."""
+    return [row.site + 1 if quantity == "share" else rows[-1].site - row.site for row in rows]
 
 
-def _panel(panel: "Axes", rows: Sequence[SiteRow], quantity: str, colours: dict[int, str], with_law: bool) -> None:
-    if not rows:
-        panel.set_axis_off()
-        return
-    for (depth, state), line in groupby(rows, key=lambda row: (row.depth, row.state)):
-        for stack in _stacks(line):
-            sites, values = [row.site + 1 for row in stack], [getattr(row, quantity) or math.nan for row in stack]
-            dot = "." if len(stack) == 1 else None
-            panel.plot(sites, values, marker=dot, linestyle=DASHES[state], color=colours[depth], linewidth=1.3)
-            if with_law and state == "start":
-                _draw_law(panel, stack)
+def plot(panel: "Axes", net: Sequence[SiteRow], quantity: str, colour: str, dash: Any, width: float = 1.2) -> None:
+    """A net's line, broken between its stacks, with the band of its n values."""
+    at = dict(zip((row.site for row in net), places(net, quantity), strict=True))
+    for _, stack in groupby(net, key=lambda row: row.stack):
+        own = list(stack)
+        x, values = [at[row.site] for row in own], [getattr(row, quantity) or math.nan for row in own]
+        panel.plot(x, values, marker="." if len(own) == 1 else None, linestyle=dash, color=colour, linewidth=width)
+        spread = [getattr(row, f"{quantity}_sd") or 1.0 for row in own]
+        if max(spread) > 1:
+            low, high = ([v * s**sign for v, s in zip(values, spread, strict=True)] for sign in (-1, 1))
+            panel.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+
+
+def dress(panel: "Axes") -> None:
+    """Axes as every panel of a figure has them."""
     panel.set_yscale("log")
     panel.minorticks_off()  # most of the time and of the file
-    panel.set_title(label(rows[0].form, rows[0].lam), loc="left", fontsize=9, pad=3)
     panel.grid(alpha=0.25, linewidth=0.5)
     panel.spines[["top", "right"]].set_visible(False)
     panel.tick_params(labelsize=7)
 
 
-def _widen(line: Sequence["Axes"]) -> None:
-    """A row's common axis, at its first panel that has anything, over DECADES at least: what is flat shall look so."""
-    shown = [panel for panel in line if panel.axison]
-    low, high = shown[0].get_ylim()
-    spare = 10 ** (max(0.0, DECADES - math.log10(high / low)) / 2)
-    shown[0].set_ylim(low / spare, high * spare)
-    shown[0].tick_params(labelleft=True)
+def nets(rows: Sequence[SiteRow]) -> dict[tuple[Setting, str], list[SiteRow]]:
+    """The sites of each setting and state."""
+    found: dict[tuple[Setting, str], list[SiteRow]] = {}
+    for row in rows:
+        found.setdefault(((row.form, row.lam), row.state), []).append(row)
+    return found
 
 
-def _stacks(rows: Iterable[SiteRow]) -> list[list[SiteRow]]:
-    return [list(stack) for _, stack in groupby(rows, key=lambda row: row.stack)]
+def _panel(
+    panel: "Axes", rows: Sequence[SiteRow], quantity: str, look: dict[Setting, Look], laws: Sequence[str]
+) -> None:
+    for (setting, state), net in nets(rows).items():
+        plot(panel, net, quantity, look[setting].colour, DASHES[state])
+        if setting[0] in laws and state == "start":
+            _draw_law(panel, net)
+    dress(panel)
 
 
-def _draw_law(panel: "Axes", stack: Sequence[SiteRow]) -> None:
-    """Through the gradient behind the stack's last site, which nothing of the stack has shaped."""
-    lam, end = stack[0].lam, stack[-1].stream
-    if lam is not None and end and len(stack) > 1:
-        values = [end * factor for factor in law(lam, len(stack))]
-        panel.plot([row.site + 1 for row in stack], values, linestyle=":", color=LAW, linewidth=1.6, zorder=3)
+def _name(panel: "Axes", rows: Sequence[SiteRow], quantity: str, look: dict[Setting, Look]) -> None:
+    """λ at the end of each line of the start, where a family has several."""
+    ends = []
+    for ((form, lam), state), net in nets(rows).items():
+        end = net[-1] if quantity == "share" else net[0]
+        value = getattr(end, quantity)
+        if state == "start" and value:
+            x = places(net, quantity)[net.index(end)]
+            ends.append((x, value, form if lam is None else f"λ={lam:g}", look[form, lam].colour))
+    label_ends(panel, ends, HEIGHT)
 
 
-def _legend(model: Model, colours: dict[int, str], quantity: str) -> list:
+def _draw_law(panel: "Axes", net: Sequence[SiteRow]) -> None:
+    """Through the gradient behind a stack's last site, which nothing of the stack has shaped."""
+    at = dict(zip((row.site for row in net), places(net, "stream"), strict=True))
+    for _, group in groupby(net, key=lambda row: row.stack):
+        stack = list(group)
+        lam, end = stack[0].lam, stack[-1].stream
+        if lam is not None and end and len(stack) > 1:
+            values = [end * factor for factor in law(lam, len(stack))]
+            panel.plot([at[row.site] for row in stack], values, linestyle=":", color=LAW, linewidth=1.2, zorder=3)
+
+
+def _legend(model: Model, quantity: str) -> list:
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-    lines = [
-        Line2D([], [], color=colour, linewidth=2, label=f"{depth} {drawn(model.unit)}")
-        for depth, colour in colours.items()
+    grey = "#666666"
+    after = "after a short training" if model.of is None else "trained"
+    lines: list = [
+        Line2D([], [], color=grey, label="at the start"),
+        Line2D([], [], color=grey, linestyle=DASHES["trained"], label=after),
+        Patch(color=grey, alpha=0.25, linewidth=0, label="± 1 geometric standard deviation"),
     ]
-    lines.append(Line2D([], [], color="#666666", label="at the start"))
-    lines.append(
-        Line2D(
-            [],
-            [],
-            color="#666666",
-            linestyle=DASHES["trained"],
-            label="after a short training" if model.of is None else "trained",
-        )
-    )
     if quantity == "stream":
-        lines.append(Line2D([], [], color=LAW, linestyle=":", linewidth=1.6, label="the law λ^(sites that follow)"))
+        lines.append(Line2D([], [], color=LAW, linestyle=":", linewidth=1.2, label="the law λ^(sites that follow)"))
     return lines

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from skipln.figures.drawing import LABELS
+from skipln.figures.forms import distinct, label
 from skipln.figures.manifest import Manifest, Model
 from skipln.figures.numbers import NetRow, Numbers, SiteRow
-from skipln.figures.points import label
+from skipln.figures.overview import LAM
 from skipln.report.markdown import aligned
 from skipln.report.numbers import EMPTY
 
@@ -23,6 +24,7 @@ def page(numbers: Numbers, manifest: Manifest, scale: str) -> str:
     for model in manifest.at(scale).models:
         depth = max(model.depths)
         parts.append(f"## {model.label}")
+        parts.append(f"![{LABELS['stream']} at λ = {LAM:g}, {model.label}]({model.name}-overview.svg)")
         parts += [f"![{LABELS[quantity]}, {model.label}]({model.name}-{quantity}.svg)" for quantity in LABELS]
         parts.append(f"At {depth} {model.unit}:")
         parts.append(aligned([HEADING, *_lines(numbers, model.name, depth)]))
@@ -52,9 +54,8 @@ def _lines(numbers: Numbers, model: str, depth: int) -> list[list[str]]:
         if (site.model, site.depth) == (model, depth):
             found[site.form, site.lam, site.state].append(site)
     return [
-        [label(form, lam), *_start(net, found[form, lam, state]), *_trained(nets[form, lam, "trained"], found)]
-        for (form, lam, state), net in nets.items()
-        if state == "start"
+        [label(*one), *_start(nets[*one, "start"], found[*one, "start"]), *_trained(nets[*one, "trained"], found)]
+        for one in distinct((form, lam) for form, lam, _ in nets)
     ]
 
 
@@ -90,6 +91,7 @@ def _footnotes(numbers: Numbers, manifest: Manifest, scale: str) -> list[str]:
         "that F alone reads, norms are Euclidean over the whole batch, rms over all its elements.",
         "Factor a site: what the gradient of the stream is multiplied by on its way back through one site, the "
         "geometric mean over the sites of a stack (a ResNet's stage, the encoder, the decoder). The law says λ.",
+        "What is the same net is shown once: xSkip λ=1 is skip, and rSkip λ=1 under a norm is xSkip λ=1 under it.",
         "First, last: the first and the last site of the net. Output: the logits. Loss: on the measured batches.",
         f"n = {at.seeds * at.batches}: a number is the geometric mean over {_count(at.seeds, 'seed')} × "
         f"{_count(at.batches, 'micro-batch', 'es')}. sites.csv has every site, with the factor of a geometric standard "

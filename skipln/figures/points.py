@@ -8,6 +8,7 @@ from skipln import skips
 from skipln.configuration.composition import compose
 from skipln.configuration.schema import RunConfig
 from skipln.errors import UserError
+from skipln.figures.forms import label
 from skipln.figures.manifest import Manifest, Model
 from skipln.system.places import EXPERIMENTS
 from skipln.tables import manifest as manifests
@@ -36,12 +37,8 @@ class Point:
         return Path(self.config.paths.runs) / "figures" / f"{self.config.hash}-{self.batches}.json"
 
     def describe(self) -> str:
-        """Such as "rskip_ln λ=2, preact_resnet 56, seed 1"."""
+        """Such as "rSkip+LN λ=2, preact_resnet 56, seed 1"."""
         return f"{label(self.form, self.lam)}, {self.model} {self.depth}, seed {self.seed}"
-
-
-def label(form: str, lam: float | None) -> str:
-    return form if lam is None else f"{form} λ={lam:g}"
 
 
 def points(manifest: Manifest, scale: str, experiments: Path = EXPERIMENTS, extra: Sequence[str] = ()) -> list[Point]:

@@ -5,20 +5,24 @@ from pathlib import Path
 from skipln.figures.drawing import LABELS, draw
 from skipln.figures.manifest import Manifest, load
 from skipln.figures.numbers import load as load_numbers
+from skipln.figures.overview import overview
 from skipln.figures.page import page
 from skipln.system.files import atomic_write
 from skipln.system.places import EXPERIMENTS
 
 
 def render(manifest: Manifest, scale: str, folder: Path) -> None:
-    """Write figure.md and an SVG for each model and quantity in `folder`, from its sites.csv, nets.csv, about.json."""
+    """Write figure.md, and of each model an SVG a quantity and an overview, in `folder`, from its sites.csv, nets.csv,
+    about.json.
+    """
     numbers = load_numbers(folder)
     content = {
         f"{model.name}-{quantity}.svg": draw(numbers.sites, manifest, model, quantity)
         for model in manifest.at(scale).models
         for quantity in LABELS
     }
-    for name, text in {**content, "figure.md": page(numbers, manifest, scale)}.items():
+    first = {f"{model.name}-overview.svg": overview(numbers.sites, model) for model in manifest.at(scale).models}
+    for name, text in {**content, **first, "figure.md": page(numbers, manifest, scale)}.items():
         with atomic_write(folder / name, "w") as file:
             file.write(text)
 

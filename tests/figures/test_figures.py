@@ -92,7 +92,7 @@ def test_it_is_made_once_and_goes_on_where_it_was(tiny, here, tmp_path, capfd):
     folder = tmp_path / "runs/tables/test/figure9"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert set(before) == {"sites.csv", "nets.csv", "about.json", "figure.md"} | {
-        f"preact_resnet-{quantity}.svg" for quantity in ("stream", "branch", "share")
+        f"preact_resnet-{quantity}.svg" for quantity in ("stream", "branch", "share", "overview")
     }
     assert first.out == before["figure.md"].decode()
     assert "- Arithmetic of the trainings: fp32\n" in first.out

@@ -1,0 +1,44 @@
+"""A line's name at its end, in its colour: no legend to look up."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from skipln.report.svg import drawn
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZE = 7.0  # points
+
+
+def label_ends(panel: "Axes", ends: Sequence[tuple[float, float, str, str]], height: float) -> None:
+    """Write each (x, y, name, colour) to the right of the panel, as near to y as the others leave room.
+
+    Limits and scales have to be set before. `height`: of the panel in inches, by which the names keep their distance.
+    """
+    place = panel.transScale + panel.transLimits
+    wanted = [float(place.transform((x, y))[1]) for x, y, *_ in ends]
+    for (_, _, name, colour), at in zip(ends, spread(wanted, 1.2 * SIZE / 72 / height), strict=True):
+        panel.text(1.02, at, drawn(name), color=colour, fontsize=SIZE, va="center", transform=panel.transAxes)
+
+
+def spread(wanted: Sequence[float], gap: float) -> list[float]:
+    """Places in the order of `wanted`, at least `gap` apart, with the least sum of squared moves; within 0 and 1 where
+    there is room.
+
+    Less their rank times the gap, places need only not decrease: isotonic regression, pooling neighbours that do.
+    """
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    gap = min(gap, 1 / max(1, len(wanted) - 1))
+    pools: list[list[float]] = []
+    for rank, i in enumerate(order):
+        pools.append([wanted[i] - rank * gap])
+        while len(pools) > 1 and fmean(pools[-2]) > fmean(pools[-1]):
+            pools[-2:] = [pools[-2] + pools[-1]]
+    free = [fmean(pool) for pool in pools for _ in pool]
+    highest = 1 - gap * (len(wanted) - 1)  # what the first may be at most, with the others above it
+    found = [0.0] * len(wanted)
+    for rank, i in enumerate(order):
+        found[i] = min(max(free[rank], 0.0), highest) + rank * gap
+    return found

@@ -1,0 +1,82 @@
+"""Names, looks and order of a figure's lines, and where their names stand."""
+
+import re
+
+import pytest
+
+from skipln.figures.drawing import draw
+from skipln.figures.forms import distinct, families, label, looks
+from skipln.figures.manifest import load
+from skipln.figures.numbers import load as load_numbers
+from skipln.figures.overview import overview
+from skipln.report.ends import spread
+from skipln.tables import manifest as tables
+from skipln.tables.presentation.palette import palette
+from tests.figures.test_figures import COMMITTED
+
+
+def test_names_are_those_of_the_tables():
+    rows = {row.name: row.label for row in tables.load("table1").rows}
+    assert label("skip", None) == rows["skip"]
+    assert [label("xskip", 2), label("xskip_ln", 3), label("rskip_ln", 2)] == [
+        rows["xskip_2"],
+        rows["xskip_ln_3"],
+        rows["rskip_ln_2"],
+    ]
+    assert label("no_form_of_ours", 0.5) == "no_form_of_ours λ=0.5"
+
+
+def test_a_family_has_its_hue_and_dash_of_the_tables():
+    table = tables.load("table1")
+    theirs = palette(table.rows)
+    ours = looks([("skip", None), ("xskip", 0.5), ("xskip", 2), ("xskip", 3), ("rskip_ln", 2), ("rskip_ln", 3)])
+    assert ours["rskip_ln", 3] == theirs["rskip_ln_3"] and ours["skip", None] == theirs["skip"]
+    assert ours["xskip", 3] == theirs["xskip_3"]
+
+
+def test_the_same_net_is_shown_once_and_only_where_the_other_is():
+    found = distinct([("rskip_ln", 1), ("rskip_ln", 2), ("xskip_ln", 1), ("xskip", 1), ("skip", None), ("xskip", 2)])
+    assert found == [("skip", None), ("xskip", 2), ("xskip_ln", 1), ("rskip_ln", 2)]
+    assert list(families(found)) == ["xskip", "xskip_ln", "rskip_ln"]
+    assert distinct([("rskip_bn", 1)]) == [("rskip_bn", 1)]
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_is_shown_once_has_the_same_numbers(folder):
+    """The reason to leave it out, held against the measurements."""
+    nets: dict[tuple, list[float | None]] = {}
+    for row in load_numbers(folder).sites:
+        if row.state == "start":
+            nets.setdefault((row.model, row.depth, row.form, row.lam), []).append(row.stream)
+    pairs = [(("xskip", 1), ("skip", None)), (("rskip_ln", 1), ("xskip_ln", 1)), (("rskip_bn", 1), ("xskip_bn", 1))]
+    for model, depth in {key[:2] for key in nets}:
+        for one, other in pairs:
+            assert nets[model, depth, *one] == pytest.approx(nets[model, depth, *other], rel=1e-3)
+
+
+def test_places_keep_their_distance_and_stay_near():
+    assert spread([0.1, 0.9], 0.1) == [0.1, 0.9]
+    assert spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
+    assert spread([1.0, 0.98], 0.1) == pytest.approx([1.0, 0.9])
+    assert spread([0.0, 0.0], 0.1) == pytest.approx([0.0, 0.1])
+    assert spread([0.5] * 21, 0.1) == pytest.approx([i / 20 for i in range(21)])
+    assert spread([], 0.1) == []
+
+
+def test_panels_share_their_scales_and_none_is_empty():
+    """As many axes as families × depths, and one set of ticks on y."""
+    folder = COMMITTED[0]
+    manifest, rows = load(folder.name), load_numbers(folder).sites
+    model = next(one for one in manifest.at("demo").models if one.name == "resnet")
+    text = draw(rows, manifest, model, "branch")
+    assert len(re.findall(r'id="axes_\d+"', text)) == 5 * len(model.depths)
+    few = [row for row in rows if row.form in ("skip", "rskip_ln")]
+    assert len(re.findall(r'id="axes_\d+"', draw(few, manifest, model, "branch"))) == 2
+
+
+def test_an_overview_of_nets_that_are_not_there_says_so():
+    folder = COMMITTED[0]
+    manifest, rows = load(folder.name), load_numbers(folder).sites
+    model = manifest.at("demo").models[0]
+    assert overview(rows, model) == (folder / f"{model.name}-overview.svg").read_text("utf-8")
+    assert len(overview([], model)) < 20_000

@@ -1,6 +1,7 @@
 """A line's name at its end, in its colour: no legend to look up."""
 
 from collections.abc import Sequence
+from math import isfinite
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ def label_ends(panel: "Axes", ends: Sequence[tuple[float, float, str, str]], hei
     Limits and scales have to be set before. `height`: of the panel in inches, by which the names keep their distance.
     """
     place = panel.transScale + panel.transLimits
-    wanted = [float(place.transform((x, y))[1]) for x, y, *_ in ends]
+    # What has left the frame is named at its edge.
+    wanted = [min(max(float(place.transform((x, y))[1]), 0.0), 1.0) if isfinite(y) else 1.0 for x, y, *_ in ends]
     for (_, _, name, colour), at in zip(ends, spread(wanted, 1.2 * SIZE / 72 / height), strict=True):
         panel.text(1.02, at, drawn(name), color=colour, fontsize=SIZE, va="center", transform=panel.transAxes)
 

@@ -1,7 +1,9 @@
 """The picture of what an update costs has every axis, and its numbers say where they are from."""
 
 import csv
+import re
 
+from scripts.bench.records.hardware import RESULTS
 from scripts.bench.studies import cost
 
 
@@ -15,3 +17,17 @@ def test_every_axis_is_measured_and_drawn(tmp_path, monkeypatch):
     ]  # fmt: skip
     assert all(float(row["milliseconds"]) > 0 and row["cpu"] and row["commit"] for row in rows)
     assert "λ of rSkip+LN" in (tmp_path / "cost.svg").read_text()
+
+
+def test_no_mark_of_the_committed_picture_leaves_its_frame():
+    """Every marker's place is below its panel's top by its radius at least."""
+    for path in RESULTS.glob("*/cost.svg"):
+        text = path.read_text("utf-8")
+        panels = text.split('<g id="axes_')[1:]
+        assert len(panels) == len(cost.VALUES)
+        for panel in panels:
+            frame = re.search(r'<g id="patch_\d+">\s*<path d="([^"]*)"', panel)
+            marks = re.search(r'<g clip-path="[^"]*">((?:\s*<use [^>]*>)+)', panel)
+            assert frame and marks
+            top = min(float(y) for y in re.findall(r"[ML] \S+ (\S+)", frame[1]))
+            assert min(float(y) for y in re.findall(r' y="([\d.]+)"', marks[1])) > top + 1.5

@@ -1,15 +1,17 @@
 """Names, looks and order of a figure's lines, and where their names stand."""
 
+import math
 import re
 
 import pytest
+from matplotlib.figure import Figure
 
 from skipln.figures.drawing import draw
 from skipln.figures.forms import distinct, families, label, looks
 from skipln.figures.manifest import load
 from skipln.figures.numbers import load as load_numbers
 from skipln.figures.overview import overview
-from skipln.report.ends import spread
+from skipln.report.ends import label_ends, spread
 from skipln.tables import manifest as tables
 from skipln.tables.presentation.palette import palette
 from tests.figures.test_figures import COMMITTED
@@ -61,6 +63,14 @@ def test_places_keep_their_distance_and_stay_near():
     assert spread([0.0, 0.0], 0.1) == pytest.approx([0.0, 0.1])
     assert spread([0.5] * 21, 0.1) == pytest.approx([i / 20 for i in range(21)])
     assert spread([], 0.1) == []
+
+
+def test_what_leaves_the_frame_is_named_at_its_edge():
+    panel = Figure().subplots()
+    panel.set(xlim=(0, 1), ylim=(1, 2))
+    label_ends(panel, [(1, 1e30, "above", "red"), (1, -5, "below", "blue"), (1, math.nan, "lost", "red")], 2.0)
+    at = {text.get_text(): text.get_position()[1] for text in panel.texts}
+    assert at["below"] == 0 and max(at.values()) == 1 and at["lost"] > 0.9 and at["above"] > 0.9
 
 
 def test_panels_share_their_scales_and_none_is_empty():

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
-import matplotlib
 import torch
 from tqdm import tqdm
 
@@ -24,8 +24,12 @@ from scripts.bench.records.page import write_page
 from skipln.data.text.padding import Batch
 from skipln.engine.environment import describe
 from skipln.models.transformer import TransformerShape
+from skipln.report.svg import svg
 from skipln.system.allocator import keep_freed_memory
 from skipln.system.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Step = Callable[[], object]
 VOCABULARY, TOKENS = 6_000, 2_048
@@ -35,6 +39,7 @@ VALUES = {  # of each axis; the rest is a Transformer of 3+3 layers, d 256, voca
     "length": [32, 128, 512, 1024],
     "vocabulary": [1_000, 6_000, 32_000, 64_000],
 }
+UNITS = {"layers": ", encoder and decoder", "length": ", tokens a sentence", "vocabulary": ", entries"}
 
 
 def step(axis: str, value: int, precision: str, shape: TransformerShape = SMALL, tokens: int = TOKENS) -> Step:
@@ -63,20 +68,24 @@ def measure(steps: Sequence[Step], n: int, label: str) -> list[list[float]]:
 
 
 def draw(rows: Sequence[dict[str, str]], into: Path) -> None:
-    """cost.svg: one panel an axis, milliseconds an update (median) over its values."""
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "skipln"
-    from matplotlib import pyplot as plt
+    """cost.svg: one panel an axis, milliseconds an update over its values, median and range."""
 
-    figure, panels = plt.subplots(1, len(VALUES), figsize=(3 * len(VALUES), 2.6), layout="constrained")
-    for panel, axis in zip(panels, VALUES, strict=True):
-        points = [(int(row["value"]), float(row["milliseconds"])) for row in rows if row["axis"] == axis]
-        panel.plot(*zip(*points, strict=True), marker="o", markersize=3)
-        panel.set(xlabel=axis, ylim=(0, None))
-    panels[0].set_ylabel("ms an update")
-    with atomic_write(into / "cost.svg") as file:
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    plt.close(figure)
+    def fill(drawing: "Figure") -> None:
+        panels = drawing.subplots(2, 2).flat
+        for panel, axis in zip(panels, VALUES, strict=True):
+            own = [row for row in rows if row["axis"] == axis]
+            values = [int(row["value"]) for row in own]
+            middle, low, high = ([float(row[key]) for row in own] for key in ("milliseconds", "fastest", "slowest"))
+            panel.vlines(values, low, high, linewidth=1)
+            panel.plot(values, middle, marker="o", markersize=3)
+            panel.set(xlabel=f"{axis}{UNITS.get(axis, '')}", ylabel="ms an update")
+            panel.set_ylim(0, 1.08 * max(high))  # a mark at the top keeps its whole size
+            panel.spines[["top", "right"]].set_visible(False)
+            panel.grid(alpha=0.25, linewidth=0.5)
+        drawing.supxlabel(f"point and line: median, fastest and slowest of n = {rows[0]['n']} updates", fontsize=7)
+
+    with atomic_write(into / "cost.svg", "w") as file:
+        file.write(svg((5.6, 4.4), fill))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""curves.svg: validation curves, mean ± std over seeds, one colour a row."""
+"""curves.svg: validation curves, mean ± std over seeds, each row named at the end of its line."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skipln.report.ends import label_ends
 from skipln.report.svg import drawn, svg
 from skipln.tables.metrics import METRICS
 from skipln.tables.presentation.palette import Look, palette
@@ -15,6 +16,8 @@ from skipln.tables.store import Curves
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+HEIGHT = 3.0  # of a row of panels, inches
 
 
 def figure(summary: Summary, curves: Mapping[str, Curves]) -> str:
@@ -33,13 +36,10 @@ def figure(summary: Summary, curves: Mapping[str, Curves]) -> str:
         if not panels_of:
             panels[0, 0].set_axis_off()
             panels[0, 0].text(0.5, 0.5, "no curves yet", ha="center")
-        handles = {h.get_label(): h for panel in panels.flat for h in panel.get_legend_handles_labels()[0]}
-        entries = [entry for block, _ in panels_of for entry in block.entries]
-        shown = [handles[label] for label in dict.fromkeys(map(_label, entries)) if label in handles]
-        if shown:
-            drawing.legend(handles=shown, loc="outside right upper", frameon=False)
+        if any(len(entry.records) > 1 for block, _ in panels_of for entry in block.entries):
+            drawing.supxlabel("line and band: mean ± one sample standard deviation over the seeds", fontsize=7)
 
-    return svg((4.6 * width + 1.8, 3.0 * height + 0.4), draw)
+    return svg((5.2 * width, HEIGHT * height), draw)
 
 
 def _keys(block: Block, curves: Mapping[str, Curves]) -> list[str]:
@@ -51,7 +51,7 @@ def _keys(block: Block, curves: Mapping[str, Curves]) -> list[str]:
 
 
 def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves], looks: Mapping[str, Look]) -> None:
-    limits = None
+    limits, ends = None, []
     # Diverged rows come last: the others set the limits, which an exploding loss would make useless.
     for entry in sorted(block.entries, key=lambda entry: entry.diverged > 0):
         updates, mean, std = band(entry, key, curves)
@@ -59,14 +59,17 @@ def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves], 
             continue
         look = looks[entry.row.name]
         colour, dash = look.colour, (0, look.dash) if look.dash else "-"
-        panel.plot(updates, mean, linestyle=dash, color=colour, linewidth=1.4, label=_label(entry))
-        panel.fill_between(updates, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+        panel.plot(updates, mean, linestyle=dash, color=colour, linewidth=1.4)
+        ends.append((updates[-1], mean[-1], _label(entry), colour))
+        if std.any():
+            panel.fill_between(updates, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
         if entry.diverged:
             panel.plot(updates[-1:], mean[-1:], "x", color=colour)
         else:
             limits = panel.get_ylim()
     if limits:
         panel.set_ylim(limits)
+    label_ends(panel, ends, HEIGHT - 0.7)
     panel.set_title(drawn(block.column.label), loc="left")
     panel.set_xlabel("update")
     name = key.removeprefix("valid/")
@@ -82,7 +85,7 @@ def quantity(name: str) -> str:
 
 def _label(entry: Entry) -> str:
     diverged = f" ({entry.diverged} of {len(entry.records)} diverged)" if entry.diverged else ""
-    return drawn(entry.row.label) + diverged
+    return entry.row.label + diverged
 
 
 def band(entry: Entry, key: str, curves: Mapping[str, Curves]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

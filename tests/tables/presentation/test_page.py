@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from skipln.system.places import RESULTS
 from skipln.tables.presentation.page import page
 from skipln.tables.records import collect
 from skipln.tables.statistics.summary import Summary, summarise
@@ -48,6 +49,18 @@ def test_holds_curves_table_and_configurations(finished: Workplace) -> None:
     assert not {"data.dir", "paths.runs"} & shown.keys()
     assert html.count("<tr>") == 1 + len(finished.manifest.rows)
     assert "27.50 [1]" in html
+
+
+def test_the_first_view_hides_no_row_that_has_a_loss(finished: Workplace) -> None:
+    """fairseq's validation has no BLEU: with a row of its own in the table, the loss is what all rows have."""
+    summary, curves = _inputs(finished)
+    last = summary.records[-1].hash
+    for group in curves[last].groups:
+        group.pop("valid/bleu", None)
+    assert _data(page(summary, curves))["metrics"][:2] == ["valid/loss", "valid/bleu"]
+    data = _data((RESULTS / "small/table6/curves.html").read_text("utf-8"))
+    shown = {run["row"] for run in data["runs"] if any(data["metrics"][0] in group for group in run["groups"])}
+    assert shown == {row["name"] for row in data["rows"]}
 
 
 def test_text_cannot_break_out(finished: Workplace) -> None:

@@ -56,7 +56,7 @@ def _data(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live]
     found = {key for run in runs for group in run["groups"] for key in group}
     looks = palette(summary.manifest.rows)
     return {
-        "metrics": _metric_keys(summary, found - set(_AXES)),
+        "metrics": _metric_keys(summary, found - set(_AXES), runs),
         "names": {f"valid/{metric.key}": f"validation {metric.label}" for metric in METRICS.values() if metric.curve},
         "axes": [key for key in _AXES if key in found],
         "rows": [_row(row.name, row.label, looks[row.name]) for row in summary.manifest.rows],
@@ -86,11 +86,22 @@ def _live(others: Sequence[Live]) -> str:
     return "<h2>Not in the table yet</h2>\n<ul>\n" + "\n".join(lines) + "\n</ul>" if lines else ""
 
 
-def _metric_keys(summary: Summary, found: set[str]) -> list[str]:
-    """The table's metric on the validation set first, then losses, then the rest by name."""
+def _metric_keys(summary: Summary, found: set[str], runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table's metric on the validation set first, then losses, then the rest by name.
+
+    The loss comes first where the metric would hide a row of the first column that has one, such as another engine's.
+    """
     first = [f"valid/{metric.key}" for block in summary.blocks for metric in block.metrics]
+    if first and _rows(summary, runs, "valid/loss") - _rows(summary, runs, first[0]):
+        first.insert(0, "valid/loss")
     order = list(dict.fromkeys([*first, "valid/loss", "train/loss", *sorted(found)]))
     return [key for key in order if key in found]
+
+
+def _rows(summary: Summary, runs: Sequence[Mapping[str, Any]], key: str) -> set[str]:
+    """The rows that have a curve of `key` in the first column, which the page shows first."""
+    column = summary.blocks[0].column.name
+    return {run["row"] for run in runs if run["column"] == column and any(key in group for group in run["groups"])}
 
 
 def _configs(summary: Summary, others: Sequence[Live]) -> list[dict[str, Any]]:

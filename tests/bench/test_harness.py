@@ -76,6 +76,21 @@ def test_whole_steps_come_first(tmp_path):
     assert page(tmp_path).index("`z`") < page(tmp_path).index("`a`")
 
 
+def test_the_page_says_first_who_is_faster(tmp_path):
+    plain = compare(part([]), 1, "fp32", "default")
+    for name, low, middle, high, goal in (
+        ("a", 1.1, 1.2, 1.3, 1.5),
+        ("b", 0.7, 0.8, 0.9, 0.5),
+        ("c", 0.9, 1, 1.1, None),
+    ):
+        write(plain | {"name": name, "p25": low, "ratio": middle, "p75": high, "goal": goal}, tmp_path / "here")
+    text = page(tmp_path)
+    assert "Of 3 comparisons ours is faster in 1, slower in 1 (all but a quarter of the pairs) and alike in 1; " in text
+    assert "1 of 2 goals of a ratio are reached." in text
+    rows = [line for line in text.splitlines() if line.startswith("| `a`")]
+    assert [line.count(" | ") for line in rows] == [5, 5]  # six columns, and six folded away
+
+
 def test_each_hardware_has_its_folder_and_section(tmp_path):
     machine = {"name": "machine", "gflops": {"bf16": {"small": 400.0}}, "copy_gb": 20.0, "n": 5, "allocator": "glibc"}
     write(machine | {"environment": describe(torch.device("cpu"))}, folder("Abacus, 2 beads", tmp_path))

@@ -25,8 +25,14 @@ sides really run, interleaved in one process under one allocator.
 All are medians over n pairs [quartiles], with the goal after ≥.
 """
 TABLE = """
-| | share | ratio | peer | ours | work | n | ours, s | peer, s | CPU | found |
-| --- | ---: | ---: | --- | --- | --- | ---: | ---: | ---: | ---: | --- |
+| | ratio | peer | work | share | ours, s |
+| --- | ---: | --- | --- | ---: | ---: |
+"""
+MORE = """
+<details><summary>What ours is, n, the peer's time, CPU, and what else was found</summary>
+
+| | ours | n | peer, s | CPU | found |
+| --- | --- | ---: | ---: | ---: | --- |
 """
 PICTURE = """
 What an update costs (`python -m scripts.bench.studies.cost`; numbers, machine and commit in [cost.csv]({0}/cost.csv)):
@@ -53,8 +59,10 @@ def _section(folder: Path) -> str:
     return (
         f"\n## {named[0] if named else folder.name}\n"
         + "".join(map(_rates, records))
+        + _tally(compared)
         + TABLE
         + "".join(map(row, compared))
+        + (f"{MORE}{''.join(map(more, compared))}\n</details>\n" if compared else "")
         + _costs(records)
         + _scores(records)
         + picture
@@ -82,23 +90,38 @@ def _rates(record: dict[str, Any]) -> str:
     )
 
 
+def _tally(records: list[dict[str, Any]]) -> str:
+    """What a reader wants first: how often ours is faster, and how often as fast as it should be."""
+    if not records:
+        return ""
+    faster = sum(record["p25"] > 1 for record in records)
+    slower = sum(record["p75"] < 1 for record in records)
+    goals = [record for record in records if record["goal"]]
+    reached = sum(record["ratio"] >= record["goal"] for record in goals)
+    return (
+        f"\nOf {len(records)} comparisons ours is faster in {faster}, slower in {slower} (all but a quarter of the "
+        f"pairs) and alike in {len(records) - faster - slower}; {reached} of {len(goals)} goals of a ratio are "
+        "reached.\n"
+    )
+
+
 def row(record: dict[str, Any]) -> str:
     """One line of the table."""
-    ours, peer = (_median(record["seconds"][side]) for side in ("ours", "peer"))
     cells = [
         f"`{record['name']}`",
-        _figure(record, "share", "share_", record.get("share_goal")) if "share" in record else "–",
         _figure(record, "ratio", "", record["goal"]),
         record["peer"],
-        record["ours"],
         record["work"],
-        record["n"],
-        f"{ours:.3g}",
-        f"{peer:.3g}",
-        _cpu(record),
-        record.get("found", "–"),
+        _figure(record, "share", "share_", record.get("share_goal")) if "share" in record else "–",
+        f"{_median(record['seconds']['ours']):.3g}",
     ]
     return f"| {' | '.join(map(str, cells))} |\n"
+
+
+def more(record: dict[str, Any]) -> str:
+    """One line of the table behind it."""
+    cells = [f"`{record['name']}`", record["ours"], record["n"], f"{_median(record['seconds']['peer']):.3g}"]
+    return f"| {' | '.join(map(str, [*cells, _cpu(record), record.get('found', '–')]))} |\n"
 
 
 def _figure(record: dict[str, Any], name: str, prefix: str, goal: float | None) -> str:

@@ -82,10 +82,7 @@ def which_lambda() -> str:
         lines = [f"| | {score} | {delta} |", "| --- | ---: | ---: |"]
         lines += [f"| {row['']} | {row[score]} | {row[delta]} |" for row in rows]
         parts.append("\n".join(lines))
-    parts.append(
-        "So in a Transformer of a few layers start at λ = 1 under LN, and count on a norm for any other: without one "
-        "λ = 2 diverges in most runs. These are small nets on small data; `SCALE=paper` is for more."
-    )
+    parts.append("These are small nets on small data; `SCALE=paper` is for more.")
     return "\n\n".join(parts)
 
 

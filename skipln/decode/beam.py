@@ -1,4 +1,4 @@
-"""Beam search with a length penalty, over any model that takes one step at a time."""
+"""Beam search with a length penalty, over any model that can take one step at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Hypothesis:
 
 
 def length_penalty(length: int, alpha: float, form: str = "gnmt") -> float:
-    """What a hypothesis' log-probability is divided by; `length` counts eos; alpha = 0 turns it off.
+    """Return what a hypothesis' log-probability is divided by. `length` counts eos; alpha = 0 turns the penalty off.
 
     form "gnmt": ((5 + length) / 6)^alpha (Wu et al. 2016, used by Vaswani et al. 2017 with 0.6).
     form "power": length^alpha (fairseq's --lenpen).
@@ -42,17 +42,17 @@ def beam_search(
     alpha: float = 0.6,
     penalty: str = "gnmt",
 ) -> list[list[Hypothesis]]:
-    """Search every sentence of a batch; returns its hypotheses, best first. beam=1 is greedy search.
+    """Return the hypotheses of every sentence of a batch, best first. beam=1 is greedy search.
 
-    step: tokens [rows] -> logits [rows, vocabulary], one row a live hypothesis, sentence by sentence; each has one row
-    at first, then `beam`. select: called with the old row that each new row continues; it may shrink the batch, since a
-    sentence is dropped as soon as `beam` of its hypotheses have ended. max_lengths: tokens a sentence may have, without
-    eos. banned: token ids never produced, such as padding.
+    step: tokens [rows] -> logits [rows, vocabulary]. A row is a live hypothesis; rows are grouped by sentence, each of
+    which has one row at first and then `beam`. select: called with the old row that each new row continues. The batch
+    shrinks, since a sentence is dropped as soon as `beam` of its hypotheses have ended. max_lengths: the most tokens
+    each output may have, without eos. banned: ids of tokens that are never produced, such as padding.
     """
-    sentences = torch.arange(len(max_lengths))  # which sentence each block of rows belongs to
+    sentences = torch.arange(len(max_lengths))  # the sentence that each block of rows belongs to
     limits = torch.tensor(max_lengths)
     finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
-    prefixes = torch.empty(len(max_lengths), 1, 0, dtype=torch.long)  # one row a sentence, until it has branched
+    prefixes = torch.empty(len(max_lengths), 1, 0, dtype=torch.long)  # one row per sentence until it branches
     scores = torch.zeros(len(max_lengths), 1)
     last = torch.full((len(max_lengths),), bos)
 
@@ -63,12 +63,12 @@ def beam_search(
         length += 1
         rows = scores.size(1)
         logits = step(last)
-        # At most `beam` of a sentence's best 2·beam can be ends, and no hypothesis has more than those to offer.
+        # At most `beam` of a sentence's best 2·beam candidates are ends, and one hypothesis may offer all 2·beam.
         width = min(2 * beam + len(forbidden), logits.size(-1))
         offered, words, ends = (found.cpu() for found in topk_log_softmax(logits, width, eos))
         offered = offered.masked_fill(torch.isin(words, forbidden), -torch.inf)
         at_limit = limits[sentences] < length
-        if at_limit.any():  # these may only end now
+        if at_limit.any():  # these sentences must end now
             ending = at_limit.repeat_interleave(rows)
             offered[ending] = -torch.inf
             offered[ending, 0], words[ending, 0] = ends[ending], eos
@@ -86,7 +86,7 @@ def beam_search(
         for owner, tokens, log_prob in zip(owners, ended, best[row, rank].tolist(), strict=True):
             finished[owner].append(Hypothesis(tokens, log_prob / length_penalty(length, alpha, penalty)))
 
-        # The best `beam` candidates that go on, in order; with too few of them, dead ones of score -inf fill up.
+        # Keep the best `beam` candidates that go on, in order. Where there are fewer, dead ones (score -inf) fill up.
         going_on = is_end.long().argsort(dim=1, stable=True)[:, :beam]
         scores = best.masked_fill(is_end, -torch.inf).gather(1, going_on)
         origin, token = origin.gather(1, going_on), token.gather(1, going_on)

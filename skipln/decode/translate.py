@@ -1,4 +1,4 @@
-"""Translate a list of sentences with an encoder-decoder."""
+"""Translation of a list of sentences with an encoder-decoder."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ from skipln.decode.workers import forked
 from skipln.models.decoder_state import DecoderState
 from skipln.models.transformer import Transformer
 
-WORTH = 16  # sentences that are worth a process of their own
+WORTH = 16  # sentences that justify one more process
 
 
 @dataclass(frozen=True)
 class Search:
-    """How to search: beam width, length penalty, and the longest output, source length + `extra_length` tokens."""
+    """How to search: beam width, length penalty and output length, at most the source's plus `extra_length` tokens."""
 
     beam: int = 4
     alpha: float = 0.6
     penalty: str = "gnmt"
     extra_length: int = 50
-    max_tokens: int = 16384  # source tokens times beam in a batch
+    max_tokens: int = 16384  # per batch: source tokens times beam
 
 
 def translate(
     model: Transformer, sources: Sequence[Sequence[int]], search: Search, *, bos: int, eos: int, progress: str = ""
 ) -> list[list[int]]:
-    """Best translation (token ids without bos, eos) of every source (token ids without eos), as `hypotheses` has it."""
+    """Return the best translation (token ids without bos and eos) of every source, see `hypotheses`."""
     found = hypotheses(model, sources, search, bos=bos, eos=eos, progress=progress)
     return [best[0].tokens if best else [] for best in found]
 
@@ -47,11 +47,11 @@ def hypotheses(
     count: int = 1,
     progress: str = "",
 ) -> list[list[Hypothesis]]:
-    """The best `count` translations of every source (token ids without eos), in the given order, best first.
+    """Return the best `count` translations of every source (token ids without eos), in the given order, best first.
 
-    Sentences are batched with others of their length; the result does not depend on the batch they are in. On a CPU
-    with several threads, as many one-thread processes share the batches.
-    progress: the label of a progress bar, none when empty.
+    Sentences are batched with others of similar length; the result does not depend on the batch. On a CPU with several
+    threads, as many single-thread processes share the batches.
+    progress: the label of the progress bar; "" shows no bar.
     """
     model.eval()
     translations: list[list[Hypothesis]] = [[] for _ in sources]
@@ -76,7 +76,7 @@ def _translate_batch(
     count: int,
     indices: list[int],
 ) -> tuple[list[int], list[list[Hypothesis]]]:
-    """`indices` and the best `count` translations of each of these sources."""
+    """Return `indices` and the best `count` translations of the sources at these indices."""
     device = model.embedding.weight.device
     batch = torch.nn.utils.rnn.pad_sequence(
         [torch.tensor([*map(int, sources[i]), eos]) for i in indices], batch_first=True, padding_value=model.pad
@@ -108,9 +108,10 @@ def _select(state: DecoderState, rows: Tensor) -> None:
 
 
 def length_batches(lengths: Sequence[int], max_tokens: int, workers: int = 1) -> list[list[int]]:
-    """Indices in batches of similar length, longest first; number × longest ≤ max_tokens, or a single sentence.
+    """Return batches of indices of similar length, longest first; sentences × longest ≤ max_tokens, or one sentence.
 
-    As many batches for each worker and these as even as that number allows, so that none waits for another's last.
+    Every worker gets the same number of batches, and these are as even as possible, so that no worker waits long for
+    another's last batch.
     """
 
     def filled(bound: int) -> list[list[int]]:

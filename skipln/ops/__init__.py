@@ -1,4 +1,4 @@
-"""The few operations that are faster here than in torch, each with the plain form that its test compares it with."""
+"""The few operations that are faster here than in torch, each with a plain form that its test compares it with."""
 
 from skipln.ops.attention import attention
 from skipln.ops.beam_attention import beam_attention

@@ -1,19 +1,19 @@
-// softmax(Q Kᵀ / √d) V, head by head, and its gradients: scores and weights are float32 and never leave the cache.
+// softmax(Q Kᵀ / √d) V, head by head, and its gradients. Scores and weights are float32 and never leave the cache.
 #include <vector>
 
 #include "vector.h"
 
-struct Strides { int64_t row, head, time; };  // of a tensor whose channels are neighbours
+struct Strides { int64_t row, head, time; };  // of a tensor whose channels are adjacent
 struct Heads {
   int64_t rows, heads, queries, keys, depth, causal, threads;
   Strides q, k, v, out, mask;  // out: of the output or of its gradient
-  int64_t mask_key;            // from key to key; mask.time: from query to query
+  int64_t mask_key;            // the mask's stride from key to key; mask.time is from query to query
 };
 
-constexpr int64_t TILE = 16;  // columns of a product are padded to it, whatever the lanes
+constexpr int64_t TILE = 16;  // columns of a product are padded to a multiple of it, however many lanes there are
 INLINE int64_t padded(int64_t n) { return (n + TILE - 1) / TILE * TILE; }
 
-// R rows and TILE columns of c = a b. A sum runs over k from 0 on, whatever the lanes.
+// R rows and TILE columns of c = a b. Every sum runs over k from 0 on, however many lanes there are.
 template <int R>
 static INLINE void tile(int64_t depth, const float *a, int64_t row, int64_t step, const float *b, int64_t width, float *c,
                         int64_t target) {
@@ -31,7 +31,7 @@ static INLINE void tile(int64_t depth, const float *a, int64_t row, int64_t step
     for (int v = 0; v < TILE / LANES; ++v) store(c + r * target + v * LANES, sums[r][v]);
 }
 
-// c [m][n] = a b: element (i, k) of a is a[i · row + k · step], of b b[k · n + j]; n a multiple of TILE.
+// c [m][n] = a b. Element (i, k) of a is a[i · row + k · step], element (k, j) of b is b[k · n + j]. TILE divides n.
 static void product(int64_t m, int64_t n, int64_t depth, const float *a, int64_t row, int64_t step, const float *b, float *c) {
   for (int64_t j = 0; j < n; j += TILE) {
     int64_t i = 0;
@@ -42,7 +42,7 @@ static void product(int64_t m, int64_t n, int64_t depth, const float *a, int64_t
   }
 }
 
-// [times][width] = scale · x, whose columns beyond the depth stay 0.
+// out [times][width] = scale · x; the columns beyond the depth stay 0.
 template <class T>
 static void read(const T *x, int64_t stride, int64_t times, int64_t depth, float scale, float *out) {
   for (int64_t t = 0; t < times; ++t)
@@ -62,7 +62,7 @@ static void transpose(const float *x, int64_t times, int64_t depth, float *out) 
     for (int64_t t = 0; t < times; ++t) out[c * padded(times) + t] = x[t * padded(depth) + c];
 }
 
-// weights [queries][padded keys]: 0 where a query may not look.
+// Turns scores into weights [queries][padded keys], 0 where attention is not allowed.
 static void softmax(const Heads &h, const uint8_t *mask, float *weights, float *kept) {
   const int64_t n = padded(h.keys);
   for (int64_t i = 0; i < h.queries; ++i) {
@@ -87,7 +87,7 @@ static void softmax(const Heads &h, const uint8_t *mask, float *weights, float *
   }
 }
 
-// Without gradients (gq null) out is written; with them it is the output's gradient.
+// If gq is null, `out` is written; otherwise `out` is the output's gradient, and gq, gk and gv are written.
 template <class T>
 static void attend(const Heads &h, const T *q, const T *k, const T *v, const uint8_t *mask, T *out, T *gq, T *gk, T *gv) {
   const int64_t keys = padded(h.keys), width = padded(h.depth);
@@ -119,7 +119,7 @@ static void attend(const Heads &h, const T *q, const T *k, const T *v, const uin
       read(o, h.out.time, h.queries, h.depth, 1, out_.data());
       transpose(v_.data(), h.keys, h.depth, columns.data());
       product(h.queries, keys, h.depth, out_.data(), width, 1, columns.data(), changes.data());
-      for (int64_t i = 0; i < h.queries; ++i) {  // of the scores: w ⊙ (g − Σ w g)
+      for (int64_t i = 0; i < h.queries; ++i) {  // the scores' gradient: w ⊙ (g − Σ w g)
         float *g = changes.data() + i * keys;
         const float *w = weights.data() + i * keys;
         Sum sum;

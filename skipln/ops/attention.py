@@ -1,4 +1,4 @@
-"""Attention (Vaswani et al. 2017, section 3.2.1) over short sentences, which a CPU does faster than by torch's own."""
+"""Attention (Vaswani et al. 2017, section 3.2.1), on a CPU and for short sentences faster than torch's own."""
 
 import math
 from pathlib import Path
@@ -11,8 +11,9 @@ from torch import Tensor
 from skipln.ops.compiled import Kernel, cpu_kernel
 
 SOURCE = Path(__file__).with_suffix(".cpp")
-# Keys up to which ours is faster than torch's own: `make bench BENCH="attention-14 attention-128 attention-27-fp32"`.
-SHORT = {torch.bfloat16: 128, torch.float32: 32, torch.float64: 64}  # float64: torch's own has no second gradient
+# The most keys with which ours is faster than torch's own: `make bench BENCH="attention-14 attention-128
+# attention-27-fp32"`. In float64 ours is there for its second gradient, which torch's own lacks.
+SHORT = {torch.bfloat16: 128, torch.float32: 32, torch.float64: 64}
 
 
 def attention(
@@ -23,10 +24,10 @@ def attention(
     dropout: float = 0.0,
     causal: bool = False,
 ) -> Tensor:
-    """softmax(Q Kᵀ / √d) V as `F.scaled_dot_product_attention` has it; all [batch, heads, time, d].
+    """softmax(Q Kᵀ / √d) V, as in `F.scaled_dot_product_attention`; all [batch, heads, time, d].
 
-    mask: bool, broadcastable to [batch, heads, query time, key time], True where attention may look; not with `causal`,
-    where a query sees the keys up to its own place. dropout: of the weights, the probability.
+    mask: bool, broadcastable to [batch, heads, query time, key time], True where attention is allowed. causal: each
+    query sees the keys up to its own position; excludes `mask`. dropout: the probability of dropping a weight.
     """
     if queries.device.type != "cpu" or keys.size(-2) > SHORT.get(queries.dtype, 0) or queries.size(-2) == 1:
         return F.scaled_dot_product_attention(queries, keys, values, mask, dropout, causal)
@@ -36,9 +37,9 @@ def attention(
 def short_attention(
     queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float = 0.0, causal: bool = False
 ) -> Tensor:
-    """By a compiled kernel whose scores and weights are float32, in float32 and bfloat16 without dropout.
+    """Compute attention by a compiled kernel with float32 scores and weights, or else by `plain_attention`.
 
-    Else `plain_attention`.
+    The kernel takes float32 and bfloat16, without dropout.
     """
     if queries.dtype == keys.dtype == values.dtype and not dropout and queries.numel():
         kernel = None if torch.compiler.is_compiling() else cpu_kernel(SOURCE, queries.dtype)
@@ -50,7 +51,7 @@ def short_attention(
 def plain_attention(
     queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float, causal: bool
 ) -> Tensor:
-    """The formula, operation by operation; scores and their softmax in at least float32."""
+    """Compute the formula operation by operation, with scores and their softmax in at least float32."""
     kind = torch.promote_types(queries.dtype, torch.float32)
     with torch.autocast(queries.device.type, enabled=False):
         scores = (queries.to(kind) / math.sqrt(queries.size(-1))) @ keys.to(kind).transpose(-1, -2)
@@ -63,7 +64,7 @@ def plain_attention(
 
 
 class _Attention(torch.autograd.Function):
-    """By the kernel. The backward makes the weights again; one that is differentiated itself takes the plain form."""
+    """Attention by the kernel. The backward recomputes the weights; to be differentiated it takes the plain form."""
 
     @staticmethod
     def forward(
@@ -89,7 +90,7 @@ class _Attention(torch.autograd.Function):
 
 
 def _time_first(like: Tensor) -> Tensor:
-    """Memory for [batch, heads, time, d] with all heads of a position side by side, as projections want them."""
+    """Allocate [batch, heads, time, d] with a position's heads side by side in memory, as projections want them."""
     batch, heads, time, depth = like.shape
     return like.new_empty(batch, time, heads, depth).transpose(1, 2)
 
@@ -98,7 +99,7 @@ def _run(
     kernel: Kernel, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool, out: Tensor,
     *gradients: Tensor,
 ) -> None:  # fmt: skip
-    """Write `out`, or the three gradients where `out` is the output's gradient."""
+    """Write `out`; or, if three `gradients` are given, write those, with `out` as the output's gradient."""
     shape = (*queries.shape[:2], queries.size(2), keys.size(2))
     rows = [x if x.stride(-1) == 1 else x.contiguous() for x in (queries, keys, values, out)]
     where = queries.new_empty(0, 0, 0, 0, dtype=torch.bool) if mask is None else mask.broadcast_to(shape)

@@ -1,4 +1,4 @@
-// softmax(q · k / √d) v of one query a row, head by head, over the keys and values that the row's ancestors left.
+// softmax(q · k / √d) v for one query per row, head by head, over the keys and values of the row's ancestors.
 #include <algorithm>
 #include <vector>
 
@@ -6,7 +6,7 @@
 
 struct Beams { int64_t rows, steps, slots, heads, depth, threads; };
 
-// cache: [steps][slots][2][heads][depth], keys then values; ancestors: [steps][rows], the slot of a step's ancestor.
+// cache: [steps][slots][2][heads][depth], keys then values; ancestors: [steps][rows], the slot of each step's ancestor.
 template <class T>
 static void attend(const Beams &b, const T *queries, const T *cache, const int64_t *ancestors, T *out) {
   const int64_t dim = b.heads * b.depth;

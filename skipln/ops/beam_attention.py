@@ -1,4 +1,4 @@
-"""Attention of a beam's newest tokens to all before them, which are kept where they were computed and never moved."""
+"""Attention of a beam's newest tokens to all earlier ones, whose keys and values are never moved."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ SOURCE = Path(__file__).with_suffix(".cpp")
 
 
 def beam_attention(queries: Tensor, cache: Tensor, ancestors: Tensor, heads: int) -> Tensor:
-    """softmax(q Kᵀ / √d) V of one query a row, where row r's keys and values of step t are cache[t, ancestors[t, r]].
+    """softmax(q Kᵀ / √d) V for one query per row; row r's keys and values of step t are cache[t, ancestors[t, r]].
 
     queries: [rows, dim]. cache: [steps, slots, 2·dim], keys then values. ancestors: int64 [steps, rows].
-    Returns [rows, dim]. Hypotheses share what their common ancestors left, so a beam that is reordered moves only
-    numbers of slots, and what it reads stays in the processor's cache. On the CPU, where no gradient is asked for, by a
-    compiled kernel.
+    Returns [rows, dim]. Hypotheses share the keys and values of their common ancestors: reordering a beam moves only
+    slot numbers, and what the beam reads stays in the processor's cache. A compiled kernel computes it on the CPU where
+    no gradient is asked for.
     """
     kernel = inference_kernel(SOURCE, queries, cache)
     if kernel is None:
@@ -30,7 +30,7 @@ def beam_attention(queries: Tensor, cache: Tensor, ancestors: Tensor, heads: int
 
 
 def plain_beam_attention(queries: Tensor, cache: Tensor, ancestors: Tensor, heads: int) -> Tensor:
-    """The same by gathering every row's keys and values."""
+    """Compute the same by gathering every row's keys and values."""
     times = torch.arange(len(ancestors), device=cache.device).unsqueeze(1)
     kept = cache[times, ancestors].unflatten(-1, (2, heads, -1))  # [steps, rows, 2, heads, depth]
     keys, values = kept.permute(2, 1, 3, 0, 4)

@@ -1,6 +1,6 @@
 """C++ with OpenMP, compiled once for this machine and kept in the user's cache.
 
-The cache is $SKIPLN_CACHE, else skipln/ in $XDG_CACHE_HOME or ~/.cache.
+The cache is $SKIPLN_CACHE if set, else skipln/ in $XDG_CACHE_HOME or ~/.cache.
 """
 
 import ctypes
@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-COMMON = Path(__file__).parent  # headers that all share
-# Linked without -fopenmp: the symbols are those of torch's OpenMP, so that two pools of threads never spin for the
-# same cores.
+COMMON = Path(__file__).parent  # holds the headers that all sources share
+# Linking is done without -fopenmp: the symbols are then those of torch's OpenMP, so that no second pool of threads
+# competes for the cores.
 COMPILE = (
     "-std=c++17",
     "-O2",
@@ -33,7 +33,7 @@ COMPILE = (
     f"-I{COMMON}",
 )
 
-TYPES = {torch.float32: "float", torch.bfloat16: "bfloat16"}  # of `cpu_kernel`
+TYPES = {torch.float32: "float", torch.bfloat16: "bfloat16"}  # dtypes that a kernel may have, as C++ names them
 Kernel = Callable[..., None]
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,9 @@ log = logging.getLogger(__name__)
 
 @functools.cache
 def compiled(source: Path) -> ctypes.CDLL | None:
-    """The library of one C++ file, which may include headers beside it and beside this module.
+    """Compile one C++ file, which may include headers beside it and beside this module, and return its library.
 
-    None, with the reason in one log line, where it cannot be had: its plain form is to be used.
+    Return None and log why if compilation fails; the caller then uses its plain form.
     """
     compiler = shutil.which(os.environ.get("CXX") or "c++") or shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
@@ -58,9 +58,9 @@ def compiled(source: Path) -> ctypes.CDLL | None:
 
 
 def inference_kernel(source: Path, *inputs: Tensor) -> Kernel | None:
-    """The function <source's stem>_<type> for `inputs` of one type on the CPU, where no gradient is asked for, or None.
+    """Return `cpu_kernel` for the dtype of `inputs`.
 
-    See `cpu_kernel`.
+    Return None unless all are on the CPU and of one dtype, and no gradient is asked for.
     """
     kinds = {(x.device.type, x.dtype) for x in inputs}
     device, kind = kinds.pop()
@@ -68,9 +68,9 @@ def inference_kernel(source: Path, *inputs: Tensor) -> Kernel | None:
 
 
 def cpu_kernel(source: Path, kind: torch.dtype) -> Kernel | None:
-    """The function <source's stem>_<kind>; None where there is none or it cannot be compiled.
+    """Return the function <source's stem>_<dtype>, or None if there is none or compilation fails.
 
-    To be called with a sequence of integers, which the C++ sees as a struct of int64_t, and the tensors, contiguous.
+    Call it with a tuple of integers, which the C++ sees as a struct of int64_t, and the contiguous tensors.
     """
     if kind not in TYPES or (library := compiled(source)) is None:
         return None
@@ -113,7 +113,7 @@ def _run(*command: str) -> str:
 
 
 def _processor() -> str:
-    """What -march=native depends on."""
+    """Return the processor's model and features, on which -march=native depends."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -8,13 +8,13 @@ from torch.autograd.function import once_differentiable
 
 
 def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """((1 − ε)·nll + ε·mean_v(−log p_v), nll), both summed over positions; only the first has a gradient.
+    """Return (1 − ε)·nll + ε·mean_v(−log p_v) and nll, both summed over positions; only the first has a gradient.
 
-    logits: [positions, vocabulary], any float type, computed on in float32, float64 in itself. targets: int64
-    [positions]. The same as torch.nn.functional.cross_entropy(reduction="sum", label_smoothing=ε), and the nll beside
-    it: log p_v = (x_v − max x) − log Σ exp(x − max x), which keeps its digits however far the logits are from 0.
-    The logits are kept for the backward, whose gradient is rounded to their type after it was multiplied by the
-    loss's: in float16 a loss scale saves what is smaller than 6e-8.
+    logits: [positions, vocabulary] of any float dtype; the arithmetic is float32, or float64 for float64. targets:
+    int64 [positions]. The first is torch.nn.functional.cross_entropy(reduction="sum", label_smoothing=ε).
+    log p_v = (x_v − max x) − log Σ exp(x − max x) keeps its digits however far the logits are from 0. The logits are
+    kept for the backward. Its gradient is multiplied by the loss's before it is rounded to their dtype, so in float16 a
+    loss scale saves values below 6e-8.
     """
     return _SmoothedCrossEntropy.apply(logits, targets, smoothing)
 
@@ -27,7 +27,7 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         ctx.smoothing = smoothing
         nll = -log_probs.gather(1, targets.unsqueeze(1)).sum()
         ctx.mark_non_differentiable(nll)
-        if not smoothing:  # 0 · ∞ is not 0: an impossible word that is not the target costs nothing
+        if not smoothing:  # avoid 0 · ∞ = NaN: a word of probability 0 that is not the target costs nothing
             return nll.clone(), nll
         return (1 - smoothing) * nll - smoothing * log_probs.mean(1).sum(), nll
 

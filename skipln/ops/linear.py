@@ -1,4 +1,4 @@
-"""float32 products by oneDNN where MKL, which torch calls, leaves half of the processor unused."""
+"""float32 products by oneDNN on processors of which MKL, torch's own choice, leaves half unused."""
 
 from functools import cache
 from typing import Any
@@ -9,23 +9,23 @@ from torch import Tensor, nn
 
 from skipln.ops.processor import flags, vendor
 
-SMALLEST = 2**20  # multiplications; below, calling oneDNN takes longer than they do
+SMALLEST = 2**20  # multiplications; with fewer, the call to oneDNN takes longer than they do
 
 
 class Linear(nn.Linear):
-    """y = x Wᵀ + b (torch.nn.Linear), by `linear`."""
+    """y = x Wᵀ + b: torch.nn.Linear, computed by `linear`."""
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x Wᵀ + b as torch.nn.functional.linear has it; x [..., in], weight [out, in], bias [out].
+    """x Wᵀ + b, as in torch.nn.functional.linear; x [..., in], weight [out, in], bias [out].
 
-    On a processor that is not Intel's MKL multiplies float32 by AVX2 even where there is AVX-512; oneDNN, which torch
-    calls for bfloat16, takes AVX-512. Elsewhere, in any other type and under autocast it is torch's own.
+    On processors not made by Intel, MKL multiplies float32 with AVX2 even where there is AVX-512. oneDNN, which torch
+    calls for bfloat16, uses AVX-512. Elsewhere, in any other dtype and under autocast, torch's own product is used.
     """
-    if torch.compiler.is_compiling():  # its own compiler chooses
+    if torch.compiler.is_compiling():  # torch's compiler chooses
         return F.linear(x, weight, bias)
     if not (x.dtype == torch.float32 == weight.dtype and x.device.type == "cpu" and onednn_is_faster()):
         return F.linear(x, weight, bias)
@@ -40,7 +40,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 @cache
 def onednn_is_faster() -> bool:
-    """Whether this is a processor with AVX-512 that MKL does not use, and torch has oneDNN."""
+    """Return whether the processor has AVX-512 that MKL does not use, and torch has oneDNN."""
     found = torch.backends.mkldnn.is_available() and "avx512f" in flags() and vendor() != "GenuineIntel"
     return found and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 

@@ -1,4 +1,4 @@
-// Label-smoothed cross-entropy of a chunk's logits in one visit of each row, its gradient in their place.
+// Label-smoothed cross-entropy of a chunk of logits in one visit to each row; the gradient overwrites the logits.
 #include <algorithm>
 #include <vector>
 
@@ -6,8 +6,8 @@
 
 struct Chunk { int64_t rows, columns, gradient, threads; };
 
-// logits: [rows][columns]; with `gradient` set they become p − ε / columns − (1 − ε)·[column = target].
-// sums: [rows][2], of each row −log p of the target, and the mean of −log p over all columns.
+// logits: [rows][columns]; if `gradient` is set they become p − ε / columns − (1 − ε)·[column = target].
+// sums: [rows][2]: −log p of the row's target, and the mean of −log p over all columns.
 template <class T>
 static void cross_entropy(const Chunk &chunk, T *logits, const int64_t *targets, const float *smoothing, double *sums) {
   const int64_t n = chunk.columns;

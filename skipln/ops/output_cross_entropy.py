@@ -1,4 +1,4 @@
-"""The output layer's product and its cross-entropy, chunk by chunk of positions: all logits are never held at once."""
+"""The output layer and its cross-entropy, computed in chunks of positions so that no more logits are held at once."""
 
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,16 @@ from skipln.ops.cross_entropy import smoothed_cross_entropy
 from skipln.ops.linear import linear
 
 SOURCE = Path(__file__).with_suffix(".cpp")
-CHUNK = 512  # positions: so many make products as fast as all at once do
+CHUNK = 512  # positions: enough for products as fast as those of all positions at once
 
 
 def output_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """`smoothed_cross_entropy(hidden Wᵀ, targets, ε)`.
 
-    hidden: [positions, dim]. weight: [vocabulary, dim]. targets: int64 [positions]. On the CPU in float32 and bfloat16
-    (autocast's too) by a compiled kernel that turns a chunk's logits into their gradient where they are; the gradients
-    of hidden and weight follow from it at once, so memory does not grow with positions · vocabulary. Elsewhere the
-    logits are held as a whole.
+    hidden: [positions, dim]. weight: [vocabulary, dim]. targets: int64 [positions]. On the CPU, in float32 and bfloat16
+    (autocast's too), a compiled kernel overwrites a chunk's logits with their gradient, from which those of hidden and
+    weight are computed at once, so memory does not grow with positions · vocabulary. Elsewhere all logits are held.
+    Raises IndexError for a target outside the vocabulary (with the kernel).
     """
     kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else hidden.dtype
     here = hidden.device.type == "cpu" and len(hidden) > 0 and not torch.compiler.is_compiling()
@@ -29,7 +29,7 @@ def output_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, smooth
     if kernel is None:
         return smoothed_cross_entropy(linear(hidden, weight), targets, smoothing)
     if int(targets.min()) < 0 or int(targets.max()) >= len(weight):
-        raise IndexError(f"a target is not one of the {len(weight)} words")
+        raise IndexError(f"a target is not an id of the {len(weight)} words")
     wanted = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     return _OutputCrossEntropy.apply(hidden, weight, targets, smoothing, kind, kernel, wanted)
 

@@ -1,4 +1,4 @@
-"""What the processor says of itself, as Linux lists it on x86; nothing elsewhere."""
+"""The processor's vendor and features, as Linux lists them on x86; empty elsewhere."""
 
 from functools import cache
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 
 @cache
 def flags() -> frozenset[str]:
-    """Names of its instructions and features."""
+    """Return the names of its instruction sets and features."""
     return frozenset(_field("flags").split())
 
 
 def vendor() -> str:
-    """Who made it, e.g. AuthenticAMD."""
+    """Return its maker, e.g. AuthenticAMD."""
     return _field("vendor_id")
 
 

@@ -1,4 +1,5 @@
-// The k largest of a row's log-softmax and one token's: a pass for the largest, one for the normaliser.
+// The k largest values of a row's log-softmax and the value of one token: one pass finds the largest logits, one sums
+// the normaliser.
 #include <algorithm>
 
 #include "vector.h"
@@ -13,7 +14,7 @@ template <class V> INLINE bool any_above(V x, float least) {
   return any;
 }
 
-// logits: [rows][columns]; values and columns, [rows][k], largest first; of_token: [rows].
+// logits: [rows][columns]; values and columns: [rows][k], largest first; of_token: [rows].
 template <class T>
 static void topk(const Rows &sizes, const T *logits, float *values, int64_t *columns, float *of_token) {
   const int64_t n = sizes.columns, k = sizes.k;
@@ -24,7 +25,7 @@ static void topk(const Rows &sizes, const T *logits, float *values, int64_t *col
     int64_t *where = columns + row * k;
     std::fill(best, best + k, -INFINITY);
     std::fill(where, where + k, 0);
-    float least = -INFINITY;  // of the k best: few numbers exceed it once the first have been seen
+    float least = -INFINITY;  // the smallest of the k best so far: few later logits exceed it
     each(n, [&](auto lanes, int64_t j, int) ALWAYS {
       const auto some = load<decltype(lanes)>(x + j);
       if (!any_above(some, least)) return;
@@ -46,7 +47,7 @@ static void topk(const Rows &sizes, const T *logits, float *values, int64_t *col
     each(n, [&](auto lanes, int64_t j, int slot) ALWAYS {
       sum.add(exponential(load<decltype(lanes)>(x + j) - highest), slot);
     });
-    const float log_sum = std::log(sum.total());  // apart from `highest`: their sum would lose its digits far from 0
+    const float log_sum = std::log(sum.total());  // not added to `highest`, which would cost digits far from 0
     for (int64_t i = 0; i < k; ++i) best[i] = (best[i] - highest) - log_sum;
     of_token[row] = (load<float>(x + sizes.token) - highest) - log_sum;
   }

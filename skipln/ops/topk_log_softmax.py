@@ -1,4 +1,4 @@
-"""The best words and their log-probabilities, without writing those of all the others."""
+"""The best words and their log-probabilities, without storing those of all the others."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ SOURCE = Path(__file__).with_suffix(".cpp")
 
 
 def topk_log_softmax(logits: Tensor, k: int, token: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The k largest of log p = log softmax(logits), where they are, and log p of `token`.
+    """Return the k largest values of log p = log softmax(logits), their indices, and log p of `token`.
 
-    logits: [rows, vocabulary], computed on in float32. Returns float32 [rows, k], largest first (of equal ones any),
-    int64 [rows, k] and float32 [rows]. On the CPU, where no gradient is asked for, by a compiled kernel.
+    logits: [rows, vocabulary]; the arithmetic is float32. Returns float32 [rows, k], largest first (equal values in any
+    order), int64 [rows, k] and float32 [rows]. A compiled kernel computes it on the CPU where no gradient is asked for.
     """
     kernel = inference_kernel(SOURCE, logits)
     if kernel is None:
@@ -27,7 +27,7 @@ def topk_log_softmax(logits: Tensor, k: int, token: int) -> tuple[Tensor, Tensor
 
 
 def plain_topk_log_softmax(logits: Tensor, k: int, token: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The same, operation by operation."""
+    """Compute the same, operation by operation."""
     log_probs = logits.float().log_softmax(-1)
     values, words = log_probs.topk(k)
     return values, words, log_probs[:, token]

@@ -1,5 +1,6 @@
-// Sixteen lanes at a time where the processor has them, else eight, with the remainder by eight and one by one: `each`
-// runs one body for all. The order of every sum is the same on all processors and for all thread counts.
+// Vectors of sixteen lanes where the processor has them, else of eight. `each` runs one body for these vectors, then
+// for the remainder by eight and one by one. The order of every sum is the same on all processors and for any number of
+// threads.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -21,13 +22,13 @@ typedef float float8 __attribute__((vector_size(32)));
 typedef int32_t int8 __attribute__((vector_size(32)));
 typedef uint32_t uint8 __attribute__((vector_size(32)));
 typedef uint16_t half8 __attribute__((vector_size(16)));
-typedef float float16 __attribute__((vector_size(64)));  // sixteen of them
+typedef float float16 __attribute__((vector_size(64)));  // sixteen floats, not half precision
 typedef int32_t int16 __attribute__((vector_size(64)));
 typedef uint32_t uint16 __attribute__((vector_size(64)));
 typedef uint16_t half16 __attribute__((vector_size(32)));
 typedef std::conditional<LANES == 16, float16, float8>::type floats;
 
-// The integers beside a vector of floats, and the numbers 0, 1, … in its lanes.
+// The integer vectors with as many lanes as a vector of floats, and one with the numbers 0, 1, … in its lanes.
 template <class V> struct beside;
 template <> struct beside<float8> {
   typedef int8 ints;
@@ -69,7 +70,7 @@ template <class V> INLINE V load(const bfloat16 *p) {
 }
 template <> INLINE float load<float>(const bfloat16 *p) { return cast<float>(uint32_t(p->bits) << 16); }
 
-// The bits of the nearest bfloat16 in the upper half, ties to even; NaN stays NaN.
+// Returns the bits of the nearest bfloat16 in the upper half, ties to even; NaN stays NaN.
 INLINE uint32_t nearest(float value) {
   const uint32_t bits = cast<uint32_t>(value);
   return value != value ? 0x7fc00000u : (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u;
@@ -80,7 +81,7 @@ template <class V> INLINE typename beside<V>::uints nearest(V value) {
   return (((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u) & ~nan) | (nan & 0x7fc00000u);
 }
 
-// A value as memory of type T will hold it.
+// Returns a value as memory of type T will hold it.
 template <class T, class V> INLINE V rounded(V value) {
   if constexpr (std::is_same<T, bfloat16>::value) return cast<V>(nearest(value));
   return value;
@@ -93,8 +94,8 @@ template <class V> INLINE void store(bfloat16 *p, V value) {
   std::memcpy(p, &bits, sizeof bits);
 }
 
-// body(lane, j, slot): V = decltype(lane) is float16, float8 or float, j the first element; slot, a compile-time
-// constant, says which parts of a Sum take it.
+// Calls body(lane, j, slot). V = decltype(lane) is float16, float8 or float; j is the first element; slot, a
+// compile-time constant, says which parts of a Sum the element goes to.
 template <class Body> INLINE void each(int64_t n, Body body) {
   int64_t j = 0;
   for (; j + 32 <= n; j += 32) {
@@ -109,8 +110,8 @@ template <class Body> INLINE void each(int64_t n, Body body) {
   for (; j < n; ++j) body(float{}, j, 0);
 }
 
-// A sum in 32 independent parts, four times eight or twice sixteen: neither its latency nor its rounding error grows
-// with every element.
+// A sum in 32 independent parts, four times eight or twice sixteen, so that neither its latency nor its rounding error
+// grows with every element.
 struct Sum {
   floats parts[32 / LANES] = {};
   float rest = 0;
@@ -132,7 +133,7 @@ struct Sum {
 
 template <class V> INLINE V larger(V a, V b) { return a > b ? a : b; }
 
-// The largest of n > 0 elements; what it is where one is NaN is left open.
+// Returns the largest of n > 0 elements; undefined if one is NaN.
 template <class T> INLINE float largest(const T *x, int64_t n) {
   floats parts[32 / LANES];
   for (auto &part : parts) part = splat<floats>(-INFINITY);
@@ -147,20 +148,21 @@ template <class T> INLINE float largest(const T *x, int64_t n) {
   return rest;
 }
 
-// e^x for x <= 0 with a relative error of 2⁻²³, about 0 below −87; NaN stays NaN. 2ⁿ eʳ, |r| <= ln 2 / 2, eʳ by its series.
+// e^x for x <= 0 with a relative error of 2⁻²³, about 0 below −87; NaN stays NaN. It is 2ⁿ eʳ with |r| <= ln 2 / 2, and
+// eʳ is a series.
 template <class V> INLINE V exponential(V x) {
   typedef typename beside<V>::ints I;
   const I low = x < -87.0f;
   x = cast<V>((cast<I>(x) & ~low) | (cast<I>(splat<V>(-87.0f)) & low));
   const V n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // adding 1.5 · 2²³ rounds to an integer
-  const V r = (x - n * 0.693359375f) + n * 2.12194440e-4f;    // ln 2 in two parts, the first times n exact
+  const V r = (x - n * 0.693359375f) + n * 2.12194440e-4f;    // ln 2 in two parts; n times the first is exact
   V series = splat<V>(1.0f);
   for (int k = 7; k > 0; --k) series = 1.0f + r * (1.0f / k) * series;
   return series * cast<V>((__builtin_convertvector(n, I) + 127) << 23);
 }
 INLINE float exponential(float x) { return std::exp(x); }
 
-// Dropout without a stored mask: element (row, column) is kept when a hash of it and the seed is large enough.
+// Dropout without a stored mask: element (row, column) is kept if the hash of seed, row and column is large enough.
 template <class U> INLINE U mix(U counter, uint32_t key0, uint32_t key1) {
   U z = counter ^ key0;
   z ^= z >> 16;
@@ -173,7 +175,7 @@ template <class U> INLINE U mix(U counter, uint32_t key0, uint32_t key1) {
 
 struct Dropout {
   uint64_t seed;
-  uint32_t dropped;  // of 2³²
+  uint32_t dropped;  // how many of the 2³² hashes drop an element
   float kept_scale;
 
   struct Row {
@@ -188,7 +190,7 @@ struct Dropout {
       const I kept = cast<I>(mix(counter, key0, key1) ^ 0x80000000u) >= int32_t(dropped ^ 0x80000000u);
       return cast<V>(kept & cast<I>(splat<V>(kept_scale)));
     }
-    // F after dropout.
+    // Returns F after dropout.
     template <class V, class T> INLINE V apply(const T *f, int64_t j) const {
       return dropped ? load<V>(f + j) * keep(V{}, j) : load<V>(f + j);
     }

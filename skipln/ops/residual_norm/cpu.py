@@ -1,4 +1,4 @@
-"""The residual site on the CPU, by residual_norm.cpp."""
+"""The residual site on the CPU, computed by residual_norm.cpp."""
 
 import ctypes
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ KINDS = [(torch.float32, torch.float32), (torch.float32, torch.bfloat16), (torch
 
 
 class _Site(ctypes.Structure):
-    """`Site` of rows.h."""
+    """The struct `Site` of rows.h."""
 
     _fields_ = (
         ("rows", ctypes.c_int64), ("channels", ctypes.c_int64), ("pixels", ctypes.c_int64),
@@ -27,7 +27,7 @@ class _Site(ctypes.Structure):
 
 
 def available(x: torch.dtype, f: torch.dtype, layout: str) -> bool:
-    """Whether there is a kernel for x and F of these types; the first call may compile it."""
+    """Return whether there is a kernel for x and F of these dtypes; the first call may compile it."""
     return (x, f) in KINDS and library() is not None
 
 
@@ -36,7 +36,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], site: Site) -> tuple[Tensor, ...]:
-    """As `reference.forward`."""
+    """See `reference.forward`."""
     call = _Call(x, gains, biases, site)
     x, f = call.dense(x), call.branch(f)
     y = torch.empty_like(x, dtype=torch.promote_types(x.dtype, f.dtype))
@@ -50,7 +50,7 @@ def backward(
     gy: Tensor, x: Tensor | None, f: Tensor | None, kept: Tensor, statistics: Tensor, gains: Sequence[Tensor],
     biases: Sequence[Tensor], kinds: tuple[torch.dtype, torch.dtype], site: Site, both: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """As `reference.backward`, in the dtypes `kinds`; without `both`, the gradient of x is that of F and left out."""
+    """See `reference.backward`; in the dtypes `kinds`. Without `both` x's gradient equals F's and is left empty."""
     call = _Call(kept if x is None else x, gains, biases, site)
     gy = call.dense(gy)
     if x is not None and f is not None:
@@ -63,12 +63,12 @@ def backward(
 
 
 class _Call:
-    """One site as the kernels see it."""
+    """A call of a kernel for one site."""
 
     def __init__(self, x: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], site: Site) -> None:
         maps = site.layout == "nchw"
         rows = x.shape[0] if maps else x.numel() // x.shape[-1]
-        channels = x.shape[1 if maps else -1] if gains else 1  # without gains all elements are alike, in any order
+        channels = x.shape[1 if maps else -1] if gains else 1  # without gains, order does not matter
         pixels = x.numel() // (rows * channels)
         self.described, self.memory = site, memory_format(x, site.layout)
         last = channels > 1 and self.memory == torch.channels_last
@@ -83,11 +83,11 @@ class _Call:
         )  # fmt: skip
 
     def dense(self, t: Tensor) -> Tensor:
-        """As the kernels take it, in the memory format of x."""
+        """Return `t` in the memory format of x, as the kernels take it."""
         return t.contiguous(memory_format=self.memory)
 
     def branch(self, f: Tensor) -> Tensor:
-        """F, or its gradient, likewise, after dropout unless the kernels draw that themselves."""
+        """Return F or its gradient in that format, after dropout unless the kernel draws it itself."""
         return self.dense(f if self.draws else dropped(f, self.described))
 
     def __call__(self, name: str, kinds: tuple[torch.dtype, torch.dtype], *tensors: Tensor | None) -> None:
@@ -96,7 +96,7 @@ class _Call:
 
 
 def _pointers(weights: Sequence[Tensor], steps: int) -> ctypes.Array | None:
-    """[steps] addresses, the same one at every step where there is one set of weights."""
+    """Return an address for each step, always the same one if there is only one set of weights."""
     if not weights:
         return None
     return (ctypes.c_void_p * steps)(*(weights[k % len(weights)].data_ptr() for k in range(steps)))

@@ -1,7 +1,7 @@
-"""The residual site on a GPU: Triton kernels for rows of channels with a gain and a bias each.
+"""The residual site on a GPU: Triton kernels for rows whose channels each have a gain and a bias.
 
-Feature maps are left to torch; rows without gains, or too wide for the registers of one program, to the reference.
-tests/ops/residual_norm/test_ahead_of_time.py compiles every kernel without a GPU and asks for registers and spills.
+Feature maps are left to torch. Rows without gains, or too wide for the registers of one program, use the reference.
+tests/ops/residual_norm/test_ahead_of_time.py compiles every kernel without a GPU and checks its registers and spills.
 """
 
 import functools
@@ -17,49 +17,49 @@ from skipln.ops.residual_norm import reference
 from skipln.ops.residual_norm.reference import Site, dropped_of
 
 KINDS = (torch.float32, torch.bfloat16, torch.float16)
-MOST_WARPS = 8  # of a backward program that holds a row; more leave a thread too few registers
+MOST_WARPS = 8  # of a backward program, which holds a row; more would leave a thread too few registers
 MOST_STEPS = 8
 BLOCK = 128  # channels of a program that sums gradients of gains and biases
-SUMS = 1 << 19  # of such programs' channels: enough of them to hide memory, few enough to add up
+SUMS = 1 << 19  # programs × channels: enough programs to hide the memory's latency, few enough to add up
 
 
 def forward_warps(channels: int) -> int:
-    """Warps of a program that holds one row: a lane has sixteen of its elements.
+    """Return the warps of a forward program, which holds one row, sixteen elements per lane.
 
-    Fewer lanes exchange less for a mean. `python -m scripts.bench.gpu` times sixteen, eight and four.
+    Fewer lanes exchange less for a mean. `python -m scripts.bench.gpu` times sixteen, eight and four elements.
     """
     return max(1, _power_of_two(channels) // 32 // 16)
 
 
 def backward_warps(channels: int, steps: int) -> int:
-    """The same of the backward, eight elements a lane, or four where λ > 4.
+    """Return the warps of a backward program: eight elements per lane, or four if λ > 4.
 
-    It holds every step's normalised sum, so that its registers grow with steps × elements; these are the most that do
-    not spill.
+    It holds every step's normalised sum, so its registers grow with steps × elements; these are the most that do not
+    spill.
     """
     return max(1, _power_of_two(channels) // 32 // (8 if steps <= 4 else 4))
 
 
 def sum_warps(steps: int) -> int:
-    """The same of the sums, which are two for every step and channel."""
+    """Return the warps of a program that sums weight gradients, two sums for every step and channel."""
     return 1 if steps <= 4 else 2
 
 
 def available(x: torch.dtype, f: torch.dtype, layout: str) -> bool:
-    """Whether there is a kernel for x and F of these types."""
+    """Return whether there is a kernel for x and F of these dtypes."""
     return layout == "btc" and x in KINDS and f in KINDS and kernels() is not None
 
 
 @functools.cache
 def kernels() -> Any:
-    """The module of kernels, or None without Triton."""
+    """Return the module of kernels, or None if Triton is not installed."""
     if importlib.util.find_spec("triton") is None:
         return None
     return importlib.import_module("skipln.ops.residual_norm.triton_kernels")
 
 
 def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], site: Site) -> tuple[Tensor, ...]:
-    """As `reference.forward`."""
+    """See `reference.forward`."""
     if not _takes(x, gains, site):
         return reference.forward(x, f, gains, biases, site)
     x, f = x.contiguous(), f.contiguous()
@@ -79,7 +79,7 @@ def backward(
     gy: Tensor, x: Tensor | None, f: Tensor | None, kept: Tensor, statistics: Tensor, gains: Sequence[Tensor],
     biases: Sequence[Tensor], kinds: tuple[torch.dtype, torch.dtype], site: Site, both: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """As `reference.backward`, in the dtypes `kinds`; without `both`, the gradient of x is that of F and left out."""
+    """See `reference.backward`; in the dtypes `kinds`. Without `both` x's gradient equals F's and is left empty."""
     if not _takes(gy, gains, site):
         gx, gf, weights = reference.backward(gy, x, f, kept, gains, biases, site)
         return gx.to(kinds[0]) if both else gx.new_empty(0, dtype=kinds[0]), gf.to(kinds[1]), weights

@@ -1,21 +1,21 @@
-// The same site where one gain and bias serve many elements: feature maps [example, channel, pixel] normalised over
-// channels and pixels, and rows without gains as one channel.
+// The same site where many elements share a gain and a bias: feature maps [example, channel, pixel] normalised over
+// channels and pixels, and rows without gains, which count as one channel.
 //
 // Within a channel every step is affine in x and F, h_k = A_k·(x − mean x) + B_k·(F − mean F) + M_k, so the channel's
-// moments of x and F give the mean and variance of every h_k: one pass for the moments, λ steps on a few numbers a
-// channel, one pass for the output, whatever λ is. The gradient is affine in x, F and the gradient of y likewise.
-// Only the two passes know how the channels lie in memory.
+// moments of x and F give the mean and variance of every h_k. Whatever λ is, one pass computes the moments, λ steps
+// work on a few numbers per channel, and one pass writes the output. The gradient likewise is affine in x, F and the
+// gradient of y. Only the two passes know how the channels lie in memory.
 #pragma once
 #include <vector>
 
 #include "rows.h"
 
-struct Channel {             // means, and sums of products of what is left after subtracting them
+struct Channel {             // means, and sums of products of the deviations from them
   double x, f, xx, xf, ff;   // of x and F
   double g, gx, gf;          // of the gradient of y
 };
 
-// Those sums, of differences from a channel's first element, so that a mean far from 0 costs no digits.
+// The same sums for differences from a channel's first element, so that a mean far from 0 costs no digits.
 template <class S> struct Sums {
   S x, f, g, xx, xf, ff, gx, gf;
   template <class V> INLINE void add(V a, V b, V c, int slot) {
@@ -23,7 +23,7 @@ template <class S> struct Sums {
     xx.add(a * a, slot), xf.add(a * b, slot), ff.add(b * b, slot);
     gx.add(c * a, slot), gf.add(c * b, slot);
   }
-  // total(sum): a sum as a number; x0, f0, g0: the first elements.
+  // total(sum) returns a sum as a number; x0, f0 and g0 are the first elements.
   template <class Total> INLINE Channel channel(int64_t n, float x0, float f0, float g0, Total total) const {
     const double sx = total(x), sf = total(f), sg = total(g);
     return {x0 + sx / n, f0 + sf / n, total(xx) - sx * sx / n, total(xf) - sx * sf / n, total(ff) - sf * sf / n,
@@ -31,8 +31,8 @@ template <class S> struct Sums {
   }
 };
 
-// How an example's channels lie in memory. x, f, g(lane, at): elements from place `at` of the example on.
-// `apply` calls body(lane, at, k) for all of them, k the K factors of their channel, from factors [K][channels].
+// How an example's channels lie in memory. x, f and g(lane, at) load elements from index `at` of the example on.
+// `apply` calls body(lane, at, k) for all elements; k holds the K factors of their channel, from factors [K][channels].
 struct ChannelsFirst {  // [channel][pixel]: the lanes are pixels
   template <class X, class F, class G>
   static INLINE void moments(int64_t n, int64_t channels, X x, F f, G g, Channel *to) {
@@ -75,13 +75,13 @@ struct ChannelsLast {  // [pixel][channel]: the lanes are channels
   }
 
 private:
-  // A sum for each lane, in two levels: its rounding error does not grow with every pixel.
+  // One sum per lane, in two levels, so that its rounding error does not grow with every pixel.
   template <class V> struct Lanes {
     V part = {}, all = {};
     INLINE void add(V value, int) { part += value; }
     INLINE void fold() { all += part, part = V{}; }
   };
-  // The moments of as many channels, from c on, as V has lanes.
+  // Computes the moments of the channels from c on, as many as V has lanes.
   template <class V, class X, class F, class G>
   static INLINE void some(int64_t n, int64_t channels, int64_t c, X x, F f, G g, Channel *to) {
     const V x0 = x(V{}, c), f0 = f(V{}, c), g0 = g(V{}, c);
@@ -204,7 +204,7 @@ void backward_maps(const Site &site, const Y *gy, const X *x, const F *f, const 
         total[c] = {0, 0, 0, 0};
       }
       for (int k = 0; k < steps; ++k) {
-        double mean = 0;  // not the rounded one: rstd may magnify the difference
+        double mean = 0;  // not the rounded mean that was kept: rstd may magnify the difference
         for (const Affine &h : affine) mean += h.mean / channels;
         for (int64_t c = 0; c < channels; ++c) {
           const Affine h = xhat[k * channels + c] = weigh(affine[c], mean, m[k].rstd, 1, 0);

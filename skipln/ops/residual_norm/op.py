@@ -1,8 +1,8 @@
-"""`scaled_residual_norm`: the residual site as one operator of torch, whichever implementation runs it.
+"""`scaled_residual_norm`: the residual site as one torch operator, whichever implementation runs it.
 
-What is kept for the backward is x, F and two numbers a row and step; with one step the sum, as in the plain form. The
-backward computes the steps again from them. Arguments stand side by side, as an operator's schema knows no records;
-inside they are a `Site`.
+x, F and two numbers per row and step are kept for the backward; with one step their sum is kept instead, as in the
+plain form. The backward recomputes the steps from them. The operators take every setting as an argument of its own,
+because an operator's schema has no records; inside, the settings are a `Site`.
 """
 
 from collections.abc import Sequence
@@ -30,18 +30,21 @@ def scaled_residual_norm(
     """y_0 = dropout(F), y_k = LN_k(scale·x + y_{k−1}) for k = 1 … steps; returns y_steps.
 
     x, f: [..., channels] for layout "btc", [batch, channels, height, width] for "nchw"; float64, float32, float16 or
-    bfloat16, the result in the type torch promotes them to.
-    gains, biases: [channels] each; as many as steps, or one for all of them, or none for LN without gain and bias.
-    dropout: p of a dropout of F that is drawn here, from torch's default generator; its mask is never stored.
+    bfloat16. The result has the dtype that torch promotes the two to.
+    gains, biases: [channels] each; one for each step, or one for all steps, or none for LN without gain and bias.
+    dropout: the probability of dropping an element of F, drawn from torch's default generator; no mask is stored.
     xSkip+LN is steps=1, scale=λ; rSkip+LN is steps=λ, scale=1 (Liu et al. 2020).
-    Raises ValueError when shapes or counts do not fit.
+    Raises ValueError if the shapes or the numbers of gains and biases do not fit.
     """
     if x.shape != f.shape or x.dim() < (2 if layout == "btc" else 4):
         raise ValueError(
-            f"x and F(x) are alike, [..., channels] or [batch, channels, height, width]: {x.shape}, {f.shape}"
+            "x and F(x) must have the same shape, [..., channels] or [batch, channels, height, width], "
+            f"not {tuple(x.shape)} and {tuple(f.shape)}"
         )
     if steps < 1 or len(gains) != len(biases) or len(gains) not in (0, 1, steps):
-        raise ValueError(f"gains and biases: none, one, or one for each of the {steps} steps (at least 1)")
+        raise ValueError(
+            f"steps must be at least 1, with no gain and bias, one for all steps, or one for each of the {steps} steps"
+        )
     seed = torch.randint(-(2**63), 2**63 - 1, (), device=x.device) if dropout else None
     site = (steps, scale, eps, dropout, seed, layout)
     if torch.compiler.is_compiling() or type(x) is not Tensor or type(f) is not Tensor:
@@ -50,7 +53,7 @@ def scaled_residual_norm(
 
 
 def fused(x: Tensor, f: Tensor, layout: str) -> bool:
-    """Whether x and f are of a device and type that have a kernel (the first question may compile it)."""
+    """Return whether there is a kernel for the device and dtypes of x and f; the first call may compile it."""
     return x.device == f.device and _implementation(x, x.dtype, f.dtype, layout) is not None
 
 
@@ -85,7 +88,7 @@ backward_op = torch.library.custom_op("skipln::scaled_residual_norm_backward", _
 
 
 def _implementation(like: Tensor, x: torch.dtype, f: torch.dtype, layout: str) -> Any:
-    """The module with a kernel for such tensors, if there is one; an empty batch gives a kernel nothing to do."""
+    """Return the module with a kernel for such tensors; None if there is none, or nothing to do in an empty batch."""
     if like.numel() == 0:
         return None
     module = {"cpu": cpu, "cuda": cuda}.get(like.device.type)
@@ -93,7 +96,7 @@ def _implementation(like: Tensor, x: torch.dtype, f: torch.dtype, layout: str) -
 
 
 def _both(kinds: Sequence[torch.dtype], steps: int, scale: float, dropout: float) -> bool:
-    """Whether x and F have different gradients: one step that only adds them gives them the same."""
+    """Return whether the gradients of x and F differ: they are equal if one step only adds the two."""
     return steps > 1 or scale != 1 or dropout > 0 or kinds[0] != kinds[1]
 
 
@@ -146,7 +149,7 @@ def _differentiate(ctx: Any, gy: Tensor | None, gkept: Tensor | None, *_: Any) -
         ggains, gbiases = (
             [g.to(w) for g, w in zip(pair, weights, strict=False)] for pair in _per_weight(gweights, ctx.count)
         )
-    if gkept is not None and once:  # only where the gradient itself is differentiated
+    if gkept is not None and once:  # only when the gradient itself is differentiated
         wide = gkept.float() if gkept.dtype != torch.float64 else gkept
         more = (site.scale * wide).to(ctx.kinds[0]), reference.dropped(wide, site).to(ctx.kinds[1])
         gx, gf = (g if old is None else old + g for old, g in zip((gx, gf), more, strict=True))
@@ -154,7 +157,7 @@ def _differentiate(ctx: Any, gy: Tensor | None, gkept: Tensor | None, *_: Any) -
 
 
 def _per_weight(gradients: Tensor, count: int) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """[steps, 2, channels] as the gradients of `count` gains and as many biases."""
+    """Split [steps, 2, channels] into the gradients of `count` gains and as many biases."""
     if count == 1:
         gradients = gradients.sum(0, keepdim=True)
     return (gradients[:, 0].unbind(), gradients[:, 1].unbind()) if count else ([], [])
@@ -170,7 +173,7 @@ def _keep_for_second(ctx: Any, inputs: tuple, output: tuple) -> None:
 
 
 def _differentiate_twice(ctx: Any, *outer: Tensor | None) -> tuple:
-    """Through the reference."""
+    """Differentiate the backward through the reference."""
     seed, *saved = ctx.saved_tensors
     site = ctx.site._replace(seed=seed)
     with torch.enable_grad():
@@ -193,7 +196,7 @@ def _differentiate_twice(ctx: Any, *outer: Tensor | None) -> tuple:
 
 
 class _Eager(torch.autograd.Function):
-    """The operator without the dispatcher, whose bookkeeping costs more than a small site."""
+    """The operator without torch's dispatcher, whose bookkeeping takes longer than a small site."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, f: Tensor, site: tuple, *weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:

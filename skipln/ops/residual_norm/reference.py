@@ -1,10 +1,10 @@
-"""The definition of the residual site, and of its gradient, in torch; every other implementation is compared with it.
+"""The residual site and its gradient in plain torch; the tests compare every other implementation with it.
 
     y_0 = dropout(F)        y_k = g_k ⊙ (h_k − mean h_k) / sqrt(var h_k + eps) + b_k,   h_k = scale·x + y_{k−1}
 
 for k = 1 … steps; y_steps is the output. One step is xSkip+LN, scale 1 is rSkip+LN. Mean and variance are over the
-channels of each position (layout "btc") or over (C, H, W) of each example ("nchw"). Computed in float32, or in float64
-for float64, and rounded once.
+channels of each position (layout "btc") or over (C, H, W) of each example ("nchw"). The arithmetic is float32 (float64
+for float64 inputs), and the result is rounded once.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 class Site(NamedTuple):
-    """What a site is, apart from its tensors; dropout is drawn from `seed`, an int64 tensor."""
+    """A site's settings, apart from its tensors. Dropout is drawn from `seed`, an int64 tensor."""
 
     steps: int
     scale: float
@@ -27,13 +27,13 @@ class Site(NamedTuple):
 
 
 def memory_format(x: Tensor, layout: str) -> torch.memory_format:
-    """In which a site computes: channels-last where its maps are, else contiguous."""
+    """Return the memory format in which a site computes: channels-last if its feature maps are, else contiguous."""
     last = layout == "nchw" and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if last else torch.contiguous_format
 
 
 def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], site: Site) -> tuple[Tensor, ...]:
-    """(y, the sum h_1 where there is one step, else nothing, [rows, steps, 2]: mean and 1/std of every h_k)."""
+    """Return y, the sum h_1 (empty if there are several steps), and mean and 1/std of every h_k, [rows, steps, 2]."""
     kind = torch.promote_types(x.dtype, f.dtype)
     y, statistics, kept = dropped(_wide(f), site), [], x.new_empty(0, dtype=kind)
     for k in range(site.steps):
@@ -51,7 +51,7 @@ def backward(
     gy: Tensor, x: Tensor | None, f: Tensor | None, kept: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor],
     site: Site,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients of x, of F and of gains and biases, [steps, 2, channels], from x and F or from the sum kept instead."""
+    """Return the gradients of x, of F, and of gains and biases [steps, 2, channels]; x and F, or the sum `kept`."""
     h = _wide(kept) if x is None or f is None else site.scale * _wide(x) + dropped(_wide(f), site)
     xhats, rstds = [], []
     for k in range(site.steps):
@@ -71,7 +71,7 @@ def backward(
 
 
 def dropped(f: Tensor, site: Site) -> Tensor:
-    """F ⊙ m / (1 − p), m a hash of the seed, the row and the place in it: the same mask whenever it is asked for."""
+    """F ⊙ m / (1 − p). The mask m is a hash of seed, row and column, so it is the same at every call."""
     if site.dropout == 0 or site.seed is None:
         return f
     columns = f.shape[-1] if site.layout == "btc" else math.prod(f.shape[1:])
@@ -84,12 +84,12 @@ def dropped(f: Tensor, site: Site) -> Tensor:
 
 
 def dropped_of(p: float) -> int:
-    """How many of 2³² hashes drop an element: p, rounded."""
+    """Return how many of the 2³² hashes drop an element: p·2³², rounded."""
     return min(round(p * 2**32), 2**32 - 1)
 
 
 def _mix(counter: Tensor, key0: Tensor, key1: Tensor) -> Tensor:
-    """32 bits in int64 tensors: xor with the keys, multiply, shift, until every bit depends on every bit."""
+    """Return a hash of 32 bits in int64: xor with the keys, multiply and shift until every bit depends on every bit."""
     z = counter ^ key0
     z = ((z ^ (z >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
     z = z ^ key1

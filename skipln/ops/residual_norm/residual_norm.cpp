@@ -2,7 +2,7 @@
 #include "maps.h"
 #include "rows.h"
 
-// Types of x and F, by their number in cpu.py.
+// Calls `call` with the types of x and F, which cpu.py numbers.
 template <class Call> static void dispatch(int types, Call call) {
   switch (types) {
     case 0: return call(float{}, float{});
@@ -11,7 +11,7 @@ template <class Call> static void dispatch(int types, Call call) {
   }
 }
 
-// One gain for each element of a row takes all the steps; otherwise the moments are enough.
+// If each element of a row has a gain of its own, every step must visit the row; otherwise the moments suffice.
 static bool by_rows(const Site &site) { return site.gains && site.pixels == 1; }
 
 extern "C" {

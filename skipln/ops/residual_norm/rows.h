@@ -1,4 +1,4 @@
-// y_0 = F, y_k = LN_k(scale · x + y_{k−1}) for rows of channels with a gain and a bias each: the last axis is normalised.
+// y_0 = F, y_k = LN_k(scale · x + y_{k−1}) over the last axis, for rows whose channels each have a gain and a bias.
 #pragma once
 #include <algorithm>
 #include <vector>
@@ -6,10 +6,10 @@
 #include "vector.h"
 
 struct Site {
-  int64_t rows, channels, pixels;  // pixels: elements that share a gain, 1 in rows.h
-  int steps, channels_last;   // channels_last: the channels of a pixel are neighbours, in maps.h
+  int64_t rows, channels, pixels;  // pixels: how many elements share a gain; 1 in rows.h
+  int steps, channels_last;   // channels_last: whether a pixel's channels are adjacent in memory (maps.h)
   float scale, eps;
-  const float *const *gains, *const *biases;  // [steps][channels]; null for none, in maps.h
+  const float *const *gains, *const *biases;  // [steps][channels]; null in maps.h if there are none
   Dropout dropout;
   int threads;
 };
@@ -26,7 +26,7 @@ INLINE Moments moments(const float *h, int64_t n, float sum, float eps) {
   return {mean, 1 / std::sqrt(squares.total() / n + eps)};
 }
 
-// With one step the sum scale · x + F is kept for the backward, otherwise x and F are.
+// With one step, `sum` = scale · x + F is kept for the backward; otherwise x and F are.
 template <class X, class F, class Y>
 void forward_rows(const Site &site, const X *x, const F *f, Y *y, Y *sum, Moments *kept) {
   const int64_t n = site.channels;
@@ -74,13 +74,15 @@ void forward_rows(const Site &site, const X *x, const F *f, Y *y, Y *sum, Moment
   }
 }
 
-// Weight gradients are summed chunk by chunk of rows, then over chunks: the same for every number of threads.
+// Weight gradients are summed within chunks of rows, then over the chunks, so that the result does not
+// depend on the number of threads.
 INLINE int64_t chunks(int64_t rows) { return std::min<int64_t>(64, (rows + 31) / 32); }
 
-// Rows of scratch start at different places of a page: a load never waits for a store that only looks like its own.
+// Rows of scratch start at different offsets in a page, so that no load waits for an unrelated store whose address has
+// the same low bits.
 INLINE int64_t padded(int64_t n) { return (n + 15) / 16 * 16 + 144; }
 
-// x and f, or the sum that was kept in their place. gx may be null. weights: [steps][gain, bias][channels].
+// Takes x and f, or the sum that was kept in their place. gx may be null. weights: [steps][gain, bias][channels].
 template <class X, class F, class Y>
 void backward_rows(const Site &site, const Y *gy, const X *x, const F *f, const Y *sum, const Moments *kept, X *gx,
                    F *gf, float *weights) {
@@ -104,7 +106,7 @@ void backward_rows(const Site &site, const Y *gy, const X *x, const F *f, const 
         const X *const xi = x + i * n;
         const F *const fi = f + i * n;
         if (dropout.dropped) each(n, [&](auto lane, int64_t j, int) ALWAYS { store(keeps + j, dropout.keep(lane, j)); });
-        // xhat of every step
+        // Compute xhat of every step.
         const float mean0 = m[0].mean, rstd0 = m[0].rstd;
         if (sum) {
           each(n, [&](auto lane, int64_t j, int) ALWAYS {
@@ -128,7 +130,7 @@ void backward_rows(const Site &site, const Y *gy, const X *x, const F *f, const 
             store(to + j, (h - mean) * rstd);
           });
         }
-        // From the gradient of y_{k+1}: the weights' share, and gain · gradient with its two means
+        // From the gradient of y_{k+1}, `weigh` adds to the weights' gradients and to the two means of gain · gradient.
         Sum mean, slope;
         const float *gain, *xhat;
         float *ggain, *gbias;
@@ -149,7 +151,7 @@ void backward_rows(const Site &site, const Y *gy, const X *x, const F *f, const 
         each(n, [&](auto lane, int64_t j, int slot) ALWAYS {
           weigh(lane, j, slot, load<decltype(lane)>(gyi + j));
         });
-        // The gradient of h_k from them, which is that of y_k and a part of that of x
+        // From these, `descend` computes the gradient of h_k, which is y_k's and a part of x's.
         const auto descend = [&](int k, auto finish) ALWAYS {
           const float c1 = mean.total() / n, c2 = slope.total() / n, rstd = m[k].rstd;
           const float *const from = xhats + k * pad;

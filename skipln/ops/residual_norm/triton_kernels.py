@@ -1,8 +1,8 @@
-"""The kernels of cuda.py, written in Triton.
+"""The Triton kernels that cuda.py calls.
 
-forward_rows and backward_rows hold a whole row in the registers of one program. The gradients of gains and biases are
-sums over rows: backward_weights takes them over a few channels of many rows, since sums for every step do not fit
-beside a whole row.
+In forward_rows and backward_rows a program holds a whole row in its registers. The gradients of gains and biases are
+sums over rows. They have a kernel of their own, backward_weights, whose programs take a few channels of many rows,
+since the sums of every step do not fit in registers beside a whole row.
 """
 
 # mypy: ignore-errors
@@ -22,7 +22,7 @@ def _mix(counter, key0, key1):
 
 @triton.jit
 def _keep(seed_pointer, row, columns, threshold, kept_scale):
-    """1 / (1 − p) at the elements of a row that dropout keeps, 0 at the others."""
+    """Return 1 / (1 − p) at the elements of a row that dropout keeps, 0 at the others."""
     seed = tl.load(seed_pointer)
     low, high = (seed & 0xFFFFFFFF).to(tl.uint32), ((seed >> 32) & 0xFFFFFFFF).to(tl.uint32)
     counter = row.to(tl.uint32)
@@ -65,7 +65,7 @@ def _xhat(
     x, f, statistics, gains, biases, row, columns, inside, channels, k: tl.constexpr, steps: tl.constexpr,
     count: tl.constexpr,
 ):  # fmt: skip
-    """The normalised sum of step k, computed again from the statistics kept: arithmetic costs less than memory."""
+    """Recompute the normalised sum of step k from the kept statistics: arithmetic costs less than memory."""
     y = f
     xhat = f
     for j in tl.static_range(k + 1):
@@ -79,7 +79,7 @@ def _xhat(
 
 @triton.jit
 def _inputs(x_pointer, f_pointer, at, inside, keep, scale, steps: tl.constexpr, drops: tl.constexpr):
-    """scale·x and F after its dropout; with one step, 0 and the sum that was kept."""
+    """Return scale·x and F after its dropout; with one step, 0 and the sum that was kept."""
     f = tl.load(f_pointer + at, inside, 0.0).to(tl.float32)
     if steps == 1:
         return tl.zeros_like(f), f
@@ -94,7 +94,7 @@ def backward_rows(
     kept_scale, scale, channels, block: tl.constexpr, steps: tl.constexpr, count: tl.constexpr, drops: tl.constexpr,
     both: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of x and F, and of every row and step the two means that its gradient takes: of t and of t ⊙ xhat."""
+    """Compute the gradients of x and F, and the two means, of t and of t ⊙ xhat, of every row and step."""
     row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, block)
     inside = columns < channels
@@ -127,9 +127,9 @@ def backward_weights(
     gy_pointer, x_pointer, f_pointer, statistics, means, gains, biases, weights_pointer, rows, seed, threshold,
     kept_scale, scale, channels, block: tl.constexpr, steps: tl.constexpr, count: tl.constexpr, drops: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of gains and biases: a program takes `block` channels of each num_programs-th row, and writes its sums.
+    """Compute the gradients of gains and biases: a program sums `block` channels of every num_programs-th row.
 
-    No lane needs another's number: with the statistics and the means of `backward_rows` all is elementwise.
+    Lanes exchange nothing: given the statistics and the means of `backward_rows`, all arithmetic is elementwise.
     """
     columns = tl.program_id(1) * block + tl.arange(0, block)
     inside = columns < channels

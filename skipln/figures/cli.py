@@ -1,4 +1,4 @@
-"""The command line of the figures. Exit status: 0, 1 a net failed, 2 the user can mend it, 130 stopped."""
+"""The command line of the figures. Exit status: 0 done, 1 a net failed, 2 the user's mistake, 130 stopped."""
 
 import argparse
 import shlex
@@ -28,7 +28,7 @@ def _command(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     manifest = load(options.figure, options.experiments)
-    manifest.at(options.scale)  # a mistake is answered before torch is loaded
+    manifest.at(options.scale)  # report a mistake before torch is loaded
     from skipln.figures.runner import run
 
     return run(manifest, options.scale, yours(manifest, options.scale), options.experiments, options.overrides)
@@ -54,12 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     make = commands.add_parser("run", help="measure the nets that are missing, then render the figure")
     make.add_argument("figure", help="a file of experiments/, such as figure1")
     make.add_argument("--scale", default="demo", metavar="|".join(SCALES), help="default: demo")
-    make.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="where the data of finished runs lies")
+    make.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="where the finished runs' data is")
     make.set_defaults(command=_run)
-    ours = commands.add_parser("publish", help="make your figure the published one, and say what changes")
+    ours = commands.add_parser("publish", help="publish your figure, and print what changes")
     ours.add_argument("figure", help="a file of experiments/, such as figure1")
     ours.add_argument("--scale", default="demo", metavar="|".join(SCALES), help="default: demo")
-    ours.add_argument("--allow", default="", help=f"publish although nets are {', '.join(ALLOWED)} [none of it]")
+    ours.add_argument("--allow", default="", help=f"publish although nets are {', '.join(ALLOWED)} [neither]")
     ours.set_defaults(command=_publish)
     again = commands.add_parser("results", help="render every figure again from its committed numbers")
     again.set_defaults(command=_results)

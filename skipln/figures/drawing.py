@@ -1,4 +1,4 @@
-"""The panels of a figure: a quantity against the residual site, one row a connection, one column a depth."""
+"""The panels of a figure: a quantity against the residual site, one row per connection, one column per depth."""
 
 import math
 from collections.abc import Sequence
@@ -21,17 +21,17 @@ LABELS = {
     "branch": "gradient of the branch's parameters, ‖∂loss/∂θ‖",
     "share": "the branch's share, rms F(x) / rms x",
 }
-UNITS = {"stream": "nats", "branch": "nats", "share": "ratio"}  # y, θ and x have none
+UNITS = {"stream": "nats", "branch": "nats", "share": "ratio"}  # y, θ and x have no unit
 DASHES: dict[str, Any] = {"start": "-", "trained": (0, (2, 1.2))}
 LAW = "#555555"
-HEIGHT = 1.15  # of a panel, inches
+HEIGHT = 1.15  # inches, of one panel
 
 
 def draw(rows: Sequence[SiteRow], manifest: Manifest, model: Model, quantity: str) -> str:
-    """The SVG of one model and quantity, all panels on the same scales, a band of one geometric standard deviation.
+    """The SVG of one model and quantity; all panels share their scales, and bands show a geometric standard deviation.
 
-    Gradients are followed as they go, back from the output; the share from the input. Over the gradients of the forms
-    in `manifest.law`, the law λ^(sites left).
+    Gradients are drawn as they flow, back from the output; the share is drawn from the input on. For the forms in
+    `manifest.law`, the law λ^(sites that follow) is drawn over the gradients.
     """
     rows = [row for row in rows if row.model == model.name]
     shown = distinct({(row.form, row.lam) for row in rows})
@@ -47,7 +47,7 @@ def draw(rows: Sequence[SiteRow], manifest: Manifest, model: Model, quantity: st
                 _panel(panel, here, quantity, look, manifest.law if quantity == "stream" else ())
                 panel.set_title(f"{label(family, None)}, {depth} {drawn(model.unit)}", loc="left", fontsize=8, pad=3)
         for settings, line in zip(lines.values(), panels, strict=False):
-            for depth, panel in zip(depths, line, strict=True):  # the limits are known once all is drawn
+            for depth, panel in zip(depths, line, strict=True):  # limits are known only once everything is drawn
                 here = [row for row in rows if row.depth == depth and (row.form, row.lam) in settings]
                 _name(panel, here, quantity, look)
         drawing.supxlabel(along(quantity), fontsize=8)
@@ -58,26 +58,26 @@ def draw(rows: Sequence[SiteRow], manifest: Manifest, model: Model, quantity: st
 
 
 def along(quantity: str) -> str:
-    """What the sites' axis shows."""
+    """The label of the sites' axis."""
     return "residual site, from the input to the output" if quantity == "share" else "residual sites behind this one"
 
 
 def law(lam: float, sites: int) -> list[float]:
-    """λ^(sites that follow) of each site of a stack: ‖∂loss/∂y‖ of xSkip with silent branches, over the last one's.
+    """λ^(sites that follow) for each site of a stack: ‖∂loss/∂y‖ relative to the last site's, xSkip, silent branches.
 
-    y = λx + F(x) has ∂y/∂x = λ + F′(x), so a stack's gradient is the product of those; with F′ = 0 it is λ^sites
-    (He et al. 2016b, section 3, where the shortcut is scaled).
+    y = λx + F(x) has ∂y/∂x = λ + F′(x), and the gradient through a stack is the product of these factors. With F′ = 0
+    it is λ^sites (He et al. 2016b, section 3, on scaled shortcuts).
     """
     return [lam ** (sites - 1 - site) for site in range(sites)]
 
 
 def places(rows: Sequence[SiteRow], quantity: str) -> list[int]:
-    """Where the sites of a whole net stand on the axis: the sites behind each, or its number from 1."""
+    """The positions of a net's sites on the axis: the number of sites behind each, or its own number from 1."""
     return [row.site + 1 if quantity == "share" else rows[-1].site - row.site for row in rows]
 
 
 def plot(panel: "Axes", net: Sequence[SiteRow], quantity: str, colour: str, dash: Any, width: float = 1.2) -> None:
-    """A net's line, broken between its stacks, with the band of its n values."""
+    """Draw a net's line, broken between its stacks, with the band of its n values."""
     at = dict(zip((row.site for row in net), places(net, quantity), strict=True))
     for _, stack in groupby(net, key=lambda row: row.stack):
         own = list(stack)
@@ -90,16 +90,16 @@ def plot(panel: "Axes", net: Sequence[SiteRow], quantity: str, colour: str, dash
 
 
 def dress(panel: "Axes") -> None:
-    """Axes as every panel of a figure has them."""
+    """Give a panel the axes that every panel of a figure has."""
     panel.set_yscale("log")
-    panel.minorticks_off()  # most of the time and of the file
+    panel.minorticks_off()  # they take most of the time and of the file
     panel.grid(alpha=0.25, linewidth=0.5)
     panel.spines[["top", "right"]].set_visible(False)
     panel.tick_params(labelsize=7)
 
 
 def nets(rows: Sequence[SiteRow]) -> dict[tuple[Setting, str], list[SiteRow]]:
-    """The sites of each setting and state."""
+    """Group the rows into nets: the sites of each setting and state."""
     found: dict[tuple[Setting, str], list[SiteRow]] = {}
     for row in rows:
         found.setdefault(((row.form, row.lam), row.state), []).append(row)
@@ -117,7 +117,7 @@ def _panel(
 
 
 def _name(panel: "Axes", rows: Sequence[SiteRow], quantity: str, look: dict[Setting, Look]) -> None:
-    """λ at the end of each line of the start, where a family has several."""
+    """Write λ at the end of each line that shows the start."""
     ends = []
     for ((form, lam), state), net in nets(rows).items():
         end = net[-1] if quantity == "share" else net[0]
@@ -129,7 +129,7 @@ def _name(panel: "Axes", rows: Sequence[SiteRow], quantity: str, look: dict[Sett
 
 
 def _draw_law(panel: "Axes", net: Sequence[SiteRow]) -> None:
-    """Through the gradient behind a stack's last site, which nothing of the stack has shaped."""
+    """Draw the law through the gradient behind a stack's last site, which the stack itself has not changed."""
     at = dict(zip((row.site for row in net), places(net, "stream"), strict=True))
     for _, group in groupby(net, key=lambda row: row.stack):
         stack = list(group)

@@ -1,4 +1,4 @@
-"""A connection and its λ in a figure: its name and look, those of the tables, and which settings are the same net."""
+"""A connection and its λ in a figure: names and looks as in the tables, and which settings make the same net."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,18 +6,18 @@ from skipln.tables.manifest import Row
 from skipln.tables.presentation.palette import Look, palette
 
 Setting = tuple[str, float | None]  # the connection's name and its λ, None where it has none
-ORDER = ("skip", "xskip", "xskip_ln", "rskip_ln", "xskip_bn", "rskip_bn")  # of the tables; others follow by name
+ORDER = ("skip", "xskip", "xskip_ln", "rskip_ln", "xskip_bn", "rskip_bn")  # as in the tables; others follow by name
 WORDS = {"xskip": "xSkip", "rskip": "rSkip", "ln": "LN", "bn": "BN"}
 
 
 def label(form: str, lam: float | None) -> str:
-    """As the tables write it, such as "rSkip+LN λ=2"."""
+    """The name as the tables write it, such as "rSkip+LN λ=2"."""
     name = "+".join(WORDS.get(word, word) for word in form.split("_")) if form in ORDER else form
     return name if lam is None else f"{name} λ={lam:g}"
 
 
 def looks(settings: Iterable[Setting]) -> dict[Setting, Look]:
-    """Colour and dash of each, by its connection; the shade is its λ."""
+    """The colour and dash of each setting: the connection sets the colour, λ the shade."""
     names = {f"s{i}": setting for i, setting in enumerate(ordered(settings))}
     rows = [
         Row(
@@ -31,12 +31,12 @@ def looks(settings: Iterable[Setting]) -> dict[Setting, Look]:
 
 
 def ordered(settings: Iterable[Setting]) -> list[Setting]:
-    """Each once, in the order of the tables, then by λ."""
+    """Each setting once, in the order of the tables, then by λ."""
     return sorted(set(settings), key=lambda setting: (_place(setting[0]), setting[1] or 0.0))
 
 
 def distinct(settings: Iterable[Setting]) -> list[Setting]:
-    """`ordered`, without what is the same net as another one that is there.
+    """The settings as `ordered` has them, without those that make the same net as another one among them.
 
     x + F is xSkip with λ = 1, and one step of rSkip under a norm is xSkip with λ = 1 under the same norm.
     """
@@ -45,7 +45,7 @@ def distinct(settings: Iterable[Setting]) -> list[Setting]:
 
 
 def families(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
-    """The settings that share a panel: a connection with each λ, the plain skip with xSkip."""
+    """The settings that share a panel: one connection with every λ; the plain skip joins xSkip."""
     forms = {form for form, _ in settings}
     found: dict[str, list[Setting]] = {}
     for form, lam in settings:

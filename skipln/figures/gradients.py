@@ -1,4 +1,4 @@
-"""What flows through the residual sites of a net in one forward and backward pass."""
+"""Measure what flows through the residual sites of a net in one forward and backward pass."""
 
 import copy
 import math
@@ -15,11 +15,11 @@ from skipln.seam.connection import Connection
 
 @dataclass
 class Site:
-    """One residual site y = site(x, F) in one pass; norms and root mean squares over the whole batch.
+    """One residual site y = site(x, F) in one pass; norms and root mean squares are over the whole batch.
 
-    stream: ‖∂loss/∂y‖₂. branch: ‖∂loss/∂θ‖₂, θ the parameters that F alone reads. share: rms F(x) / rms x.
-    scale: rms y. The gradient is that of the stream behind the site: in front of one that changes a ResNet's shape
-    there are two, the shortcut's and the branch's.
+    stream: ‖∂loss/∂y‖₂. branch: ‖∂loss/∂θ‖₂, where θ are the parameters that only F reads. share: rms F(x) / rms x.
+    scale: rms y. The gradient is taken behind the site, because a site that changes a ResNet's shape has two in front
+    of it: the shortcut's and the branch's.
     """
 
     stack: str
@@ -50,11 +50,11 @@ class Pass:
 
 
 def measure(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> Pass:
-    """One pass of a copy of `model` in float64, in training mode; `model` itself stays as it is.
+    """Run one pass of a copy of `model` in float64, in training mode; `model` itself does not change.
 
-    loss: the scalar loss of the net it is given, computed in float64 as its parts. What explodes or vanishes is then
-    measured rather than overflows: 3^±600 are numbers. A norm within the net squares what it normalises, and so goes
-    only to 3^±300.
+    loss: computes the scalar loss of the net that it is given, in float64. Exploding and vanishing gradients are then
+    measured instead of overflowing: 3^±600 can be represented. A norm inside the net squares its input and therefore
+    reaches only 3^±300.
     """
     net = copy.deepcopy(model).double().train()
     net.zero_grad(set_to_none=True)
@@ -62,14 +62,14 @@ def measure(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> Pass:
     net.register_forward_pre_hook(lambda _, inputs: tuple(t.double() if t.is_floating_point() else t for t in inputs))
     net.register_forward_hook(lambda _, __, y: output.append(_rms(y)))
     sites = _watch(net)
-    with sdpa_kernel(SDPBackend.MATH):  # the others recompute exp(score − log-sum), which overflows for scores of 1e20
+    with sdpa_kernel(SDPBackend.MATH):  # other kernels recompute exp(score − log-sum), which overflows at 1e20
         value = loss(net)
         value.backward()
     return Pass(value.item(), output[-1], sites)
 
 
 def _watch(net: nn.Module) -> list[Site]:
-    """The sites of `net`, filled as it is called. A parameter is a branch's if a module that F calls has it."""
+    """The sites of `net`, filled when it is called. A branch's parameters are those of the modules that F calls."""
     sites: list[Site] = []
     within: list[Site] = []
 
@@ -110,12 +110,12 @@ def _watch(net: nn.Module) -> list[Site]:
 
 
 def _stack(name: str) -> str:
-    """Which of a model's stacks a site is in, by the name of its module: "decoder" of "decoder.3.sites.1"."""
+    """The stack that a site belongs to, from its module's name: "decoder" from "decoder.3.sites.1"."""
     return re.sub(r"\.\d+\.[^.]+(\.\d+)?$", "", name)
 
 
 def _tensors(stream: Any) -> Iterator[Tensor]:
-    """The tensors of a stream: x itself, or all that a connection carries from site to site, however it holds them."""
+    """The tensors of a stream: x itself, or all that a connection carries from site to site, in any container."""
     if isinstance(stream, Tensor):
         yield stream
     elif isinstance(stream, list | tuple | set):
@@ -128,7 +128,7 @@ def _tensors(stream: Any) -> Iterator[Tensor]:
 
 
 def _norm(tensors: list[Tensor]) -> float:
-    """The Euclidean norm of all elements, each divided by the largest before it is squared: 1e200 has a norm."""
+    """The Euclidean norm of all elements, scaled by the largest before squaring so that 1e200 does not overflow."""
     largest = max((float(t.detach().abs().max()) for t in tensors if t.numel()), default=0.0)
     if largest == 0 or not math.isfinite(largest):
         return largest

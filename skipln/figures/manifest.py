@@ -1,4 +1,4 @@
-"""What a figure is: experiments/figureN.yaml, checked strictly."""
+"""What a figure consists of: experiments/figureN.yaml, checked strictly."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +11,10 @@ from skipln.tables.manifest import SCALES, Line, Name, Node, Override, Scale, ch
 
 
 class Model(Node):
-    """A family of nets. `depths`: the overrides that make each depth, in the unit that `unit` names.
+    """A family of nets. `depths`: the overrides that make each depth; `unit` names the unit of the depths.
 
-    `of`: a table whose finished runs are measured in place of short trainings, those of its rows that are a form and λ
-    of the figure; `depths` then has the name of a column at each depth, and nothing else.
+    `of`: a table whose finished runs are measured in place of short trainings; its rows count whose form and λ the
+    figure has. `depths` then gives the name of one column for each depth, and nothing else.
     """
 
     name: Name
@@ -28,7 +28,7 @@ class Model(Node):
     def _fit(self) -> "Model":
         for depth, words in self.depths.items():
             if self.of is not None and (len(words) != 1 or "=" in words[0] or self.overrides):
-                raise ValueError(f"depths.{depth}: of a net of {self.of} give the name of a column alone")
+                raise ValueError(f"depths.{depth}: for a net of {self.of}, give only the name of a column")
             if self.of is None:
                 for word in words:
                     checked_override(word)
@@ -36,9 +36,9 @@ class Model(Node):
 
 
 class AtScale(Node):
-    """What a figure is made of at one scale. `threads`: of a net, as many nets at once as they fit the cores.
+    """What a figure consists of at one scale. `threads`: per net; as many nets run at once as fit the cores.
 
-    `batches`: how many micro-batches of training data are measured, for each of the `seeds`.
+    `batches`: how many micro-batches of training data are measured for each of the `seeds`.
     """
 
     seeds: PositiveInt
@@ -60,7 +60,7 @@ class Manifest(Node):
     notes: list[Line] = Field(default_factory=list)
 
     def at(self, scale: str) -> AtScale:
-        """What is made at `scale`. Raises UserError, one line that lists the choices, where there is nothing."""
+        """What is made at `scale`. Raises UserError, one line that lists the choices, if there is nothing."""
         if scale not in self.scales:
             choices = ", ".join(name for name in SCALES if name in self.scales)
             raise UserError(f"{self.name} has nothing at scale={scale}: choose one of {choices}")
@@ -68,12 +68,12 @@ class Manifest(Node):
 
 
 def names(experiments: Path = EXPERIMENTS) -> list[str]:
-    """The figures there are, by number."""
+    """The names of all figures, by number."""
     return sorted((path.stem for path in experiments.glob("figure*.yaml")), key=lambda name: (len(name), name))
 
 
 def load(name: str, experiments: Path = EXPERIMENTS) -> Manifest:
-    """The checked manifest of figure `name`. Raises UserError, one line that lists the choices."""
+    """Read and check the manifest of figure `name`. Raises UserError, one line that lists the choices."""
     if name not in names(experiments):
         raise UserError(f"no figure {name}: choose one of {', '.join(names(experiments)) or 'none'}")
     return read(experiments / f"{name}.yaml", Manifest)

@@ -1,4 +1,4 @@
-"""The measurement of one net, at the start and after a short training, and the file that keeps it."""
+"""Measure one net, at the start and after training, and keep the measurement in a file."""
 
 import math
 from functools import partial
@@ -27,9 +27,9 @@ State = Literal["start", "trained"]
 
 
 class Measured(BaseModel):
-    """A net in one state. Lists are over the measured batches; a number that is not finite is None.
+    """A net in one state. Lists run over the measured batches; a number that is not finite is None.
 
-    sites: quantity -> batch -> site.
+    sites: indexed by quantity, then batch, then site.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -40,7 +40,7 @@ class Measured(BaseModel):
 
 
 class Measurement(BaseModel):
-    """What is known of a net. stacks: of each site. states: "trained" is missing where the training diverged."""
+    """What is known about a net. stacks: one name per site. states: "trained" is missing if the training diverged."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,7 +53,7 @@ class Measurement(BaseModel):
 
 
 def read(point: Point) -> Measurement | None:
-    """The kept measurement of `point`; None where there is none, or a damaged one."""
+    """The kept measurement of `point`; None if there is none or it is damaged."""
     try:
         found = Measurement.model_validate_json(point.path.read_bytes())
     except (OSError, ValidationError):
@@ -62,11 +62,10 @@ def read(point: Point) -> Measurement | None:
 
 
 def make(point: Point) -> None:
-    """Build the net, measure it, train it or load the weights that its finished run was tested with, measure it again,
-    and keep the numbers. Nothing else of a training is kept.
+    """Build the net and measure it; then train it, or load the weights that its finished run was tested with, and
+    measure it again. Only the numbers are kept.
 
-    Raises UserError where the data or the finished run is missing, and KeyboardInterrupt when the training was
-    interrupted.
+    Raises UserError if the data or the finished run is missing, and KeyboardInterrupt if the training was interrupted.
     """
     config = point.config
     task, fabric = create_task(config), create_fabric(config)
@@ -92,10 +91,10 @@ def make(point: Point) -> None:
 
 
 def _load(model: nn.Module, folder: Path, config: RunConfig) -> tuple[str, str]:
-    """Put the weights that the run in `folder` was tested with into `model`; how the run ended."""
+    """Load the weights that the run in `folder` was tested with into `model`; return how the run ended."""
     result = RunFolder(folder).finished()
     if result is None:
-        raise UserError(f"{folder} has no result; make the table that it is of first")
+        raise UserError(f"{folder} has no result; make its table first")
     if result.state == "done":
         checkpoints = Checkpoints(RunFolder(folder).checkpoints, config.hash, keep=config.training.average)
         model.load_state_dict(checkpoints.load_tested(result.update))
@@ -103,7 +102,7 @@ def _load(model: nn.Module, folder: Path, config: RunConfig) -> tuple[str, str]:
 
 
 def _passes(model: nn.Module, task: Task, fabric: Fabric, count: int) -> list[Pass]:
-    """The first `count` micro-batches of the training data, the same for every net of a seed."""
+    """Measure the first `count` micro-batches of the training data, which are the same for every net of a seed."""
     batches = task.epoch(0)
     found = []
     for i in range(count):

@@ -1,4 +1,4 @@
-"""The numbers of a figure: joined over seeds and batches, kept as CSV, read again to be drawn."""
+"""The numbers of a figure: joined over seeds and batches, kept as CSV, and read again for drawing."""
 
 import csv
 import io
@@ -22,8 +22,8 @@ Net = tuple[Point, Measurement]
 
 @dataclass(frozen=True)
 class SiteRow:
-    """A residual site of a net in one state: geometric means over `n` values (seeds × batches) of what
-    `skipln.figures.gradients.Site` defines, and the factor of one geometric standard deviation, empty for n = 1."""
+    """A residual site of a net in one state: geometric means over `n` values (seeds × batches) of the quantities that
+    `skipln.figures.gradients.Site` defines, and the factor of one geometric standard deviation (empty if n = 1)."""
 
     model: str
     depth: int
@@ -45,8 +45,8 @@ class SiteRow:
 
 @dataclass(frozen=True)
 class NetRow:
-    """A net in one state: `seeds` of which `diverged` never reached it; arithmetic mean of the loss in nats, geometric
-    mean of the output's root mean square; the hashes of the seeds' configurations."""
+    """A net in one state, which `diverged` of its `seeds` never reached. loss: arithmetic mean, in nats. output:
+    geometric mean of the output's root mean square. runs: the hashes of the seeds' configurations."""
 
     model: str
     depth: int
@@ -62,13 +62,13 @@ class NetRow:
 
 @dataclass(frozen=True)
 class About:
-    """Where the numbers are from."""
+    """Where the numbers come from."""
 
     command: str
     data: list[str]
     code: list[str]
     hardware: list[str]
-    arithmetic: list[str] = field(default_factory=list)  # of the trainings; empty in what was made before it was kept
+    arithmetic: list[str] = field(default_factory=list)  # of the trainings; empty in older files
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ Row = TypeVar("Row", SiteRow, NetRow)
 
 
 def join(nets: Sequence[Net], command: str) -> Numbers:
-    """The numbers of measured nets, in the order of their models, then by depth, form and λ."""
+    """Join measured nets into numbers, in the order of their models, then by depth, form and λ."""
     models = list(dict.fromkeys(point.model for point, _ in nets))
     groups: dict[tuple, list[Net]] = {}
     for point, found in nets:
@@ -104,7 +104,7 @@ def join(nets: Sequence[Net], command: str) -> Numbers:
 
 
 def write(folder: Path, numbers: Numbers) -> bool:
-    """Write sites.csv, nets.csv and about.json; returns whether any of them changed."""
+    """Write sites.csv, nets.csv and about.json; return whether any of them changed."""
     content = {
         "sites.csv": _csv(SiteRow, numbers.sites),
         "nets.csv": _csv(NetRow, numbers.nets),
@@ -118,7 +118,7 @@ def write(folder: Path, numbers: Numbers) -> bool:
 
 
 def load(folder: Path) -> Numbers:
-    """What `write` wrote. Raises UserError when a file is missing or damaged."""
+    """Read what `write` wrote. Raises UserError if a file is missing or damaged."""
     try:
         about = About(**json.loads((folder / "about.json").read_text("utf-8")))
         return Numbers(_rows(SiteRow, folder / "sites.csv"), _rows(NetRow, folder / "nets.csv"), about)
@@ -162,7 +162,7 @@ def _row(kind: type[Row], key: tuple, values: dict[str, Any]) -> Row:
 
 
 def geometric(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """The geometric mean, and the factor of one geometric standard deviation; None where there is none."""
+    """The geometric mean and the factor of one geometric standard deviation; None where undefined."""
     if not values or min(values) <= 0:
         return (0.0 if values else None), None
     logs = [math.log(value) for value in values]

@@ -1,4 +1,4 @@
-"""One picture of a model: the gradient against depth at λ = 2 for the four forms of the paper, on one axis."""
+"""One picture of a model: the gradient against depth at λ = 2, for the paper's four forms, on one axis."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 LAM = 2.0
 FORMS: tuple[Setting, ...] = (("skip", None), ("xskip", LAM), ("xskip_ln", LAM), ("rskip_ln", LAM))
-SIZE = (5.6, 2.9)  # inches: a phone's width and a column's of a paper
+SIZE = (5.6, 2.9)  # inches: fits a phone's screen and a paper's column
 
 
 def overview(rows: Sequence[SiteRow], model: Model) -> str:
-    """The SVG: the deepest net of `model` at the start, the sites behind each on x, so that lines run as gradients do.
+    """The SVG of the deepest net of `model` at the start. x counts the sites behind each, so lines run as gradients do.
 
-    A band is one geometric standard deviation; a break is where a stack ends (an encoder, a ResNet's stage).
+    A band is one geometric standard deviation. A line breaks where a stack ends (an encoder, a ResNet's stage).
     """
     rows = [row for row in rows if row.model == model.name and row.state == "start" and (row.form, row.lam) in FORMS]
     depth = max((row.depth for row in rows), default=0)

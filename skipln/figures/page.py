@@ -1,4 +1,4 @@
-"""figure.md: the panels, what they say in numbers, and where these are from."""
+"""figure.md: the panels, their numbers, and where these come from."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ from skipln.figures.overview import LAM
 from skipln.report.markdown import aligned
 from skipln.report.numbers import EMPTY
 
-SHAPE = ("factor a site", "branch gradient, first ÷ last", "branch's share, last")
+SHAPE = ("factor per site", "branch gradient, first ÷ last", "branch's share, last")
 HEADING = ["", *(f"start: {what}" for what in (*SHAPE, "rms y, last", "rms output"))]
 HEADING += [f"trained: {what}" for what in (*SHAPE, "loss")]
 
@@ -33,9 +33,9 @@ def page(numbers: Numbers, manifest: Manifest, scale: str) -> str:
 
 
 def growth(sites: Sequence[SiteRow]) -> float | None:
-    """By how much the stream's gradient grows on its way back through one site of a stack, a geometric mean.
+    """The factor by which the stream's gradient grows on its way back through one site of a stack (geometric mean).
 
-    λ if the law holds; 1 if gradients pass as they are. Between stacks (a ResNet's stages) nothing is counted.
+    It is λ if the law holds and 1 if gradients pass unchanged. Steps between stacks (a ResNet's stages) do not count.
     """
     total, steps = 0.0, 0
     for _, group in groupby(sites, key=lambda site: site.stack):
@@ -86,19 +86,20 @@ def _footnotes(numbers: Numbers, manifest: Manifest, scale: str) -> list[str]:
     short = _trainings(at.overrides, at.models)
     spread = f": half of all sites have less than {statistics.median(spreads):.2f}" if spreads else ""
     return [
-        "Of each net and micro-batch: a forward and backward pass of the training loss (mean over tokens or images, "
-        "nats) in float64 and training mode. y is the stream behind a residual site y = site(x, F), θ the parameters "
-        "that F alone reads, norms are Euclidean over the whole batch, rms over all its elements.",
-        "Factor a site: what the gradient of the stream is multiplied by on its way back through one site, the "
+        "Each net and micro-batch is measured in one forward and backward pass of the training loss (mean over tokens "
+        "or images, in nats), in float64 and training mode. y is the stream behind a residual site y = site(x, F), θ "
+        "are the parameters that only F reads, norms are Euclidean over the whole batch, and rms is over all elements.",
+        "Factor per site: the gradient of the stream is multiplied by it on its way back through one site. It is the "
         "geometric mean over the sites of a stack (a ResNet's stage, the encoder, the decoder). The law says λ.",
-        "What is the same net is shown once: xSkip λ=1 is skip, and rSkip λ=1 under a norm is xSkip λ=1 under it.",
-        "First, last: the first and the last site of the net. Output: the logits. Loss: on the measured batches.",
+        "Settings that make the same net are shown once: xSkip λ=1 is skip, and under a norm rSkip λ=1 is xSkip λ=1.",
+        "First and last mean the first and the last site of the net. The output is the logits. The loss is that of the "
+        "measured batches.",
         f"n = {at.seeds * at.batches}: a number is the geometric mean over {_count(at.seeds, 'seed')} × "
-        f"{_count(at.batches, 'micro-batch', 'es')}. sites.csv has every site, with the factor of a geometric standard "
-        f"deviation (of the stream's gradient{spread}); nets.csv has the hashes of the nets' configurations.",
+        f"{_count(at.batches, 'micro-batch', 'es')}. sites.csv has every site, with the factor of one geometric "
+        f"standard deviation (of the stream's gradient{spread}); nets.csv has the hashes of the nets' configurations.",
         *([f"Short training: {'; '.join(short)}, on top of the recipe of scale={scale}."] if short else []),
         *_finished(scale, at.models),
-        "Diverged: the training ended as diverged (docs/reproduction.md says when); such a seed has no trained net.",
+        "Diverged: the training diverged (docs/reproduction.md defines this); such a seed has no trained net.",
         *(f"Data: {text}" for text in about.data),
         *([f"Arithmetic of the trainings: {_alike(about.arithmetic)}"] if about.arithmetic else []),
         *(f"Code: {text}" for text in about.code),
@@ -122,8 +123,8 @@ def _trainings(shared: Sequence[str], models: Sequence[Model]) -> list[str]:
 
 def _finished(scale: str, models: Sequence[Model]) -> list[str]:
     return [
-        f"Trained, {model.label}: the weights with which finished runs of {model.of} at scale {scale} were tested, of "
-        f"column {' and '.join(words[0] for words in model.depths.values())}."
+        f"Trained, {model.label}: the weights with which finished runs of {model.of} at scale {scale} were tested "
+        f"(column {' and '.join(words[0] for words in model.depths.values())})."
         for model in models
         if model.of is not None
     ]

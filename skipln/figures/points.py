@@ -1,4 +1,4 @@
-"""Which nets a figure needs: connection × λ × model × depth × seed, each with its configuration."""
+"""The nets that a figure needs: connection × λ × model × depth × seed, each with its configuration."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from skipln.tables.cells import cells
 
 @dataclass(frozen=True)
 class Point:
-    """One net. lam: its λ, None where the connection has none. batches: how many are measured. run: the folder of the
-    finished run that it is, None where it is trained for the figure; lacks: what only the user can give, if anything.
+    """One net. lam: its λ, or None if the connection has none. batches: how many are measured. run: the folder of its
+    finished run, or None if it is trained for the figure. lacks: what only the user can give, if anything.
     """
 
     model: str
@@ -33,18 +33,18 @@ class Point:
 
     @property
     def path(self) -> Path:
-        """Where its measurement is kept; the configuration's hash names it."""
+        """The file of its measurement, named after the configuration's hash."""
         return Path(self.config.paths.runs) / "figures" / f"{self.config.hash}-{self.batches}.json"
 
     def describe(self) -> str:
-        """Such as "rSkip+LN λ=2, preact_resnet 56, seed 1"."""
+        """The net in words, such as "rSkip+LN λ=2, preact_resnet 56, seed 1"."""
         return f"{label(self.form, self.lam)}, {self.model} {self.depth}, seed {self.seed}"
 
 
 def points(manifest: Manifest, scale: str, experiments: Path = EXPERIMENTS, extra: Sequence[str] = ()) -> list[Point]:
-    """Every net of `manifest` at `scale`: seed by seed, and the sizes mixed, so that the time left can be told.
+    """Every net of `manifest` at `scale`, seed by seed with the sizes mixed, so that the time left can be estimated.
 
-    `extra`: overrides of the finished runs' own table, such as where its data lies. Raises UserError for a
+    `extra`: overrides for the finished runs' own table, such as the folder of its data. Raises UserError for a
     configuration that does not compose.
     """
     at = manifest.at(scale)
@@ -65,7 +65,7 @@ def points(manifest: Manifest, scale: str, experiments: Path = EXPERIMENTS, extr
 
 
 def _finished(manifest: Manifest, scale: str, model: Model, experiments: Path, extra: Sequence[str]) -> Iterator[Point]:
-    """The runs of the model's table that are a form and λ of the figure."""
+    """The runs of the model's table whose form and λ the figure has."""
     at, table = manifest.at(scale), manifests.load(str(model.of), experiments)
     known = [column.name for column in table.columns_at(scale)]
     depths = {words[0]: depth for depth, words in model.depths.items()}
@@ -89,7 +89,7 @@ def _finished(manifest: Manifest, scale: str, model: Model, experiments: Path, e
 
 
 def _settings(manifest: Manifest) -> Iterator[tuple[str, float | None, dict]]:
-    """(form, λ, its node of the configuration) of every form of the figure, with each λ of its type."""
+    """(form, λ, configuration node) for every form of the figure and every λ that fits the form's type."""
     for form in manifest.forms:
         try:
             options = {"name": form, **skips.options(form)}

@@ -1,4 +1,4 @@
-"""`make publish TABLE=figure1`: your figure becomes the published one, all at once."""
+"""`make publish TABLE=figure1`: replace the published figure with yours, all at once."""
 
 import shutil
 from collections.abc import Collection
@@ -17,15 +17,15 @@ NUMBERS = ("sites.csv", "nets.csv", "about.json")
 
 
 def yours(manifest: Manifest, scale: str) -> Path:
-    """The folder that your figure goes to."""
+    """The folder of your own figure."""
     return YOURS / scale / manifest.name
 
 
 def publish(manifest: Manifest, scale: str, results: Path, allowed: Collection[str]) -> int:
-    """Publish your figure in the place of the published one; say which numbers changed.
+    """Replace the published figure with yours, and print which files of numbers changed.
 
-    Raises UserError where there is none, where its nets did not compute alike or their code was not committed, unless
-    `allowed` has that word of ALLOWED. about.json says by which code the nets were made, of which data, where.
+    Raises UserError if you have none. Also raises it if the nets differ in their arithmetic or their code was not
+    committed, unless `allowed` has that word of ALLOWED. about.json names the nets' code, data and machine.
     """
     if unknown := [word for word in allowed if word not in ALLOWED]:
         raise UserError(f"allow={unknown[0]}: choose from {', '.join(ALLOWED)}")
@@ -37,7 +37,7 @@ def publish(manifest: Manifest, scale: str, results: Path, allowed: Collection[s
         len(about.arithmetic) > 1
     )
     if dirty := [text for text in about.code if "uncommitted" in text]:
-        found.append(("uncommitted", f"nets are of code that was not committed: {dirty[0]}"))
+        found.append(("uncommitted", f"nets were made with uncommitted code: {dirty[0]}"))
     if reasons := [f"{text} (ALLOW={word} publishes all the same)" for word, text in found if word not in allowed]:
         raise UserError("; ".join(reasons))
     with locked(YOURS / ".lock"):

@@ -1,4 +1,4 @@
-"""Everything a reader sees of a figure, rendered from the committed numbers alone: the same bytes on any machine."""
+"""Render everything a reader sees of a figure from the committed numbers alone: the same bytes on any machine."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from skipln.system.places import EXPERIMENTS
 
 
 def render(manifest: Manifest, scale: str, folder: Path) -> None:
-    """Write figure.md, and of each model an SVG a quantity and an overview, in `folder`, from its sites.csv, nets.csv,
-    about.json.
+    """From sites.csv, nets.csv and about.json in `folder`, write figure.md and, for each model, one SVG per quantity
+    and an overview.
     """
     numbers = load_numbers(folder)
     content = {

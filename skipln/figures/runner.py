@@ -30,10 +30,10 @@ from skipln.tasks import create_task
 def run(
     manifest: Manifest, scale: str, folder: Path, experiments: Path = EXPERIMENTS, extra: Sequence[str] = ()
 ) -> int:
-    """Make the figure in `folder`; return the exit status: 0, or 1 when a net could not be measured. Prints the page
-    on stdout. Of a model whose nets are finished runs, those that are not there are left out, and said.
+    """Make the figure in `folder` and print its page on stdout; return 0, or 1 if a net could not be measured.
 
-    Raises UserError for what the user can mend, and KeyboardInterrupt when stopped; what is measured is kept.
+    Finished runs that are missing are left out with a line on stderr. Raises UserError for a user's mistake, and
+    KeyboardInterrupt when stopped; finished measurements are kept.
     """
     planned = points(manifest, scale, experiments, extra)
     unmeasured = [point for point in planned if measuring.read(point) is None]
@@ -41,7 +41,7 @@ def run(
     say(f"{manifest.name} · {scale}: {len(planned) - len(unmeasured)} of {len(planned)} nets are measured")
     for model in manifest.at(scale).models:
         if absent := sum(point.model == model.name for point in unmeasured if point not in missing):
-            say(f"{absent} nets are no finished runs here: make {model.of} SCALE={scale}")
+            say(f"{absent} nets have no finished run here: make {model.of} SCALE={scale}")
     if lacking := [point.lacks for point in missing if point.lacks]:
         raise UserError(lacking[0])
     failures = measure_all(missing, manifest.at(scale).threads) if missing else []
@@ -62,9 +62,9 @@ def _found(planned: Sequence[Point]) -> list[Net]:
 
 
 def measure_all(missing: Sequence[Point], threads: int) -> list[str]:
-    """Measure nets in processes that load torch once; returns a line for each net that failed."""
+    """Measure nets in processes that load torch once; return a line for each net that failed."""
     for point in {point.model: point for point in missing}.values():
-        create_task(point.config)  # fetches and prepares the data, once and in sight
+        create_task(point.config)  # fetch and prepare the data once, where the user sees it
     at_once = min(len(missing), max(1, len(os.sched_getaffinity(0)) // threads))
     failures = []
     with (
@@ -82,7 +82,7 @@ def measure_all(missing: Sequence[Point], threads: int) -> list[str]:
                 if error is not None:
                     failures.append(f"{futures[future].describe()}: {type(error).__name__}: {error}".splitlines()[0])
         except BrokenProcessPool as error:
-            raise UserError("a process that measures was killed (out of memory?); the same command goes on") from error
+            raise UserError("a measuring process was killed (out of memory?); the same command continues") from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             _stop()
@@ -91,7 +91,7 @@ def measure_all(missing: Sequence[Point], threads: int) -> list[str]:
 
 
 def _stop() -> None:
-    """End the processes. A training answers a signal by returning, and its process by taking what was queued next."""
+    """End the processes. They are told repeatedly, because a training that stops lets its process take the next one."""
     while processes := multiprocessing.active_children():
         for process in processes:
             process.terminate()
@@ -99,9 +99,9 @@ def _stop() -> None:
 
 
 def _prepare() -> None:
-    """In a new process: end with the parent and by its word alone, be silent, and be as fast as a run is."""
+    """Set up a new process: it ends only with or by the parent, prints nothing, and is as fast as a run."""
     end_with_parent()
-    os.setsid()  # a Ctrl-C reaches the parent, which ends us; and a share of the cores of its own, as a run has
-    sys.stderr = io.StringIO()  # the bars of single trainings; errors come back by themselves
+    os.setsid()  # Ctrl-C then reaches only the parent, which ends us; also gives us our own share of the cores
+    sys.stderr = io.StringIO()  # hides the bars of single trainings; errors return through the pool
     keep_freed_memory()
     torch.set_flush_denormal(True)

@@ -274,8 +274,8 @@ def test_the_nets_of_finished_runs_are_measured(trained, here, tmp_path, capfd):
     command = [*trained, "run", "figure9", "--scale", "test"]
     assert main(command) == 0
     said = capfd.readouterr()
-    assert "0 of 2 nets are measured" in said.err and "1 nets are no finished runs here: make table9" in said.err
-    assert "the weights with which finished runs of table9 at scale test were tested, of column digits" in said.out
+    assert "0 of 2 nets are measured" in said.err and "1 nets have no finished run here: make table9" in said.err
+    assert "the weights with which finished runs of table9 at scale test were tested (column digits)." in said.out
     assert "Short training" not in said.out
     point = points(load("figure9", tmp_path / "experiments"), "test", tmp_path / "experiments")[0]
     found = measuring.read(point)
@@ -290,7 +290,7 @@ def test_the_nets_of_finished_runs_are_measured(trained, here, tmp_path, capfd):
 def test_a_figure_of_runs_that_are_not_there_is_one_line(trained, here, tmp_path, capfd):
     shutil.rmtree(tmp_path / "runs")
     assert main([*trained, "run", "figure9", "--scale", "test"]) == 2
-    assert "2 nets are no finished runs here: make table9 SCALE=test\nerror: figure9: no net is measured\n" in (
+    assert "2 nets have no finished run here: make table9 SCALE=test\nerror: figure9: no net is measured\n" in (
         capfd.readouterr().err
     )
 
@@ -299,8 +299,8 @@ def test_a_figure_of_runs_that_are_not_there_is_one_line(trained, here, tmp_path
     ("new", "said"),
     [
         ("depths: {8: [digit]}", "table9 has no column digit at scale test: digits"),
-        ("depths: {8: [a.b=1]}", "depths.8: of a net of table9 give the name of a column alone"),
-        ("depths: {8: []}", "depths.8: of a net of table9 give the name of a column alone"),
+        ("depths: {8: [a.b=1]}", "depths.8: for a net of table9, give only the name of a column"),
+        ("depths: {8: []}", "depths.8: for a net of table9, give only the name of a column"),
     ],
 )
 def test_mistakes_about_finished_runs_are_one_line(trained, tmp_path, capsys, new, said):

@@ -1,1 +1,1 @@
-"""Data: where it comes from, how it is checked, and how it becomes batches."""
+"""Where data comes from, how it is checked, and how it becomes batches."""

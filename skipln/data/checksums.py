@@ -1,4 +1,4 @@
-"""What reading a whole file tells, remembered for the big ones: gigabytes before every run would take minutes."""
+"""Remember what was computed from big files: reading gigabytes again before every run would take minutes."""
 
 import json
 from collections.abc import Callable
@@ -6,18 +6,18 @@ from pathlib import Path
 
 from skipln.system.files import atomic_write, sha256
 
-SMALL = 16 << 20  # bytes: below, hashing costs less than a doubt about modification times
+SMALL = 16 << 20  # bytes: smaller files are always read, since modification times can mislead
 
 
 def remembered_sha256(path: Path, memory: Path) -> str:
-    """SHA-256 of `path`, remembered in the file `memory`."""
+    """Return the SHA-256 of `path`; the file `memory` remembers it."""
     return remembered(sha256, path, memory)
 
 
 def remembered(reading: Callable[[Path], str], path: Path, memory: Path) -> str:
-    """`reading(path)`; of a big file from the JSON file `memory` if its size and modification time (ns) are as then.
+    """Return `reading(path)`; a big file's comes from the JSON file `memory` while size and modification time stay.
 
-    A lost or damaged `memory`, which is of one `reading`, costs time, no more.
+    Each `reading` needs a `memory` of its own. Losing or damaging one costs nothing but time.
     """
     stat = path.stat()
     if stat.st_size < SMALL:

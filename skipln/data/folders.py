@@ -1,4 +1,4 @@
-"""Folders that are there whole or not at all, and are what they were when they were made."""
+"""Folders that are complete or absent, and whose files are checked against the sums taken when they were made."""
 
 import hashlib
 import json
@@ -16,11 +16,10 @@ SUMS = "sums.json"
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`, on success given checksums and renamed to it (an old one is replaced), else
-    removed.
+    """Yield a temporary folder beside `folder`; on success add checksums and rename it to `folder`, else remove it.
 
-    The caller holds a lock for `folder`: left-overs of a process that died are removed first. Raises `UserError` when
-    the disk is full or not writable.
+    An old `folder` is replaced. The caller must hold a lock for it, since what a dead process left is removed first.
+    Raises `UserError` when the disk is full or not writable.
     """
     prefix = f".{folder.name}."
     with disk_errors(folder):
@@ -40,16 +39,16 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_sums(folder: Path, paths: Iterable[Path] | None = None) -> None:
-    """Write what `check_sums` will hold the folder's files to: those of `paths`, or all."""
+    """Write the checksums that `check_sums` will compare with: of the files in `paths`, or of all in the folder."""
     files = {path.name: sha256(path) for path in sorted(folder.iterdir() if paths is None else paths) if path.is_file()}
     with atomic_write(folder / SUMS, "w") as file:
         json.dump({"files": files, "sha256": _digest(files)}, file, indent=1)
 
 
 def check_sums(folder: Path, only: str = "") -> None:
-    """Raise UserError unless every file, or the one named, is what it was when the folder was made.
+    """Raise UserError unless every file, or the one named by `only`, is as it was when the folder was made.
 
-    All bytes are read: a core hashes about a gigabyte a second, and the encoded text of WMT14 is half of one.
+    This reads all bytes: a core hashes about a gigabyte a second, and the encoded text of WMT14 is half of one.
     """
     try:
         content = json.loads((folder / SUMS).read_text("utf-8"))

@@ -1,7 +1,7 @@
-"""Batches loaded ahead of time, by processes beside the one that trains."""
+"""Load batches ahead of time in other processes than the one that trains."""
 
 import atexit
-import multiprocessing.util  # now, so that its exit handler runs after ours
+import multiprocessing.util  # imported first, so that its exit handler runs after ours
 import signal
 from collections.abc import Callable, Generator, Iterable
 from multiprocessing.process import BaseProcess
@@ -11,15 +11,16 @@ from weakref import WeakSet
 from skipln.errors import UserError
 from skipln.system.processes import end_with_parent
 
-AHEAD = 2  # batches of a worker that wait to be taken
+AHEAD = 2  # batches that each worker keeps ready
 _workers: WeakSet[BaseProcess] = WeakSet()
 
 
 def prefetched(load: Callable[[Any], Any], keys: Iterable[Any], workers: int) -> Generator[Any, None, None]:
-    """load(key) of every key, in order; where there are workers, each is AHEAD batches early.
+    """Yield load(key) for every key, in order; each worker, if there are any, loads AHEAD batches in advance.
 
-    `load` must be a pure function: with any number of workers the same items come. They are forked, so it need not be
-    picklable; what it returns must be. They end with the iteration or its close(). Raises what `load` raises.
+    `load` must be a pure function, so that any number of workers gives the same items. Workers are forked, so `load`
+    need not be picklable, but what it returns must be. They end when the iteration ends or is closed. Raises what
+    `load` raises.
     """
     if not workers:
         yield from map(load, keys)
@@ -48,7 +49,7 @@ def prefetched(load: Callable[[Any], Any], keys: Iterable[Any], workers: int) ->
 
 
 class _Loading:
-    """A function in the form of DataLoader's data sets. An error for the user goes home as it is, one line."""
+    """A function in the form of DataLoader's data sets. It returns a UserError, so that it stays one line."""
 
     def __init__(self, load: Callable[[Any], Any]) -> None:
         self.load = load
@@ -61,9 +62,9 @@ class _Loading:
 
 
 def _start(_: int) -> None:
-    """In a worker: a signal to all of a job is the parent's to answer, who may still want what is loaded here.
+    """Ignore signals in a worker: the parent answers those sent to the whole job, and may still want what is loaded.
 
-    A parent that is killed takes its workers along, and with them its run folder's lock, which they have inherited.
+    Workers end when their parent is killed, and release its run folder's lock, which they have inherited.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
@@ -72,8 +73,8 @@ def _start(_: int) -> None:
 
 @atexit.register
 def _end_workers() -> None:
-    """Those that nobody closed: multiprocessing would ask them with SIGTERM, and wait for ever."""
+    """End the workers that nobody closed: multiprocessing would send SIGTERM, which they ignore, and wait for ever."""
     if left := [worker for worker in _workers if worker.is_alive()]:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would complain of their end
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would report their deaths as errors
         for worker in left:
             worker.kill()

@@ -1,8 +1,8 @@
-"""Tars from anywhere: a header that claims to be gigabytes is refused before it is read."""
+"""Read tars from untrusted places: a header that claims gigabytes is refused before it is read."""
 
 import tarfile
 
-MAX_HEADER = 1 << 20  # bytes of a long name or of extended attributes: a path has at most 4,096
+MAX_HEADER = 1 << 20  # bytes of a long name or of extended attributes; a path has at most 4,096
 _HEADERS = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
@@ -10,11 +10,11 @@ _HEADERS = (
 
 
 class CarefulTarInfo(tarfile.TarInfo):
-    """For `tarfile.open(…, tarinfo=CarefulTarInfo)`, which would hold such a header whole in memory."""
+    """For `tarfile.open(…, tarinfo=CarefulTarInfo)`: tarfile itself would read such a header into memory."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "CarefulTarInfo":
-        """Raises tarfile.ReadError for a header of more than `MAX_HEADER` bytes."""
+        """Parse a header. Raises tarfile.ReadError for one of more than `MAX_HEADER` bytes."""
         member = super().frombuf(buf, encoding, errors)
         if member.type in _HEADERS and member.size > MAX_HEADER:
             raise tarfile.ReadError(f"a header of {member.size:,} bytes")

@@ -76,8 +76,8 @@ def test_other_sizes_are_scaled_and_cropped() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"some text\n", "picture is truncated or no image"),
-        (b"\x89PNG\r\n\x1a\n123", "picture is truncated or no image"),
+        (b"some text\n", "picture is truncated or not an image"),
+        (b"\x89PNG\r\n\x1a\n123", "picture is truncated or not an image"),
         (None, "picture: no such image"),
     ],
 )

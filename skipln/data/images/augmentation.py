@@ -1,4 +1,4 @@
-"""Augmentation of whole batches of bytes, on the device the batch is on; random numbers come from torch's generator."""
+"""Augment whole batches of bytes on the batch's device, with random numbers from torch's generator."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,10 @@ from skipln.errors import UserError
 
 
 def random_crop(images: Tensor, size: tuple[int, int], pad: int) -> Tensor:
-    """A window of `size` of each image, at a place of its own, after `pad` black pixels on every side.
+    """Pad each image with `pad` black pixels on every side and cut out a window of `size` at a random place.
 
-    images: [B, C, H, W], returns [B, C, *size]. Raises UserError when an image is smaller than the crop.
+    Each image has a place of its own. Takes [B, C, H, W], returns [B, C, *size]. Raises UserError when the images are
+    smaller than the crop.
     """
     _check(images, size)
     if pad:
@@ -24,20 +25,20 @@ def random_crop(images: Tensor, size: tuple[int, int], pad: int) -> Tensor:
 
 
 def random_flip(images: Tensor) -> Tensor:
-    """Each image [C, H, W] of a batch left for right with probability 1/2."""
+    """Mirror each image of a batch [B, C, H, W] left to right with probability 1/2."""
     flip = torch.rand(len(images), device=images.device) < 0.5
     return torch.where(flip[:, None, None, None], images.flip(3), images)
 
 
 def centre_crop(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """The window of `size` in the middle. Raises UserError when an image is smaller than the crop."""
+    """Cut out the window of `size` in the middle. Raises UserError when the images are smaller than the crop."""
     _check(images, size)
     top, left = (images.size(2) - size[0]) // 2, (images.size(3) - size[1]) // 2
     return images[:, :, top : top + size[0], left : left + size[1]]
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """(images − mean) / std per channel, uint8 -> float32 with the plain strides, which one channel leaves open."""
+    """Return (images − mean) / std per channel, uint8 to float32, with contiguous strides even for one channel."""
     shift, scale = (torch.tensor(values, device=images.device)[None, :, None, None] for values in (mean, std))
     return ((images.float() - shift) / scale).flatten().view(images.shape)
 
@@ -53,6 +54,6 @@ def _check(images: Tensor, size: tuple[int, int]) -> None:
 def augmented(
     images: Tensor, size: tuple[int, int], pad: int, flip: bool, mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
-    """uint8 [B, C, H, W] as a net is trained on them: cropped at random, flipped by chance, normalised."""
+    """Augment uint8 [B, C, H, W] for training: crop at random, flip by chance if `flip`, and normalise."""
     images = random_crop(images, size, pad)
     return normalise(random_flip(images) if flip else images, mean, std)

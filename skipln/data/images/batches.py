@@ -1,4 +1,4 @@
-"""Batches of images, a pure function of the seed and the epoch."""
+"""Batches of images; they depend on the seed and the epoch alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ class ImageBatch:
 
 
 class ImageBatches(Sequence[ImageBatch]):
-    """The batches of one epoch, read when they are asked for.
+    """The batches of one epoch, each read when it is asked for.
 
-    With an `epoch` the images are shuffled by (seed, epoch) and what is left after whole batches waits for another
-    epoch; without one all are there, in order, the last batch perhaps smaller.
+    With an `epoch`, (seed, epoch) shuffles the images, and those that do not fill a last batch are left out. Without
+    one, all images come in order, and the last batch may be smaller.
     Raises UserError when there are fewer images than one batch takes.
     """
 

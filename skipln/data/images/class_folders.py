@@ -27,21 +27,22 @@ from skipln.system.files import atomic_write, locked
 from skipln.system.printing import one_line
 
 log = logging.getLogger(__name__)
-FORMAT = 2  # counts up when prepared folders change: old ones are then left alone
-MAX_FILE = 64 << 20  # bytes of one image: more is no photograph but a mistake
+FORMAT = 2  # raised when the format of prepared folders changes; folders of an older one are then not used
+MAX_FILE = 64 << 20  # bytes of one image; a larger file is taken for a mistake
 SPLITS = ("train", "test")
 
 Read = Callable[[str], bytes]
 
 
 def load_class_folders(source: Path, size: int, cache: Path) -> tuple[list[str], Split, Split]:
-    """Class names in alphabetical order, training and test images; decoded once, under `<cache>/images/`.
+    """Return the class names in alphabetical order, the training images and the test images.
 
-    source: a folder or a tar of `train|test/<class>/<image>`. size: 0 when all images have one size; else the
-    shorter side is scaled to it and the middle square taken. Nothing is unpacked to disk but pixels.
-    Links are followed; what is left out is told in one line on stderr.
+    Images are decoded once, to `<cache>/images/`; nothing but pixels is written to disk.
+    source: a folder or a tar of `train|test/<class>/<image>`. size: 0 when all images have one size; otherwise the
+    shorter side is scaled to it and the middle square is taken. Links are followed. One line on stderr says what is
+    left out.
     Raises UserError, one line with the file's name, for a missing source, an image that cannot be decoded, a class
-    folder with no image or in one split alone, or images of different sizes.
+    that has no image in one of the splits, or images of different sizes.
     """
     require_class_folders(source)
     with _opened(source) as (names, read, dangling):
@@ -49,7 +50,7 @@ def load_class_folders(source: Path, size: int, cache: Path) -> tuple[list[str],
         with locked(prepared.with_name(f".{prepared.name}.lock")):
             try:
                 check_sums(prepared)
-            except UserError as error:  # not there, or damaged
+            except UserError as error:  # missing or damaged
                 if prepared.exists():
                     log.warning("%s; the images are decoded again", error)
                 with atomic_folder(prepared) as work:
@@ -66,7 +67,7 @@ def load_class_folders(source: Path, size: int, cache: Path) -> tuple[list[str],
 
 @contextmanager
 def _opened(source: Path) -> Iterator[tuple[list[str], Read, int]]:
-    """The names below `source` (folders end in "/"), a function that reads one, and how many links lead nowhere."""
+    """Yield the names below `source` (folders end in "/"), a function that reads one, and the number of dead links."""
     if source.is_dir():
         names, dangling = _below(source)
         yield names, partial(_read_file, source), dangling
@@ -80,7 +81,7 @@ def _opened(source: Path) -> Iterator[tuple[list[str], Read, int]]:
                 if member.size > MAX_FILE:
                     raise UserError(f"{source}: {name} has {member.size} bytes, more than an image should")
                 file = archive.extractfile(member)
-                assert file is not None  # a regular file, by the choice above
+                assert file is not None  # `_members` keeps regular files only
                 return file.read()
 
             yield list(members), read, dangling
@@ -90,7 +91,7 @@ def _opened(source: Path) -> Iterator[tuple[list[str], Read, int]]:
 
 
 def _below(source: Path) -> tuple[list[str], int]:
-    """What lies below a folder, links followed, as deep as <split>/<class>/<anything>; and the links to nothing."""
+    """List what lies below a folder, down to <split>/<class>/<anything>, and count the dead links. Follow links."""
     names, dangling = [], 0
     for folder, folders, files in os.walk(source, followlinks=True):
         here, where = Path(folder), Path(folder).relative_to(source)
@@ -99,7 +100,7 @@ def _below(source: Path) -> tuple[list[str], int]:
         names += [(where / name).as_posix() for name in whole]
         dangling += len(files) - len(whole)
         if len(where.parts) == 2:
-            folders.clear()  # nothing is taken from there, and a link that leads up is never followed
+            folders.clear()  # no image is taken from deeper down, and a link that leads up is never followed
     return sorted(names), dangling
 
 
@@ -111,7 +112,7 @@ def _read_file(source: Path, name: str) -> bytes:
 
 
 def _members(archive: tarfile.TarFile) -> tuple[dict[str, tarfile.TarInfo], int]:
-    """Files and folders of a tar by name; a link stands for the file in the tar that it leads to."""
+    """Return a tar's files and folders by name, links as the files they lead to, and the number of dead links."""
     members: dict[str, tarfile.TarInfo] = {}
     links: dict[str, str] = {}
     for member in archive:
@@ -159,13 +160,13 @@ def _build(work: Path, source: Path, found: dict[str, dict[str, list[str]]], rea
 
 
 def _decode(content: bytes, name: str, size: int) -> np.ndarray:
-    """uint8 [H, W, 3]. Raises UserError for what is no image, or only a part of one."""
+    """Return uint8 [H, W, 3]. Raises UserError when `content` is not an image or only a part of one."""
     rgb = decode(content, name)
     return np.asarray(fitted(rgb, size, size) if size else rgb)
 
 
 def _key(source: Path, names: list[str], size: int, cache: Path) -> str:
-    """Where the pixels are kept: by the archive's content, or by the folder's names, sizes and modification times."""
+    """Name the pixels' folder by the archive's content, or by the files' names, sizes and modification times."""
     if source.is_dir():
         files = [(name, (source / name).stat()) for name in names if not name.endswith("/")]
         state = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in files]

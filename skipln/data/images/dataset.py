@@ -13,7 +13,7 @@ from skipln.errors import UserError
 
 
 class ImageSplit(Protocol):
-    """Images of one shape (height, width, channels) as they are read, and their labels, int64 [n], from 0."""
+    """Images that all have one shape (height, width, channels) when read, and their labels, int64 [n], from 0."""
 
     @property
     def labels(self) -> np.ndarray: ...
@@ -24,21 +24,22 @@ class ImageSplit(Protocol):
     def __len__(self) -> int: ...
 
     def part(self, chosen: np.ndarray) -> "ImageSplit":
-        """The images of these indices alone."""
+        """Return the split with only the images of these indices."""
 
     def read(self, chosen: np.ndarray, draw: tuple[int, int] | None) -> Tensor:
-        """uint8 [B, C, H, W]. `draw`: seed and epoch for a split that augments while it reads; None: not at all."""
+        """Return uint8 [B, C, H, W]. `draw`: seed and epoch for a split that augments while it reads; None: no
+        augmentation."""
 
     def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel, 0 to 255."""
+        """Return the mean and standard deviation of each channel, on the scale 0 to 255."""
 
     def digest_into(self, digest: "hashlib._Hash") -> None:
-        """Feed what the split is made of to a digest."""
+        """Feed everything that identifies the split to a digest."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """ImageSplit of a whole array. images: uint8 [n, height, width, channels], perhaps memory-mapped."""
+    """An ImageSplit held in one array. images: uint8 [n, height, width, channels], perhaps memory-mapped."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -54,11 +55,11 @@ class Split:
         return Split(self.images[chosen], self.labels[chosen])
 
     def read(self, chosen: np.ndarray, draw: tuple[int, int] | None) -> Tensor:
-        """Channels last in memory, and as they are: whole batches are augmented on their device."""
+        """Return the images channels last in memory and not augmented: their device augments whole batches."""
         return torch.from_numpy(self.images[chosen]).permute(0, 3, 1, 2)
 
     def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """From counts of the 256 values: exact, without a copy in floats."""
+        """Compute them from counts of the 256 values, which is exact and needs no copy in floats."""
         values, chunk, means, stds = np.arange(256), 4096, [], []
         for channel in range(self.images.shape[3]):
             counts = np.zeros(256)
@@ -67,7 +68,7 @@ class Split:
             counts /= counts.sum()
             mean = float(counts @ values)
             means.append(mean)
-            stds.append(max(float(counts @ (values - mean) ** 2) ** 0.5, 1e-3))  # one colour: nothing to divide by
+            stds.append(max(float(counts @ (values - mean) ** 2) ** 0.5, 1e-3))  # a single colour has a deviation of 0
         return tuple(means), tuple(stds)
 
     def digest_into(self, digest: "hashlib._Hash") -> None:
@@ -78,9 +79,9 @@ class Split:
 
 @dataclass(frozen=True)
 class ImageData:
-    """Three splits and what they have in common. mean and std: of a training image's channels, 0 to 255."""
+    """Three splits and what they have in common. mean, std: of each channel of the training images, 0 to 255."""
 
-    fingerprint: str  # hexadecimal SHA-256 of the splits' images, or of their files' names, and labels
+    fingerprint: str  # hexadecimal SHA-256 of the splits' labels and images (or names of image files)
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -94,9 +95,9 @@ class ImageData:
     ) -> "ImageData":
         """Hold `valid` images of `train` out for validation, the same ones in every run.
 
-        valid=0 holds out none, as He et al. 2016 do: then the test set is what validation shows, which chooses
-        nothing, as the weights that are tested are the last. Raises UserError for labels out of range, an empty split,
-        or a training set that is too small.
+        With valid=0 none are held out, as in He et al. 2016, and validation shows the test set. That chooses nothing,
+        since the last weights are the ones tested. Raises UserError for labels out of range, an empty split, or a
+        training set that is too small.
         """
         _check(f"{name}, train", train, len(classes))
         _check(f"{name}, test", test, len(classes))
@@ -122,7 +123,7 @@ class ImageData:
 
 
 def _check(name: str, split: ImageSplit, classes: int) -> None:
-    """Raises UserError, one line that starts with `name`, where images and labels do not fit each other."""
+    """Raise UserError, one line that starts with `name`, when images and labels do not match."""
     if isinstance(split, Split) and len(split.images) != len(split.labels):
         raise UserError(f"{name}: {len(split.images)} images but {len(split.labels)} labels")
     if not len(split):

@@ -1,4 +1,4 @@
-"""An image file's bytes to its pixels, whatever they hold."""
+"""Decode the bytes of image files, whatever they contain."""
 
 import io
 
@@ -7,12 +7,12 @@ from PIL import Image, ImageOps
 
 from skipln.errors import UserError
 
-MAX_PIXELS = 64 << 20  # more is no photograph but a mistake or a bomb
+MAX_PIXELS = 64 << 20  # a larger image is a mistake or a decompression bomb
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 def fitted(rgb: Image.Image, height: int, width: int) -> Image.Image:
-    """The middle of the image, scaled just so far that it fills `height` × `width`; one of that size is as it was."""
+    """Scale the image until it just covers `height` × `width` and cut out the middle. One of that size is unchanged."""
     if rgb.size == (width, height):
         return rgb
     scale = max(height / rgb.height, width / rgb.width)
@@ -22,10 +22,10 @@ def fitted(rgb: Image.Image, height: int, width: int) -> Image.Image:
 
 
 def decode(content: bytes, name: str) -> Image.Image:
-    """The whole image in RGB, turned upright where its EXIF data say how; 16-bit grey is scaled to 8 bits.
+    """Decode an image to RGB, turn it upright as its EXIF data say, and scale 16-bit grey to 8 bits.
 
-    Raises UserError, one line that starts with `name`, for what is none or a part of one, or has no range of grey that
-    is known (32-bit or floating-point pixels).
+    Raises UserError, one line that starts with `name`, when `content` is not a whole image, or has 32-bit or
+    floating-point pixels, whose range is not known.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -34,12 +34,12 @@ def decode(content: bytes, name: str) -> Image.Image:
             return ImageOps.exif_transpose(_eight_bits(image, name)).convert("RGB")
     except UserError:
         raise
-    except Exception as error:  # each of Pillow's formats has errors of its own
-        raise UserError(f"{name} is truncated or no image; remove it or copy it again") from error
+    except Exception as error:  # each of Pillow's formats raises its own kinds of error
+        raise UserError(f"{name} is truncated or not an image; remove it or copy it again") from error
 
 
 def _eight_bits(image: Image.Image, name: str) -> Image.Image:
-    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PNG"):  # a PNG's has 16
+    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PNG"):  # PNG's mode "I" has 16 bits
         grey = Image.fromarray((np.asarray(image).astype(np.uint32) // 257).astype(np.uint8))
         grey.info, grey.getexif()[0x0112] = image.info, image.getexif().get(0x0112, 1)
         return grey

@@ -1,4 +1,4 @@
-"""Images from anywhere, as the net of a run wants them."""
+"""Bring any image into the form that a run's net expects."""
 
 import json
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ FILE = "images.json"
 
 @dataclass(frozen=True)
 class ImageInputs:
-    """What of a training set a trained net needs: its classes, its channels' moments (0 to 255), its images' size.
+    """What a trained net needs to know of its training set: classes, channels' moments (0 to 255) and image size.
 
     size: height and width before the centre crop. resize: the shorter side to which photographs are scaled first; 0
-    for images of one size, which any other is scaled and cropped to.
+    for a training set of one size, to which any other image is scaled and cropped.
     """
 
     classes: tuple[str, ...]
@@ -37,7 +37,7 @@ class ImageInputs:
 
     @classmethod
     def of(cls, data: ImageData, crop: int, resize: int = 0) -> "ImageInputs":
-        """Of prepared data. crop: the side of the square that the net is given; 0: the whole image."""
+        """Take them from prepared data. crop: the side of the square that the net is given; 0: the whole image."""
         return cls(data.classes, data.mean, data.std, data.size, (crop, crop) if crop else data.size, resize)
 
     @property
@@ -50,7 +50,7 @@ class ImageInputs:
 
     @classmethod
     def load(cls, folder: Path) -> "ImageInputs":
-        """Raises UserError when the file is missing or damaged."""
+        """Read what `save` wrote. Raises UserError when the file is missing or damaged."""
         try:
             found = json.loads((folder / FILE).read_text("utf-8"))
             options: dict[str, Any] = {
@@ -63,14 +63,14 @@ class ImageInputs:
             ) from error
 
     def read(self, images: Sequence[Path | str | Image.Image | np.ndarray]) -> Tensor:
-        """uint8 [B, C, H, W] of files, PIL images, or uint8 arrays [height, width, channels].
+        """Return uint8 [B, C, H, W] from files, PIL images, or uint8 arrays [height, width, channels].
 
-        Raises UserError, one line that starts with the file's name or the image's number, for what is no image.
+        Raises UserError, one line that starts with the file's name or the image's number, if one is not an image.
         """
         return torch.stack([self._one(image, f"image {number}") for number, image in enumerate(images, 1)])
 
     def normalised(self, images: Tensor) -> Tensor:
-        """What the net is given of uint8 [B, C, H, W]."""
+        """Crop and normalise uint8 [B, C, H, W] to what the net is given."""
         images = normalise(centre_crop(images, self.crop), self.mean, self.std)
         return images.contiguous(memory_format=torch.channels_last)
 
@@ -97,5 +97,5 @@ class ImageInputs:
 
 def _of_array(image: np.ndarray, name: str) -> Image.Image:
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
-        raise UserError(f"{name}: an array of {image.dtype}, {image.shape}; uint8 [height, width, 1 or 3] is an image")
+        raise UserError(f"{name}: an array of {image.dtype}, {image.shape}; give uint8 [height, width, 1 or 3]")
     return Image.fromarray(image.squeeze(2) if image.ndim == 3 and image.shape[2] == 1 else image).convert("RGB")

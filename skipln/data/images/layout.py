@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 from skipln.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-OTHERS = (".avif", ".dds", ".exr", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".raw", ".svg")  # images, not taken
+OTHERS = (".avif", ".dds", ".exr", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".raw", ".svg")  # images we do not read
 
 
 def by_class(source: Path, names: Iterable[str], splits: Sequence[str]) -> dict[str, dict[str, list[str]]]:
-    """split -> class -> its images in alphabetical order, every class in every split.
+    """Map each split and class to its images in alphabetical order; every split has every class.
 
-    names: what is below `source`, folders ending in "/". Raises UserError, one line that starts with `source`, for a
-    split that is not there and a class folder with no image or in one split alone.
+    names: everything below `source`, folders ending in "/". Raises UserError, one line that starts with `source`, for
+    a missing split and for a class that has no image in one of the splits.
     """
     found: dict[str, dict[str, list[str]]] = {split: {} for split in splits}
     for name in sorted(names):
@@ -25,16 +25,16 @@ def by_class(source: Path, names: Iterable[str], splits: Sequence[str]) -> dict[
                 images.append(name)
     for split in splits:
         if not found[split]:
-            raise UserError(f"{source}: no class folder {split}/<class>/; it must hold {' and '.join(splits)}")
+            raise UserError(f"{source}: no class folder {split}/<class>/; it must contain {' and '.join(splits)}")
         for label in sorted({label for classes in found.values() for label in classes}):
             if not found[split].get(label):
-                raise UserError(f"{source}: {split}/{label} holds no image; remove the class or fill it")
+                raise UserError(f"{source}: {split}/{label} contains no image; remove the class or add images")
     return found
 
 
 def left_out(names: Iterable[str], splits: Sequence[str], dangling: int = 0) -> str:
-    """What `by_class` did not take though it lies where images do or looks like one, such as "3 .heic, 1 deeper
-    folder"; empty when there is nothing. dangling: how many links lead to nothing."""
+    """Count what `by_class` leaves out although it lies among images or looks like one, as in "3 .heic, 1 deeper
+    folder"; empty when it leaves out nothing. dangling: the number of dead links."""
     counts: Counter[str] = Counter({"link to nothing": dangling} if dangling else {})
     for name in names:
         split, *rest = name.rstrip("/").split("/")

@@ -1,4 +1,4 @@
-"""Photographs of many sizes, too many for the memory: decoded, cropped and flipped when a batch wants them."""
+"""Photographs of many sizes, too many for memory: each is decoded, cropped and flipped when a batch needs it."""
 
 import hashlib
 import os
@@ -23,14 +23,14 @@ from skipln.system.files import locked
 from skipln.system.printing import one_line
 
 SPLITS = ("train", "val")
-# Of ImageNet's channels, 0 to 255, as everybody has them (torchvision's reference).
+# ImageNet's usual moments of each channel, 0 to 255 (torchvision's reference).
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True)
 class PhotographSplit:
-    """ImageSplit of files. files: their names below `folder`, bytes [n] (one array, which workers share; a million
-    strings would be copied to each of them). labels: int64 [n]. resize, crop: pixels; see `read`.
+    """An ImageSplit of files. files: their names below `folder`, bytes [n], in one array that workers share (a million
+    strings would be copied to each worker). labels: int64 [n]. resize, crop: pixels; see `read`.
     """
 
     folder: Path
@@ -51,11 +51,11 @@ class PhotographSplit:
         return replace(self, files=self.files[chosen], labels=self.labels[chosen])
 
     def read(self, chosen: np.ndarray, draw: tuple[int, int] | None) -> Tensor:
-        """uint8 [B, 3, crop, crop].
+        """Return uint8 [B, 3, crop, crop].
 
-        For training, a window of .08 to 1 of the area and 3/4 to 4/3 of the aspect, scaled to the crop, flipped by
-        chance (Szegedy et al. 2015), drawn by (*draw, index) alone; else the shorter side is scaled to `resize` and
-        the middle taken. Raises UserError for a file that cannot be read.
+        With `draw`, for training: a window of .08 to 1 of the area and an aspect ratio of 3/4 to 4/3 is scaled to the
+        crop and flipped by chance (Szegedy et al. 2015); (*draw, index) alone decides. Without it, the shorter side is
+        scaled to `resize` and the middle is taken. Raises UserError for a file that cannot be read.
         """
         return torch.stack([self._one(int(i), draw) for i in chosen])
 
@@ -63,7 +63,7 @@ class PhotographSplit:
         return MEAN, STD
 
     def digest_into(self, digest: "hashlib._Hash") -> None:
-        """By the files' names: to read all that they hold would take an hour before every run."""
+        """Use the files' names: reading their content would take an hour before every run."""
         digest.update(b"\0".join(self.files.tolist()))
         digest.update(self.labels.data)
 
@@ -91,10 +91,10 @@ class PhotographSplit:
 def load_photographs(
     folder: Path, resize: int, crop: int, flip: bool
 ) -> tuple[list[str], PhotographSplit, PhotographSplit]:
-    """Class names in alphabetical order, the images of `train/<class>/` and, as the test set, of `val/<class>/`.
+    """Return the class names in alphabetical order, the images of `train/<class>/`, and `val/<class>/` as test set.
 
-    Of ImageNet the official archives will do: they are checked and unpacked beside themselves, once. Raises UserError
-    when neither is there, an archive is damaged, or a class folder has no image or is in one split alone.
+    For ImageNet the official archives suffice: they are checked and unpacked beside themselves, once. Raises UserError
+    when neither is there, an archive is damaged, or a class has no image in one of the splits.
     """
     require_photographs(folder)
     for split in SPLITS:
@@ -120,7 +120,7 @@ def load_photographs(
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Class folders and what they hold, without a look at each of a million files."""
+    """Name the class folders and their contents, without a system call for each of a million files."""
     for split in SPLITS:
         with os.scandir(folder / split) as entries:
             classes = [entry.name for entry in entries if entry.is_dir()]
@@ -131,7 +131,7 @@ def _names(folder: Path) -> Iterator[str]:
 
 
 def _unpack(folder: Path, split: str) -> None:
-    """`<split>/<class>/` from ImageNet's archive; torchvision knows its checksum and the classes of val."""
+    """Make `<split>/<class>/` from ImageNet's archive; torchvision knows its checksum and the classes of val."""
     from torchvision.datasets import imagenet
 
     archive = folder / imagenet.ARCHIVE_META[split][0]
@@ -139,7 +139,7 @@ def _unpack(folder: Path, split: str) -> None:
         raise UserError(f"{folder}: neither {split}/ nor {archive.name} is there; put one of them there")
     unpack = {"train": imagenet.parse_train_archive, "val": imagenet.parse_val_archive}[split]
     with locked(folder / ".lock"):
-        if (folder / split).is_dir():  # by the process that had the lock
+        if (folder / split).is_dir():  # another process, which held the lock, made it
             return
         print(f"checking and unpacking {archive} (ImageNet's takes about an hour)", file=sys.stderr)
         try:

@@ -1,4 +1,4 @@
-"""CIFAR-10, CIFAR-100 and Fashion-MNIST as torchvision keeps them: checksums and download are torchvision's."""
+"""CIFAR-10, CIFAR-100 and Fashion-MNIST; torchvision downloads them and checks their checksums."""
 
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ CLASSES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "fashion_mnist": "Fashi
 
 
 def load_published(dataset: str, folder: Path) -> tuple[list[str], Split, Split]:
-    """Class names, training and test images of `dataset` in `folder`, fetched when they are not there.
+    """Return the class names, training images and test images of `dataset` in `folder`; download what is missing.
 
-    Raises UserError when they are neither there nor can be fetched, or a file is damaged.
+    Raises UserError when the data cannot be found or downloaded, or a file is damaged.
     """
     import torchvision.datasets
 
@@ -27,13 +27,13 @@ def load_published(dataset: str, folder: Path) -> tuple[list[str], Split, Split]
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"{CLASSES[dataset]} is not in {folder} and cannot be fetched ({reason[0]}): "
-            "give the folder that holds torchvision's files as data.dir=…"
+            "give the folder that contains torchvision's files as data.dir=…"
         ) from error
     return [str(name) for name in train.classes], _split(train), _split(test)
 
 
 def _open(source: Any, folder: Path, train: bool) -> Any:
-    """The set as it lies there, checked by torchvision; only when it does not, a download."""
+    """Open the files in `folder`, which torchvision checks; download them only if that fails."""
     try:
         return source(str(folder), train=train, download=False)
     except RuntimeError:  # "Dataset not found or corrupted"

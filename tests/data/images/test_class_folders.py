@@ -55,12 +55,15 @@ def test_sizes_are_made_equal_on_demand(class_folders, tmp_path):
     ("damage", "said"),
     [
         (lambda folder: shutil.rmtree(folder), "no such folder or archive of images; give it as data.dir=…"),
-        (lambda folder: (folder / "train/green").mkdir(), "train/green holds no image"),
-        (lambda folder: shutil.rmtree(folder / "test/red"), "test/red holds no image"),
-        (lambda folder: shutil.rmtree(folder / "test"), "no class folder test/<class>/; it must hold train and test"),
-        (lambda folder: (folder / "train/red/x.jpg").write_bytes(jpeg()[:600]), "train/red/x.jpg is truncated or no"),
-        (lambda folder: (folder / "train/red/x.jpg").write_bytes(b"no image"), "train/red/x.jpg is truncated or no"),
-        (lambda folder: (folder / "train/red/x.png").touch(), "train/red/x.png is truncated or no image"),
+        (lambda folder: (folder / "train/green").mkdir(), "train/green contains no image"),
+        (lambda folder: shutil.rmtree(folder / "test/red"), "test/red contains no image"),
+        (
+            lambda folder: shutil.rmtree(folder / "test"),
+            "no class folder test/<class>/; it must contain train and test",
+        ),
+        (lambda folder: (folder / "train/red/x.jpg").write_bytes(jpeg()[:600]), "train/red/x.jpg is truncated or not"),
+        (lambda folder: (folder / "train/red/x.jpg").write_bytes(b"no image"), "train/red/x.jpg is truncated or not"),
+        (lambda folder: (folder / "train/red/x.png").touch(), "train/red/x.png is truncated or not an image"),
     ],
 )
 def test_a_mistake_is_one_line(class_folders, tmp_path, damage, said):

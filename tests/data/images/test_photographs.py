@@ -94,11 +94,11 @@ def test_some_are_held_out_on_demand(photographs):
     [
         (lambda folder: shutil.rmtree(folder), "no such folder; give the one with train/ and val/, or with ImageNet's"),
         (lambda folder: shutil.rmtree(folder / "val"), "neither val/ nor ILSVRC2012_img_val.tar is there"),
-        (lambda folder: (folder / "train/n03").mkdir(), "train/n03 holds no image; remove the class or fill it"),
-        (lambda folder: shutil.rmtree(folder / "val/n02"), "val/n02 holds no image"),
+        (lambda folder: (folder / "train/n03").mkdir(), "train/n03 contains no image; remove the class or add images"),
+        (lambda folder: shutil.rmtree(folder / "val/n02"), "val/n02 contains no image"),
         (lambda folder: [shutil.rmtree(f) for f in (folder / "val").iterdir()], "no class folder val/<class>/"),
-        (lambda folder: (folder / "val/n01/n01_1.JPEG").write_bytes(jpeg()[:600]), "n01_1.JPEG is truncated or no im"),
-        (lambda folder: (folder / "val/n01/n01_1.JPEG").write_bytes(b"none"), "n01_1.JPEG is truncated or no image"),
+        (lambda folder: (folder / "val/n01/n01_1.JPEG").write_bytes(jpeg()[:600]), "n01_1.JPEG is truncated or not"),
+        (lambda folder: (folder / "val/n01/n01_1.JPEG").write_bytes(b"none"), "n01_1.JPEG is truncated or not an"),
         (lambda folder: (folder / "val/n01/n01_7.JPEG").symlink_to("nowhere"), "n01_7.JPEG: cannot be read (No such f"),
     ],
 )
@@ -196,7 +196,7 @@ def test_a_damaged_photograph_ends_a_run_with_its_name(photographs, tmp_path):
     for path in (photographs / "train/n01").iterdir():
         path.write_bytes(path.read_bytes()[:700])
     with pytest.raises(
-        UserError, match=r"train/n01/n01_\d\.JPEG is truncated or no image; remove it or copy it again$"
+        UserError, match=r"train/n01/n01_\d\.JPEG is truncated or not an image; remove it or copy it again$"
     ):
         execute(run(photographs, tmp_path, "runs"))
 

@@ -10,14 +10,14 @@ from skipln.report.numbers import EMPTY, p_value, signed
 from skipln.tables.execution.cost import ASSUMED
 from skipln.tables.statistics.runs import FEWEST, LEVEL, METHOD, POWER
 
-OPENING = f"""# What the published runs say of the paper's claims
+OPENING = f"""# What the published runs say about the paper's claims
 
-Made by `make results` from the records below this folder, and held to them by `make verify-results`. The unit is the
-run: a comparison speaks *for* or *against* a claim where {METHOD}, or Fisher's exact test of how many diverged, has
-p < {LEVEL:g} after Holm's correction over the claim's comparisons. It is *open* where it does not; a column then
-has the true difference that it would have found with a probability of {POWER:.0%}. Fewer than {FEWEST} runs on a side
-are not tested. The claims are those of the paper's abstract and of one secondary note; the values of its tables could
-not be retrieved."""
+`make results` writes this page from the records below this folder, and `make verify-results` checks it against them.
+The unit is the run: a comparison speaks *for* or *against* a claim if {METHOD}, or Fisher's exact test of how many
+runs diverged, gives p < {LEVEL:g} after Holm's correction over the claim's comparisons. Otherwise it is *open*, and a
+column gives the true difference that the test would have found with a probability of {POWER:.0%}. Fewer than {FEWEST}
+runs on a side are not tested. The claims are from the paper's abstract and one secondary note; the values in its tables
+could not be retrieved."""
 
 
 def page(claims: Sequence[Claim], found: Sequence[Comparison], tables: Sequence[Standing]) -> str:
@@ -44,8 +44,8 @@ def scales(found: Sequence[Comparison]) -> str:
     counts = Counter(one.scale for one in found if one.says != "too few runs")
     named = ", ".join(f"{counts[scale]} at scale {scale}" for scale in ("demo", "small", "paper"))
     return (
-        f"Tested comparisons: {named}. Small nets on small data need not behave as large ones do: nothing here is a "
-        "reproduction of a number of the paper."
+        f"Tested comparisons: {named}. Small nets on small data need not behave like large ones: nothing here "
+        "reproduces a number from the paper."
     )
 
 
@@ -78,7 +78,7 @@ def place(one: Comparison) -> str:
 
 def _of_claim(claim: Claim, own: Sequence[Comparison]) -> str:
     tested = [one for one in own if one.says != "too few runs"]
-    parts = [f"Read in: {claim.source}. Expected: the first of a pair is {claim.expect}."]
+    parts = [f"Source: {claim.source}. Expected: the first of a pair is {claim.expect}."]
     if claim.beside:
         parts[0] += f" {claim.beside}"
     if tested:
@@ -87,7 +87,7 @@ def _of_claim(claim: Claim, own: Sequence[Comparison]) -> str:
         parts.append(aligned(lines))
     if few := Counter(place(one) for one in own if one.says == "too few runs"):
         named = "; ".join(f"{count} in {where}" for where, count in few.items())
-        parts.append(f"With fewer than {FEWEST} runs on a side, and so not tested: {named}.")
+        parts.append(f"Not tested, with fewer than {FEWEST} runs on a side: {named}.")
     if not own:
         parts.append("No published table has such a pair.")
     return "\n\n".join(parts)
@@ -112,8 +112,8 @@ def _costs(tables: Sequence[Standing]) -> str:
         )
     total = sum(one.hours or 0 for one in tables)
     return (
-        f"{aligned(lines)}\n\nExamples: the statistics of single test sentences or images, compressed, from which "
-        f"scores and the tests over them are recomputed. GPU-hours: of what is not published at scale paper, "
-        f"{total:,.1f} together; estimated: {ASSUMED}. A run that two tables share is counted in both. Scales demo and "
-        "small need no GPU."
+        f"{aligned(lines)}\n\nExamples: the compressed statistics of single test sentences or images, from which scores "
+        f"and the tests over them are recomputed. GPU-hours: the cost of what is not published at scale paper, "
+        f"{total:,.1f} together; estimated: {ASSUMED}. A run that two tables share counts in both. Scales demo and small "
+        "need no GPU."
     )

@@ -11,7 +11,7 @@ from skipln.system.places import EXPERIMENTS, RESULTS, ROOT
 
 README = ROOT / "README.md"
 
-FORMS = "without a norm it grows by orders of magnitude, under LN it stays level"
+FORMS = "skip and xSkip grow by orders of magnitude, xSkip+LN and rSkip+LN stay level"
 
 # The answer to "which λ?": the table, the section of its page, what its score is called, and whether less is better.
 SECTIONS = [
@@ -42,23 +42,23 @@ def what_of_the_claims() -> str:
     asked, found = claims(EXPERIMENTS), comparisons(RESULTS, EXPERIMENTS)
     picture = "![differences between the forms with their 95 % intervals, claim by claim](results/evidence.svg)"
     gradients = (
-        "The gradient on its way back through the residual sites at λ = 2, the four forms of the paper, before training"
-        " ([figure 1](results/demo/figure1/figure.md) has every form, λ and depth, and what training makes of it):"
+        "Without a norm the gradient grows by orders of magnitude on its way back through the residual sites; under LN it "
+        "stays level (λ = 2, before training; [figure 1](results/demo/figure1/figure.md) has every form, λ and depth):"
     )
     shown = f"![gradient of the stream against depth: {FORMS}](results/demo/figure1/transformer-overview.svg)"
     legend = (
-        "Each number counts comparisons of two forms on one data set, with at least three runs on either side but in "
-        f"the last column, tested over runs and Holm-corrected. {scales(found)} [All of them](results/README.md), with "
-        "effect, interval and n."
+        "Each number counts comparisons of two forms on one data set. All but those in the last column have at least three "
+        f"runs on each side, and are tested over runs and Holm-corrected. {scales(found)} [The full list]"
+        "(results/README.md) has every effect, interval and n."
     )
     return "\n\n".join(
         [
             gradients,
             shown,
-            "What the runs published here say of the paper's claims:",
-            picture,
+            "What our published runs say about the paper's claims:",
             summary(asked, found),
             legend,
+            picture,
         ]
     )
 
@@ -76,13 +76,13 @@ def which_lambda() -> str:
                 found[row[delta].startswith("**−") == less].append(row[""])
         said = [f"{'none' if not names else ' and '.join(names)}" for names in (found[True], found[False])]
         parts.append(
-            f"{heading}, {'less' if less else 'more'} is better. By a test over runs (bold) better than {baseline}: "
-            f"{said[0]}; worse: {said[1]} ([page](results/small/{table}/table.md))."
+            f"{heading}, {'lower' if less else 'higher'} is better. Significantly better than {baseline} over runs (bold): "
+            f"{said[0]}; significantly worse: {said[1]} ([page](results/small/{table}/table.md))."
         )
         lines = [f"| | {score} | {delta} |", "| --- | ---: | ---: |"]
         lines += [f"| {row['']} | {row[score]} | {row[delta]} |" for row in rows]
         parts.append("\n".join(lines))
-    parts.append("These are small nets on small data; `SCALE=paper` is for more.")
+    parts.append("These are small nets on small data; `SCALE=paper` trains large ones.")
     return "\n\n".join(parts)
 
 

@@ -76,7 +76,7 @@ def test_the_page_and_the_picture(tmp_path: Path) -> None:
     costs = [Standing("table1", "paper", 18, 0, 0, 0, 0, 33.46), Standing("table4", "paper", 8, 0, 0, 0, 0, 172.84)]
     text = page(asked, found, costs)
     assert "| xSkip λ=2 against skip | " in text.replace("  ", "") and "| 3, 3 |" in text
-    assert "With fewer than 3 runs on a side, and so not tested: 1 in table1, demo: digits, PreAct-ResNet-56." in text
+    assert "Not tested, with fewer than 3 runs on a side: 1 in table1, demo: digits, PreAct-ResNet-56." in text
     assert "206.3 together" in text
     said = summary(asked, found).splitlines()
     assert len(said) == 2 + len(asked) and said[2].split("|")[2:5] == [

@@ -7,15 +7,15 @@ from skipln.seam.attention import State
 
 
 class DecoderState:
-    """What each decoder layer keeps of the source and of the positions so far, and how many there are (`step`).
+    """What each decoder layer keeps of the source and of the positions so far; `step` is the number of these.
 
-    Every sentence has the same number of rows, side by side; they share what is kept of the source.
+    Every sentence has the same number of adjacent rows, which share what is kept of their source.
     """
 
     def __init__(self, rows: int, sources: list[State], pasts: list[State], device: torch.device) -> None:
         self.step, self.sources, self.pasts = 0, sources, pasts
-        self.sentences = torch.arange(rows, device=device)  # [rows]: whose source a row reads
-        self.kept = rows  # sources of sentences
+        self.sentences = torch.arange(rows, device=device)  # [rows]: the source that each row reads
+        self.kept = rows  # how many sources are kept
 
     def select(self, rows: Tensor) -> None:
         """Keep, repeat or reorder the batch's rows: row i becomes the old row rows[i]."""
@@ -29,9 +29,9 @@ class DecoderState:
 
 
 def _shared(sentences: Tensor) -> tuple[Tensor, Tensor]:
-    """Renumber the sentence of each row; returns that and the old numbers, one for each source that is needed.
+    """Renumber the sentence of each row. Return the new numbers, and the old number of each source that is needed.
 
-    Rows of one sentence share a source where every sentence has as many, side by side; else each row gets its own.
+    The rows of a sentence share a source if every sentence has as many adjacent rows; otherwise each row gets its own.
     """
     old, new, counts = sentences.unique_consecutive(return_inverse=True, return_counts=True)
     if len(counts) and not bool((counts == counts[0]).all()):

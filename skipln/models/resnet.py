@@ -1,6 +1,6 @@
 """Residual networks for images (He et al. 2016a, 2016b) with their residual sites left open.
 
-Every site is built by the `connection` it is given and called as site(x, branch); no connection is known by name.
+The model builds every site with the `connection` that it is given, calls it as site(x, branch), and knows none by name.
 Post-activation nets have torchvision's layout (`skipln.models.torchvision_weights` converts its keys).
 """
 
@@ -16,18 +16,18 @@ from skipln.norms import batch_norm
 from skipln.seam.connection import Branch, Connection, MakeConnection, own_modules
 from skipln.seam.place import stack_of
 
-EXPANSION = {"basic": 1, "bottleneck": 4}  # a block's output channels for each of its inner ones
+EXPANSION = {"basic": 1, "bottleneck": 4}  # output channels of a block per inner channel
 
 
 @dataclass(frozen=True)
 class ResNetShape:
-    """blocks: how many in each stage. width: inner channels of the first stage, doubled stage by stage.
+    """A ResNet's sizes. blocks: their number in each stage. width: inner channels of stage 1, doubled at every stage.
 
     block: "basic" (two 3×3) or "bottleneck" (1×1, 3×3, 1×1 to four times the inner channels). activation: BN and relu
-    before each convolution ("pre", He et al. 2016b) or after it ("post", He et al. 2016a). stem: "small" (one 3×3, for
-    images of about 32 pixels) or "large" (7×7 of stride 2 and a max-pooling, for 224).
-    norm: "batch", or "none" where the connection does without (SkipInit, Fixup): convolutions have a bias instead.
-    head_norm: "batch" normalises the logits over the batch, without gain and bias (MimicNorm), "none" leaves them.
+    come before each convolution ("pre", He et al. 2016b) or after it ("post", He et al. 2016a). stem: "small" (one 3×3,
+    for images of about 32 pixels) or "large" (7×7 of stride 2 and a max-pooling, for 224 pixels).
+    norm: "batch", or "none" for connections that need none (SkipInit, Fixup); convolutions then have a bias.
+    head_norm: "batch" normalises the logits over the batch, without gain and bias (MimicNorm); "none" leaves them.
     """
 
     blocks: Sequence[int]
@@ -40,7 +40,7 @@ class ResNetShape:
 
 
 class Convolutions(nn.Sequential):
-    """F of a block: convolutions with a norm and a relu between them."""
+    """A block's F: convolutions with a norm and a relu between them."""
 
     heads = 1
 
@@ -56,22 +56,22 @@ class Convolutions(nn.Sequential):
 class PreActBlock(nn.Module):
     """site(x, F) with F = conv(relu(BN(…conv(relu(BN x))))).
 
-    A block that changes shape has its first activation a = relu(BN x) in common to both paths (He et al. 2016b,
-    appendix): its site joins the projection of a and F's convolutions of a. The net's first block, whose input the
-    stem has activated, has none of its own.
+    In a block that changes shape both paths start from the first activation a = relu(BN x) (He et al. 2016b, appendix):
+    the site joins the projection of a and F's convolutions of a. The net's first block has no first activation, because
+    the stem has already activated its input.
     """
 
     def __init__(self, inputs: int, inner: int, stride: int, shape: ResNetShape, site: Connection, first: bool) -> None:
         super().__init__()
         self.site = site
         self.activate = nn.Identity() if first else _activation(inputs, shape)
-        # Their code has a bottleneck's stride in its first convolution, torchvision's post-activation net in the 3×3.
+        # He et al.'s code strides a bottleneck's first convolution, torchvision's post-activation net its 3×3.
         strides = [stride, *[1] * (2 if shape.block == "bottleneck" else 1)]
         self.branch = Convolutions(*_convolutions(inputs, inner, strides, shape)[:-2])
         self.project = None if (inputs, stride) == (site.dim, 1) else _conv(inputs, site.dim, 1, stride, shape)
 
     def open(self, x: Tensor) -> Any:
-        """The stream after this block of the feature map x: the first block of a stage."""
+        """As the first block of a stage, turn the feature map x into the stream after this block."""
         if self.project is None:
             return self(self.site.enter(x))
         a = self.activate(x)
@@ -85,10 +85,10 @@ class PreActBlock(nn.Module):
 
 
 class PostActBlock(nn.Module):
-    """relu(site(x, F)) with F = BN(conv(relu(BN(conv x)))…; where it changes shape, x is BN(conv x) of stride and 1×1.
+    """relu(site(x, F)) with F = BN(conv(relu(BN(conv x)))…); if the shape changes, x is BN(conv x), strided and 1×1.
 
-    The relu is on the path from block to block, so a connection that carries more than x is refused. He et al. 2016a
-    have a parameter-free shortcut for CIFAR (their option A); ours is the projection (option B), as theirs for
+    The relu is on the path from block to block, so a connection that carries more than x is refused. For CIFAR, He et
+    al. 2016a use a parameter-free shortcut (their option A); ours is the projection (option B), which they use for
     ImageNet.
     """
 
@@ -118,7 +118,7 @@ class PostActBlock(nn.Module):
 
 
 class Stage(nn.ModuleList):
-    """Blocks of one shape, the first of which may change to it: [batch, C, H, W] -> [batch, C', H', W']."""
+    """Blocks with outputs of one shape, to which the first may change: [batch, C, H, W] -> [batch, C', H', W']."""
 
     def forward(self, x: Tensor) -> Tensor:
         blocks = cast(Sequence[Any], self)
@@ -129,10 +129,10 @@ class Stage(nn.ModuleList):
 
 
 class ResNet(nn.Module):
-    """Logits [batch, classes] of images [batch, channels, H, W].
+    """Computes logits [batch, classes] from images [batch, channels, H, W].
 
-    Init (He et al. 2015): convolutions N(0, 2 / (k²·outputs)), norms at one and zero, the classifier's bias zero.
-    The BN of its branches belongs to the net; what a connection normalises with belongs to the connection.
+    Init (He et al. 2015): convolutions N(0, 2 / (k²·outputs)), norms' gains 1 and biases 0, the classifier's bias 0.
+    The branches' BN belongs to the net; a connection's norm belongs to the connection.
     """
 
     def __init__(self, shape: ResNetShape, channels: int, classes: int, connection: MakeConnection) -> None:
@@ -184,7 +184,7 @@ class ResNet(nn.Module):
 
 
 def _convolutions(inputs: int, inner: int, strides: Sequence[int], shape: ResNetShape) -> list[nn.Module]:
-    """conv, norm, relu for each convolution of a branch; a caller cuts off what it does not want at the end."""
+    """Return conv, norm, relu for each convolution of a branch; callers cut off what they do not want at the end."""
     basic = shape.block == "basic"
     kernels, widths = ([3, 3], [inner, inner]) if basic else ([1, 3, 1], [inner, inner, 4 * inner])
     modules: list[nn.Module] = []
@@ -195,7 +195,7 @@ def _convolutions(inputs: int, inner: int, strides: Sequence[int], shape: ResNet
 
 
 def refusal(site: Connection, shape: ResNetShape) -> str:
-    """Why a connection cannot stand in a ResNet of `shape`, in one line; "" where it can."""
+    """Say in one line why a connection cannot stand in a ResNet of `shape`; "" if it can."""
     name = site.name or type(site).__name__
     if site.not_in_resnets:
         return f"{name} {site.not_in_resnets}"
@@ -203,7 +203,7 @@ def refusal(site: Connection, shape: ResNetShape) -> str:
         return ""
     return (
         f"{name} carries more than x from block to block, and a post-activation ResNet has a relu between them: "
-        "model.activation=pre"
+        "set model.activation=pre"
     )
 
 
@@ -212,15 +212,15 @@ def _norm(dim: int, shape: ResNetShape) -> nn.Module:
 
 
 def _activation(dim: int, shape: ResNetShape) -> nn.Sequential:
-    """relu(BN x) of a stream x, which others read too."""
+    """relu(BN x) of a stream x, which others read too and which must therefore stay as it is."""
     return nn.Sequential(_norm(dim, shape), _relu() if shape.norm == "batch" else nn.ReLU())
 
 
 class StridedPointwise(nn.Conv2d):
-    """A 1×1 convolution of the pixels that its stride reads.
+    """A strided 1×1 convolution, computed on the pixels that its stride reads.
 
-    The same as nn.Conv2d, whose backward pass on the CPU (torch 2.15, AVX2) writes beyond its memory for a 1×1 of
-    stride 2 on a channels-last map of 4 to 8 channels.
+    It equals nn.Conv2d. On the CPU (torch 2.15, AVX2) the backward pass of nn.Conv2d writes beyond its memory for a 1×1
+    convolution of stride 2 on a channels-last map of 4 to 8 channels.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -236,4 +236,4 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int, shape: ResNetShap
 
 
 def _relu() -> nn.ReLU:
-    return nn.ReLU(inplace=True)  # on what a convolution or its norm gives, which nobody else reads
+    return nn.ReLU(inplace=True)  # its input comes from a convolution or its norm, and nothing else reads it

@@ -1,4 +1,4 @@
-"""torchvision's ResNet weights under our names, so that its published checkpoints load into a `skip` net."""
+"""torchvision's ResNet weights under our names, so that its published checkpoints load into a net with `skip`."""
 
 import re
 
@@ -6,20 +6,20 @@ from torch import Tensor
 
 from skipln.errors import UserError
 
-# torchvision's name of a module -> ours, {stage} counting from 1 there and from 0 here.
+# torchvision's name of a module -> ours.
 _STEM = {"conv1": "stem.0", "bn1": "stem.1", "fc": "classifier"}
 _BLOCK = re.compile(r"layer(\d+)\.(\d+)\.(conv|bn|downsample\.)(\d+)")
 
 
 def from_torchvision(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state of a post-activation `ResNet` with `skip` from a torchvision ResNet's state_dict (18 to 152 layers).
+    """Turn a torchvision ResNet's state_dict (18 to 152 layers) into that of a post-activation `ResNet` with `skip`.
 
     Raises UserError for a key that no such net has.
     """
     return {
         f"{_module(key.rpartition('.')[0], key)}.{key.rpartition('.')[2]}": value
         for key, value in weights.items()
-        if not key.endswith(".num_batches_tracked")  # counts for an averaging that neither net uses
+        if not key.endswith(".num_batches_tracked")  # needed only for a cumulative average, which neither net uses
     }
 
 

@@ -1,7 +1,7 @@
 """The encoder-decoder Transformer (Vaswani et al. 2017) with its residual sites left open.
 
-Every site is built by the `connection` it is given and called as site(x, branch); every attention by the `attention`
-it is given. Neither is known by name.
+The model builds every site with the `connection` and every attention with the `attention` that it is given, calls sites
+as site(x, branch), and knows neither by name.
 """
 
 import math
@@ -23,9 +23,9 @@ from skipln.seam.place import stack_of
 
 @dataclass(frozen=True)
 class TransformerShape:
-    """Sizes: layers of each stack, model width, feed-forward width, heads, the four dropout rates; form of positions.
+    """Layers of each stack, model width, feed-forward width, heads, and the four dropout rates.
 
-    positions: one of `POSITIONS`, see there.
+    positions: the form of the position encoding, one of `POSITIONS`.
     """
 
     encoder_layers: int
@@ -66,7 +66,7 @@ class FeedForward(nn.Sequential):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention, then the feed-forward network, each on a residual site."""
+    """Self-attention, then the feed-forward network, each at a residual site."""
 
     def __init__(self, shape: TransformerShape, sites: list[Connection], attention: MakeAttention) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Masked self-attention, attention to the source, feed-forward, each on a residual site."""
+    """Masked self-attention, attention to the source, then the feed-forward network, each at a residual site."""
 
     def __init__(self, shape: TransformerShape, sites: list[Connection], attention: MakeAttention) -> None:
         super().__init__()
@@ -95,15 +95,16 @@ class DecoderLayer(nn.Module):
         self.sites = nn.ModuleList(sites)
 
     def forward(self, x: Tensor, source: State, mask: Tensor | None = None, past: State | None = None) -> Tensor:
-        """x: [batch, time, dim]; with a past, [rows, 1, dim], the position that follows it.
+        """Return the layer's output, of the shape of x.
 
-        source: what `source_attention` remembers of the encoder's output. mask: [batch, time] of x.
+        x: [batch, time, dim]; with a past, [rows, 1, dim] is the position that follows it. source: what
+        `source_attention` remembers of the encoder's output. mask: [batch, time], True where x is not padding.
         """
 
         def attend(h: Tensor) -> Tensor:
             if past is not None:
                 return self.self_attention.step(h, past)
-            # Padding is at the end of a target, so causality alone keeps real positions from seeing it.
+            # A target has its padding at the end, so causality alone keeps real positions from seeing it.
             return self.self_attention(h, h, causal=True)
 
         def attend_source(h: Tensor) -> Tensor:
@@ -117,13 +118,13 @@ class DecoderLayer(nn.Module):
 class Transformer(nn.Module):
     """Encoder-decoder with one embedding matrix shared by source, target and output.
 
-    vocabulary: its size; `pad` is the padding id, `unknown` that of the unknown word. Tokens are int64 [batch, time].
+    vocabulary: its size. pad, unknown: the ids of padding and of the unknown word. Tokens are int64 [batch, time].
     attention: softmax unless given.
     Init: Xavier uniform for every projection matrix, zero biases, embeddings N(0, 1/dim) scaled by √dim when read.
-    Dropout as in the paper: on the sum of embeddings and positions and on each branch's output.
-    Word dropout as in the code of Nguyen & Salazar 2019: in training each token that is read, of source or target, a
-    begin or end symbol too, but no padding, is `unknown` with probability p on its own; what is predicted stays, and
-    nothing is scaled.
+    Dropout is the paper's: on the sum of embeddings and positions, and on each branch's output.
+    Word dropout is that of Nguyen & Salazar's code (2019): in training, each input token of source and target except
+    padding, begin and end symbols included, becomes `unknown` independently with probability p. The tokens to predict
+    stay, and nothing is rescaled.
     """
 
     positions: Tensor
@@ -167,10 +168,10 @@ class Transformer(nn.Module):
     def forward(
         self, source: Tensor, target_in: Tensor, target_out: Tensor | None = None, smoothing: float = 0.0
     ) -> Any:
-        """Logits [positions, vocabulary] at the non-padding positions of target_in, in reading order.
+        """Return the logits [positions, vocabulary] at the non-padding positions of target_in, in reading order.
 
-        With `target_out`, of target_in's shape, instead the two sums of `smoothed_cross_entropy` over these positions,
-        for which the logits are never held all at once.
+        Given `target_out`, of target_in's shape, return instead the two sums of `smoothed_cross_entropy` over these
+        positions, without holding all logits at once.
         """
         memory, memory_mask = self.encode(source)
         real = target_in != self.pad
@@ -180,7 +181,7 @@ class Transformer(nn.Module):
         return output_cross_entropy(hidden, self.embedding.weight, target_out[real], smoothing)
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
-        """Memory [batch, time, dim] of a source batch and its mask [batch, time], True where it is not padding."""
+        """Return a source batch's memory [batch, time, dim] and its mask [batch, time], True where not padding."""
         mask = source != self.pad
         x = _first(self.encoder).enter(self._embed(source))
         for layer in self.encoder:
@@ -188,7 +189,7 @@ class Transformer(nn.Module):
         return _last(self.encoder).leave(x), mask
 
     def decode(self, target_in: Tensor, memory: Tensor, memory_mask: Tensor) -> Tensor:
-        """Hidden states [batch, time, dim] of all target positions at once (training)."""
+        """Return the hidden states [batch, time, dim] of all target positions at once (training)."""
         mask = target_in != self.pad
         x = _first(self.decoder).enter(self._embed(target_in))
         for layer in cast(Iterable[DecoderLayer], self.decoder):
@@ -196,7 +197,7 @@ class Transformer(nn.Module):
         return _last(self.decoder).leave(x)
 
     def start(self, memory: Tensor, memory_mask: Tensor, steps: int) -> DecoderState:
-        """The state in front of the first of at most `steps` target positions."""
+        """Return the state before the first target position; there may be at most `steps` positions."""
         layers = cast(Iterable[DecoderLayer], self.decoder)
         rows = len(memory)
         return DecoderState(
@@ -207,7 +208,7 @@ class Transformer(nn.Module):
         )
 
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
-        """Logits [batch, vocabulary] after one more target token a row, tokens [batch]; advances `state`."""
+        """Advance `state` by one target token per row, tokens [rows]; return the next logits [rows, vocabulary]."""
         x = _first(self.decoder).enter(self._embed(tokens[:, None], state.step))
         state.step += 1
         for layer, source, past in zip(self.decoder, state.sources, state.pasts, strict=True):
@@ -228,20 +229,20 @@ class Transformer(nn.Module):
 
 
 def sinusoids(length: int, dim: int) -> Tensor:
-    """Positions [length, dim]: sin(t / 10000^(2i/dim)) in the even channels, cos in the odd ones."""
+    """Return positions [length, dim]: sin(t / 10000^(2i/dim)) in the even channels, cos in the odd ones."""
     time = torch.arange(length, dtype=torch.float64)[:, None]
     angle = time * torch.exp(torch.arange(0, dim, 2, dtype=torch.float64) * (-math.log(10000.0) / dim))
     return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)[:, :dim].float()
 
 
 def tensor2tensor_sinusoids(length: int, dim: int, start: int = 2) -> Tensor:
-    """Positions [length, dim] as tensor2tensor and fairseq have them, from time `start` on (fairseq counts from 2).
+    """Return positions [length, dim] as in tensor2tensor and fairseq, from time `start` on (fairseq counts from 2).
 
-    sin(t / 10000^(i/(h−1))) in the first h = dim / 2 channels, cos in the others: other frequencies than the paper's,
-    not only another order.
+    They are sin(t / 10000^(i/(h−1))) in the first h = dim / 2 channels and cos in the others. Not only the order but
+    also the frequencies differ from the paper's.
     """
     half = dim // 2
-    time = torch.arange(start + length, dtype=torch.float)[:, None]  # single precision and from 0: fairseq's very bits
+    time = torch.arange(start + length, dtype=torch.float)[:, None]  # float32 and from 0, for the same bits as fairseq
     angle = time * torch.exp(torch.arange(half, dtype=torch.float) * -(math.log(10000) / max(1, half - 1)))
     return nn.functional.pad(torch.cat((angle.sin(), angle.cos()), dim=1), (0, dim - 2 * half))[start:]
 

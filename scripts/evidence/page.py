@@ -112,8 +112,8 @@ def _costs(tables: Sequence[Standing]) -> str:
         )
     total = sum(one.hours or 0 for one in tables)
     return (
-        f"{aligned(lines)}\n\nExamples: the compressed statistics of single test sentences or images, from which scores "
-        f"and the tests over them are recomputed. GPU-hours: the cost of what is not published at scale paper, "
-        f"{total:,.1f} together; estimated: {ASSUMED}. A run that two tables share counts in both. Scales demo and small "
-        "need no GPU."
+        f"{aligned(lines)}\n\nExamples: the compressed statistics of single test sentences or images, from which "
+        f"scores and the tests over them are recomputed. GPU-hours: the cost of what is not published at scale paper, "
+        f"{total:,.1f} together; estimated: {ASSUMED}. A run that two tables share counts in both. Scales demo and "
+        "small need no GPU."
     )

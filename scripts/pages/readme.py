@@ -42,13 +42,14 @@ def what_of_the_claims() -> str:
     asked, found = claims(EXPERIMENTS), comparisons(RESULTS, EXPERIMENTS)
     picture = "![differences between the forms with their 95 % intervals, claim by claim](results/evidence.svg)"
     gradients = (
-        "Without a norm the gradient grows by orders of magnitude on its way back through the residual sites; under LN it "
-        "stays level (λ = 2, before training; [figure 1](results/demo/figure1/figure.md) has every form, λ and depth):"
+        "Without a norm the gradient grows by orders of magnitude on its way back through the residual sites; under LN "
+        "it stays level (λ = 2, before training; [figure 1](results/demo/figure1/figure.md) has every form, λ and "
+        "depth):"
     )
     shown = f"![gradient of the stream against depth: {FORMS}](results/demo/figure1/transformer-overview.svg)"
     legend = (
-        "Each number counts comparisons of two forms on one data set. All but those in the last column have at least three "
-        f"runs on each side, and are tested over runs and Holm-corrected. {scales(found)} [The full list]"
+        "Each number counts comparisons of two forms on one data set. All but those in the last column have at least "
+        f"three runs on each side, and are tested over runs and Holm-corrected. {scales(found)} [The full list]"
         "(results/README.md) has every effect, interval and n."
     )
     return "\n\n".join(
@@ -76,8 +77,8 @@ def which_lambda() -> str:
                 found[row[delta].startswith("**−") == less].append(row[""])
         said = [f"{'none' if not names else ' and '.join(names)}" for names in (found[True], found[False])]
         parts.append(
-            f"{heading}, {'lower' if less else 'higher'} is better. Significantly better than {baseline} over runs (bold): "
-            f"{said[0]}; significantly worse: {said[1]} ([page](results/small/{table}/table.md))."
+            f"{heading}, {'lower' if less else 'higher'} is better. Significantly better than {baseline} over runs "
+            f"(bold): {said[0]}; significantly worse: {said[1]} ([page](results/small/{table}/table.md))."
         )
         lines = [f"| | {score} | {delta} |", "| --- | ---: | ---: |"]
         lines += [f"| {row['']} | {row[score]} | {row[delta]} |" for row in rows]

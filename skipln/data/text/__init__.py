@@ -1,4 +1,4 @@
-"""Text for translation: the demo corpus, a user's parallel files, vocabulary, token corpora and batches."""
+"""Text for translation: the demo corpus, a user's parallel files, vocabularies, token corpora and batches."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Batch", "collate"):  # they alone need torch, and preparing data should not wait for its import
+    if name in ("Batch", "collate"):  # only these need torch, and preparing data should not wait for its import
         from skipln.data.text import padding
 
         return getattr(padding, name)

@@ -1,6 +1,6 @@
-"""Batches of sentences of like length, a pure function of (lengths, max_tokens, seed, epoch).
+"""Batches of sentences of similar length; they depend on (lengths, max_tokens, seed, epoch) alone.
 
-So training resumes at any batch of any epoch with nothing saved but those two numbers.
+So training can resume at any batch of any epoch, and the two indices are all it has to save.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,11 +31,12 @@ class Batches(Sequence[np.ndarray]):
 def token_batches(
     source_lengths: np.ndarray, target_lengths: np.ndarray, max_tokens: int, seed: int, epoch: int
 ) -> Batches:
-    """Every pair once, in batches whose padded sides each hold at most `max_tokens` tokens.
+    """Put every pair into one batch, such that each padded side of a batch has at most `max_tokens` tokens.
 
-    `source_lengths` and `target_lengths`, int [pairs], are without the end symbol, which counts: for each side,
-    pairs × (longest + 1) <= `max_tokens`. Pairs are shuffled, sorted by length (stable: like lengths stay shuffled),
-    cut, and the batches shuffled, all from (seed, epoch). Raises `UserError` when one sentence alone is too long.
+    `source_lengths` and `target_lengths`, int [pairs], do not include the end symbol, but the limit does: for each
+    side, pairs × (longest + 1) <= `max_tokens`. Pairs are shuffled, sorted by length (stably, so that equal lengths
+    stay shuffled) and cut into batches, which are shuffled too, all from (seed, epoch). Raises `UserError` when a
+    single sentence is too long.
     """
     source = np.asarray(source_lengths, np.int64) + 1
     target = np.asarray(target_lengths, np.int64) + 1
@@ -49,7 +50,7 @@ def token_batches(
         )
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(source))
-    # By target, then by source: up and down in turn, so that a batch across two target lengths has like sources.
+    # Sort by target, then by source, up and down in turn: a batch across two target lengths has similar sources.
     zigzag = np.where(target % 2, source, longest - source)
     order = order[np.argsort((target * (longest + 1) + zigzag)[order], kind="stable")]
     cuts = _cut(source[order], target[order], max_tokens)
@@ -58,11 +59,11 @@ def token_batches(
 
 
 def _cut(source: np.ndarray, target: np.ndarray, max_tokens: int) -> np.ndarray:
-    """Boundaries int64 [batches + 1] of the longest runs that fit, greedily from the left; `target` ascends."""
+    """Return boundaries, int64 [batches + 1], of the longest runs that fit, greedily from the left; target ascends."""
     cuts, start, count = [0], 0, len(source)
     sizes = np.arange(1, max_tokens + 1)
     while start < count:
-        window = slice(start, start + max_tokens // int(max(source[start], target[start])))  # no more can fit
+        window = slice(start, start + max_tokens // int(max(source[start], target[start])))  # more cannot fit
         longest = np.maximum(np.maximum.accumulate(source[window]), target[window])
         start += int(np.searchsorted(longest * sizes[: len(longest)], max_tokens, side="right"))
         cuts.append(start)

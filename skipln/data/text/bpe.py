@@ -1,4 +1,4 @@
-"""Byte-pair encoding (Sennrich et al. 2016) with codes in subword-nmt's format: learnt fast, applied, undone."""
+"""Byte-pair encoding (Sennrich et al. 2016): learn codes in subword-nmt's format fast, apply them, undo them."""
 
 import heapq
 import re
@@ -12,22 +12,22 @@ import numpy as np
 
 from skipln.errors import UserError
 
-SEPARATOR = "@@"  # at the end of every part of a word but the last
-REMEMBERED = 1_000_000  # words an encoder keeps the parts of
+SEPARATOR = "@@"  # ends every part of a word but the last
+REMEMBERED = 1_000_000  # words whose parts an encoder remembers
 VERSION = "#version: 0.2"
 _MARKS = re.compile(r"(@@|<s>|</s>|<pad>|<unk>)\\*$")
 _END = "</w>"
 _NEVER = 1 << 62  # the rank of what was not learnt
-_WORDS = 1 << 17  # that are read at a time
+_WORDS = 1 << 17  # words read at a time
 _SLICE = 1 << 21  # symbols whose pairs are counted at a time
-_MANY = 1 << 16  # places of a merge
+_MANY = 1 << 16  # places of a merge from which on saving memory matters more than speed
 
 
 class Segmenter:
-    """Words -> their parts by the codes of a file, equal to subword-nmt's apply_bpe.
+    """Split words into parts by the codes of a file, as subword-nmt's apply_bpe does.
 
-    known: a file of words and their parts, as `Learner.parts` gives them, the frequent ones first. Raises `UserError`
-    when the file of codes is missing or holds none.
+    known: a file of words and their parts, as `Learner.parts` gives them, frequent words first. Raises `UserError` when
+    the file of codes is missing or contains none.
     """
 
     def __init__(self, codes: Path, known: Path | None = None) -> None:
@@ -40,7 +40,7 @@ class Segmenter:
                     self._known[word] = parts
 
     def __call__(self, words: Iterable[str]) -> str:
-        """The parts, joined by spaces."""
+        """Return the parts of all words, joined by spaces."""
         known = self._known.get
         return " ".join([known(word) or self._learn(word) for word in words])
 
@@ -52,7 +52,7 @@ class Segmenter:
 
 
 def ranks(merges: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """A pair -> when it was learnt; of one that was learnt twice, the first time."""
+    """Map each pair to the position at which it was learnt first."""
     found: dict[tuple[str, str], int] = {}
     for rank, pair in enumerate(merges):
         found.setdefault(pair, rank)
@@ -60,12 +60,12 @@ def ranks(merges: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
 
 
 def split(word: str, learnt: dict[tuple[str, str], int]) -> str:
-    """Merge the pair learnt first, wherever it is, until there is none that was learnt; the parts with `SEPARATOR`."""
+    """Merge the earliest learnt pair, everywhere, until no learnt pair is left; return parts marked by `SEPARATOR`."""
     rank, never = learnt.get, _NEVER
     symbols = [*word[:-1], word[-1] + _END]
     found = [rank(pair, never) for pair in pairwise(symbols)]
     while found and (best := min(found)) != never:
-        while best in found:  # from the left: of neighbours ("aaa" has the pair twice) the first
+        while best in found:  # from the left: where pairs overlap ("aaa"), merge the first
             at = found.index(best)
             symbols[at] += symbols.pop(at + 1)
             del found[at]
@@ -81,49 +81,49 @@ def _shown(symbols: list[str]) -> str:
 
 
 def marked(word: str) -> str:
-    """A word that its file would take for marks of its own, with a backslash behind it; any other as it is.
+    """Append a backslash to a word that would be misread in a file of parts; return any other word unchanged.
 
-    Such are a word that ends in "@@", which would be joined to the next, and one that may leave a part that reads as
-    a special symbol. `unmarked` takes one backslash away, and no other word's.
+    A word that ends in "@@" would be joined to the next, and others could leave a part that reads as a special symbol.
+    `unmarked` removes this backslash and no other.
     """
     return f"{word}\\" if _MARKS.search(word) else word
 
 
 def unmarked(word: str) -> str:
-    """What `marked` was given."""
+    """Undo `marked`."""
     return word[:-1] if word.endswith("\\") and _MARKS.search(word) else word
 
 
 def joined(tokens: Iterable[str]) -> list[str]:
-    """Parts -> words: what "@@ " stands between is one word."""
+    """Join parts into words: "@@ " between two parts means that they belong to one word."""
     return f"{' '.join(tokens)} ".replace(f"{SEPARATOR} ", "").split()
 
 
 def read_codes(path: Path) -> list[tuple[str, str]]:
-    """The merges of a file of codes, in order. Raises `UserError` when it is missing or is no such file."""
+    """Read the merges of a file of codes, in order. Raises `UserError` when it is missing or not such a file."""
     try:
         first, *lines = path.read_text("utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as BPE codes ({error}); prepare the data again") from error
     merges = [tuple(line.split(" ")) for line in lines]
     if first != VERSION or any(len(merge) != 2 for merge in merges):
-        raise UserError(f"{path}: no BPE codes of subword-nmt's version 0.2; prepare the data again")
+        raise UserError(f"{path}: not BPE codes of subword-nmt's version 0.2; prepare the data again")
     return merges  # type: ignore[return-value]
 
 
 def write_codes(merges: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Lines of a file of codes."""
+    """Yield the lines of a file of codes."""
     yield f"{VERSION}\n"
     yield from (f"{left} {right}\n" for left, right in merges)
 
 
 class Learner:
-    """Codes as subword-nmt's learn_bpe learns them, and what they make of the words they were learnt from.
+    """Learn the codes that subword-nmt's learn_bpe learns, and the parts of the words they are learnt from.
 
-    counts: (word, how often), each word once; read as a stream. All words are one array of symbols, and a merge is
-    array arithmetic on the places of the rarer of its two symbols: millions of words take minutes, not hours.
-    `symbols[i]` is the symbol at place i (-1: the gap between two words, -2: swallowed by a merge), `frequency[i]` that
-    of its word, `after[i]` and `before[i]` its neighbours' places.
+    counts: (word, frequency), each word once; it is read as a stream. All words are one array of symbols, and a merge
+    is array arithmetic on the places of the rarer of its two symbols: millions of words take minutes, not hours.
+    `symbols[i]` is the symbol at place i (-1: the gap between two words, -2: swallowed by a merge), `frequency[i]` the
+    frequency of its word, `after[i]` and `before[i]` its neighbours' places.
     """
 
     def __init__(self, counts: Iterable[tuple[str, int]]) -> None:
@@ -135,11 +135,11 @@ class Learner:
             symbols, of_word = self._read(*zip(*block, strict=True))
             flat.frombytes(symbols.tobytes())
             frequency.frombytes(of_word.tobytes())
-        self.symbols = np.frombuffer(flat, np.int32)  # the arrays' own memory: what is as long as the text …
-        self.frequency = np.frombuffer(frequency, np.int32)  # … is not copied
-        self.places = self._places()  # takes most memory while it is made: before the arrays below
+        self.symbols = np.frombuffer(flat, np.int32)  # shares the arrays' memory: they are as long as the text …
+        self.frequency = np.frombuffer(frequency, np.int32)  # … and are not copied
+        self.places = self._places()  # needs most memory, so it is made before the arrays below
         self._link()
-        self.late = np.zeros(len(self.symbols), bool)  # made by a merge whose symbol was there before
+        self.late = np.zeros(len(self.symbols), bool)  # places of merges whose symbol existed before
         self.learnt: list[tuple[str, str]] = []
         self.pairs: Counter[int] = Counter()  # left << 32 | right -> frequency
         self.heap: list[tuple] = []
@@ -150,11 +150,11 @@ class Learner:
             self._count(self.symbols[left], self.symbols[left + 1], self.frequency[left])
 
     def _read(self, words: tuple[str, ...], counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Of some words, the symbols, each word's followed by a gap, and their frequencies."""
+        """Return the symbols of some words, with a gap after each word, and their frequencies."""
         lengths = np.fromiter(map(len, words), np.int32, len(words))
         ends = lengths.cumsum()
         characters = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32) << 1
-        characters[ends - 1] |= 1  # the last of a word is another symbol
+        characters[ends - 1] |= 1  # the last character of a word is a symbol of its own
         found, place = np.unique(characters, return_inverse=True)
         ids = np.array([self._id(chr(code >> 1) + _END * (code & 1)) for code in found.tolist()], np.int32)
         return np.insert(ids[place], ends, -1), np.array(counts, np.int32).repeat(lengths + 1)
@@ -166,7 +166,7 @@ class Learner:
         self.swallowed = 0
 
     def _compact(self) -> None:
-        """Leave out the places that merges have swallowed: less memory, and what is read together is closer."""
+        """Drop the places that merges have swallowed, which saves memory and moves what is read together closer."""
         alive = self.symbols != -2
         moved = alive.cumsum(dtype=np.int32) - 1
         for symbol in self.places:
@@ -184,7 +184,7 @@ class Learner:
         found: list[list[np.ndarray]] = [[] for _ in self.names]
         for start in range(0, len(self.symbols), _SLICE):
             part = self.symbols[start : start + _SLICE]
-            small = part.astype(np.int16) if len(found) < 1 << 15 else part  # numpy sorts two bytes many times as fast
+            small = part.astype(np.int16) if len(found) < 1 << 15 else part  # numpy sorts two bytes many times faster
             order = np.argsort(small, kind="stable").astype(np.int32)
             symbols, first = np.unique(part[order], return_index=True)
             for symbol, places in zip(symbols.tolist(), np.split(order + np.int32(start), first[1:]), strict=True):
@@ -193,9 +193,9 @@ class Learner:
         return {symbol: np.concatenate(places) for symbol, places in enumerate(found)}
 
     def merges(self, count: int, min_frequency: int = 2) -> Iterator[tuple[str, str]]:
-        """The most frequent pair of neighbouring symbols, `count` times, each merged before the next is sought.
+        """Yield the most frequent pair of neighbouring symbols, `count` times, merging each before seeking the next.
 
-        Ties go to the pair that comes last in code-point order, as in learn_bpe. Ends early when no pair is seen
+        Ties go to the pair that comes last in code-point order, as in learn_bpe. Stops early when no pair occurs
         `min_frequency` times.
         """
         for _ in range(count):
@@ -211,10 +211,10 @@ class Learner:
             yield self.learnt[-1]
 
     def parts(self) -> Iterator[str]:
-        """Of each word, in the order they came, the parts that a `Segmenter` with these codes gives.
+        """Yield the parts that a `Segmenter` with these codes gives for each word, in the words' order.
 
-        They are what the merges have left of it. Only where a merge made a symbol that was there before, pairs with it
-        may have been learnt earlier, which a segmenter would have merged at once: such words are split anew.
+        They are what the merges have left of a word. But if a merge made a symbol that already existed, pairs with that
+        symbol may have been learnt earlier, and a segmenter would have merged them at once: such words are split again.
         """
         learnt = ranks(self.learnt)
         gaps = np.flatnonzero(self.symbols == -1)
@@ -226,7 +226,7 @@ class Learner:
                 yield split("".join(symbols).removesuffix(_END), learnt) if late else _shown(symbols)
 
     def _most_frequent(self, minimum: int) -> int | None:
-        """Of the pairs at or above a falling threshold, which keeps the heap small."""
+        """Return the most frequent pair. A falling threshold keeps rare pairs out of the heap, which stays small."""
         while True:
             while self.heap:
                 negative, _, _, pair = heapq.heappop(self.heap)
@@ -248,7 +248,7 @@ class Learner:
         heapq.heappush(self.heap, (-found, self._late(pair >> 32), self._late(pair & 0xFFFFFFFF), pair))
 
     def _late(self, symbol: int) -> tuple[int, ...]:
-        """A key that puts the last name in code-point order first."""
+        """Return a key that sorts names by code point, last first."""
         if symbol not in self.order:
             self.order[symbol] = (*(-ord(character) for character in self.names[symbol]), 1)
         return self.order[symbol]
@@ -261,13 +261,13 @@ class Learner:
         old_right = self.symbols[outer_right]
         self.symbols[second] = -2
         self.swallowed += len(second)
-        # Between two merges side by side ("abab") one old pair is lost, not two: the second's left is the first's -2.
+        # Between two adjacent merges ("abab") one old pair is lost, not two: the second's left is the first's -2.
         lost_left = self.symbols[outer_left]
 
         name = self.names[left] + self.names[right]
         if name in self.ids:
             self.late[first] = True
-        new = self._id(name)  # a name may come from several merges: one symbol
+        new = self._id(name)  # several merges may give one name, and so one symbol
         self.symbols[first] = new
         self.after[first] = outer_right
         self.before[outer_right] = first
@@ -283,13 +283,13 @@ class Learner:
             (self.symbols[outer_left], np.full_like(first, new), frequency),
             (np.full_like(gained_right, new), gained_right, frequency[alone]),
         ]
-        if len(first) < _MANY:  # one call for all is faster, and for many takes more memory
+        if len(first) < _MANY:  # a single call is faster, but needs more memory when there are many
             changed = [tuple(map(np.concatenate, zip(*changed, strict=True)))]
         for pairs in changed:
             self._count(*pairs)
 
     def _find(self, left: int, right: int) -> np.ndarray:
-        """Places of `left` with `right` after them, ascending; of overlapping ones ("aaa") the first."""
+        """Return the places of `left` that `right` follows, ascending; where they overlap ("aaa"), only the first."""
         if len(self.places[left]) <= len(self.places[right]):
             first = self._alive(left)
             first = first[self.symbols[self.after[first]] == right]
@@ -311,7 +311,7 @@ class Learner:
         return places
 
     def _count(self, left: np.ndarray, right: np.ndarray, frequency: np.ndarray) -> None:
-        """Add to the frequencies of pairs; those with a gap are none."""
+        """Add to the frequencies of pairs; two symbols with a gap between them are not a pair."""
         real = (left >= 0) & (right >= 0)
         keys, inverse = np.unique(left[real].astype(np.int64) << 32 | right[real], return_inverse=True)
         sums = np.bincount(inverse, frequency[real], len(keys)).astype(np.int64)

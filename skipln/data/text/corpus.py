@@ -1,7 +1,7 @@
-"""Token corpora in memory-mapped files: any size, read in no time, shared between processes by the kernel.
+"""Token corpora in memory-mapped files: of any size, opened at once, and shared between processes by the kernel.
 
-`<name>.bin` holds the ids of all sentences in a row (uint16, or int32 for a vocabulary of 65,536 and more), and
-`<name>.offsets.npy` where each begins, int64 [sentences + 1].
+`<name>.bin` contains the ids of all sentences in a row (uint16, or int32 for a vocabulary of 65,536 or more), and
+`<name>.offsets.npy` the position where each begins, int64 [sentences + 1].
 """
 
 from array import array
@@ -21,10 +21,10 @@ BLOCK = 10_000  # pairs encoded at a time
 
 
 class TokenCorpus:
-    """Sentences of token ids, read-only: `corpus[i]` is a view of the file, int [length of i]."""
+    """Read-only sentences of token ids: `corpus[i]` is a view of the file, int [length of i]."""
 
     def __init__(self, path: Path) -> None:
-        """Map `<path>.bin` and `<path>.offsets.npy`. Raises `UserError` when they are missing or do not fit."""
+        """Map `<path>.bin` and `<path>.offsets.npy`. Raises `UserError` when they are missing or do not match."""
         tokens = path.with_name(f"{path.name}.bin")
         try:
             self.offsets = np.load(path.with_name(f"{path.name}.offsets.npy"), mmap_mode="r", allow_pickle=False)
@@ -53,7 +53,7 @@ class TokenCorpus:
 
 @dataclass(frozen=True)
 class ParallelCorpus:
-    """Two corpora of equal length; sentence i of one translates sentence i of the other."""
+    """Two corpora of equal length: sentence i of one is the translation of sentence i of the other."""
 
     source: TokenCorpus
     target: TokenCorpus
@@ -67,7 +67,7 @@ class ParallelCorpus:
 
 
 class TokenWriter:
-    """Writes a `TokenCorpus`, sentence by sentence; in memory is 8 bytes a sentence. Only a clean exit completes it."""
+    """Writes a `TokenCorpus` sentence by sentence, with 8 bytes of memory for each. Only a clean exit completes it."""
 
     def __init__(self, path: Path, vocabulary_size: int) -> None:
         self._path, self._type = path, "H" if vocabulary_size < 1 << 16 else "i"
@@ -95,10 +95,10 @@ def binarise(
     max_length: int,
     drop_long: bool,
 ) -> dict[str, int]:
-    """Encode (source, target) lines into two token corpora, streaming; {"pairs": written, "long": how many were long}.
+    """Encode a stream of (source, target) lines into two token corpora; return {"pairs": written, "long": long pairs}.
 
-    A side of more than `max_length` tokens (without begin and end symbols) makes a pair long. With `drop_long` (train)
-    the pair is left out; otherwise (valid, test) the side is cut, so that every sentence keeps its number.
+    A pair is long if a side has more than `max_length` tokens (without begin and end symbols). With `drop_long` (train)
+    long pairs are left out; otherwise (valid, test) the side is cut, so that every sentence keeps its number.
     """
     counts = {"pairs": 0, "long": 0}
     remaining = iter(pairs)

@@ -1,4 +1,4 @@
-"""Everything a translation task needs of its data, prepared once for each text and set of options."""
+"""All the data that a translation task needs, prepared once for each text and set of options."""
 
 import hashlib
 import json
@@ -21,10 +21,10 @@ from skipln.data.text.vocabulary import Vocabulary
 from skipln.errors import UserError
 from skipln.system.files import atomic_write, locked, sha256
 
-MAX_UNKNOWN = 0.5  # of held-out text
-# Counts up when prepared folders change: old ones are then left alone. Format 2 scores references as they were given,
-# learns from every line and keeps U+2581 in encoded text. To text without such characters and lines it makes no
-# difference, and the fingerprint under which that was published stays.
+MAX_UNKNOWN = 0.5  # share of unknown parts above which held-out text is refused
+# Raised when the format of prepared folders changes; folders of an older one are then not used. Format 2 scores
+# references as they were given, learns from every line and keeps U+2581 in encoded text. Text without such characters
+# and lines is the same in both, and keeps the fingerprint under which it was published.
 FORMAT = 2
 _CHANGED = re.compile("[\u200b\u2060\ufeff\u2581\u2585]")
 _LONG = 4192  # bytes of a line
@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TextData:
-    """A prepared parallel corpus: a joint vocabulary and three splits of token ids, with the held-out text beside."""
+    """A prepared parallel corpus: a joint vocabulary, three splits of token ids, and the held-out text itself."""
 
     folder: Path
-    fingerprint: str  # hexadecimal SHA-256 of the text and the options: equal if and only if the data is
+    fingerprint: str  # hexadecimal SHA-256 of text and options; equal if and only if the data are equal
     languages: tuple[str, str]  # source, target
     counts: dict[str, dict[str, int]] = field(
         repr=False
@@ -62,14 +62,14 @@ class TextData:
         encoding: str = "sentencepiece",
         vocabulary: Path | None = None,
     ) -> "TextData":
-        """The data of the parallel files in `folder`, built under `<cache>/text/` unless an equal one is there.
+        """Return the data of the parallel files in `folder`, built under `<cache>/text/` unless they are there.
 
-        Learns a joint byte-pair vocabulary of `vocab_size` on train; with encoding "bpe" or "moses_bpe" the text has
-        been encoded by `preparation` with `vocab_size` merges, and references are its `<split>.raw` files. Pairs with a
-        side over `max_length` tokens are left out of train; in valid and test the tokens are cut, the references never.
-        vocabulary: a model of sentencepiece of that size to encode with, in place of one that is learnt.
-        Processes take turns; what is there is whole. Raises `UserError` for text that `ParallelFiles.check` refuses,
-        and as `Vocabulary.train` or `SubwordVocabulary.load`.
+        Learns a joint byte-pair vocabulary of `vocab_size` on train. With encoding "bpe" or "moses_bpe" the text has
+        been encoded by `preparation` with `vocab_size` merges, and its `<split>.raw` files are the references. Pairs
+        with a side over `max_length` tokens are left out of train; in valid and test their tokens are cut, but never
+        the references. vocabulary: a sentencepiece model of that size to encode with, instead of learning one.
+        Processes take turns, and folders are complete or absent. Raises `UserError` for text that
+        `ParallelFiles.check` refuses, and like `Vocabulary.train` or `SubwordVocabulary.load`.
         """
         files = ParallelFiles(folder, source, target, train, valid, test)
         files.check_present()
@@ -79,7 +79,7 @@ class TextData:
         with locked(cache / "text" / f".{fingerprint[:16]}.lock"):
             try:
                 return cls.load(prepared)._of(fingerprint, (source, target))
-            except UserError as error:  # not there, or damaged
+            except UserError as error:  # missing or damaged
                 if prepared.exists():
                     log.warning("%s; the text is encoded again", error)
                 with atomic_folder(prepared) as work:
@@ -88,12 +88,12 @@ class TextData:
 
     def _of(self, fingerprint: str, languages: tuple[str, str]) -> "TextData":
         if (self.fingerprint, self.languages) != (fingerprint, languages):
-            raise UserError(f"{self.folder}: not what its name says")
+            raise UserError(f"{self.folder}: contains other data than its name says")
         return self
 
     @classmethod
     def load(cls, folder: Path) -> "TextData":
-        """Open a folder that `prepare` built. Raises `UserError` unless all files are as they were then."""
+        """Open a folder that `prepare` built. Raises `UserError` unless all files are unchanged."""
         check_sums(folder)
         try:
             about = json.loads((folder / "about.json").read_text("utf-8"))
@@ -113,15 +113,15 @@ class TextData:
         return cls(folder, fingerprint, languages, counts, vocabulary, **splits)
 
     def sources(self, split: str) -> list[str]:
-        """Source lines of a split, in its corpus's order (of train: the pairs that were kept)."""
+        """Return the source lines of a split in the order of its corpus; for train, those of the pairs kept."""
         return self._lines(split, 0)
 
     def references(self, split: str) -> list[str]:
-        """Target lines of a split, whole and as they were given (of train: what its tokens spell)."""
+        """Return the target lines of a split, uncut and as they were given; for train, what its tokens spell."""
         return self._lines(split, 1)
 
     def _lines(self, split: str, side: int) -> list[str]:
-        if split == "train":  # not stored again: the vocabulary is lossless
+        if split == "train":  # its text is not stored, since the vocabulary is lossless
             corpus = (self.train.source, self.train.target)[side]
             return [self.vocabulary.decode(ids.tolist()) for ids in corpus]
         return list(read_lines(self.folder / f"{split}.{self.languages[side]}", as_given))
@@ -136,7 +136,7 @@ def fingerprint_of(
     vocabulary: Path | None = None,
 ) -> str:
     paths = [path for split in SPLITS for path in files.paths(split)]
-    how = {"sentencepiece": sentencepiece.__version__}  # may learn other merges
+    how = {"sentencepiece": sentencepiece.__version__}  # another version may learn other merges
     if encoding != "sentencepiece":
         how = {"encoding": encoding}
         paths += [path for split in SPLITS[1:] for path in _scored(files, encoding).paths(split)]
@@ -157,7 +157,7 @@ def fingerprint_of(
 
 
 def _changed(path: Path) -> str:
-    """Something where format 2 makes of a file what format 1 did not, "" elsewhere."""
+    """Return a non-empty string if formats 1 and 2 treat the file differently, else ""."""
     with path.open("rb") as file:
         for line in file:
             if len(line) > _LONG or (not line.isascii() and _CHANGED.search(line.decode("utf-8", "replace"))):
@@ -166,7 +166,7 @@ def _changed(path: Path) -> str:
 
 
 def held_out(files: ParallelFiles) -> ParallelFiles:
-    """The text that scores are computed against: as it was given and, where it came encoded, before it was."""
+    """Return the text to score against: as it was given, and from before the encoding where it came encoded."""
     raw = replace(files, valid=f"{files.valid}.raw", test=f"{files.test}.raw", form=as_given)
     return raw if all(path.is_file() for path in raw.paths("test")) else replace(files, form=as_given)
 
@@ -187,7 +187,7 @@ def _build(
     given: Path | None,
 ) -> None:
     if encoding != "sentencepiece":
-        files = replace(files, form=as_given)  # its words are what the writer made of them
+        files = replace(files, form=as_given)  # its words must be read exactly as they were written
     totals = files.check()
     languages = (files.source, files.target)
     about: dict = {"fingerprint": fingerprint, "languages": languages}
@@ -225,7 +225,7 @@ def _build(
 
 
 def _copy_lines(files: ParallelFiles, split: str, out: tuple[Path, Path], total: int) -> None:
-    """A split's lines; in one-to-one correspondence with the encoded ones."""
+    """Copy a split's lines, which correspond one to one to the encoded ones."""
     for side, path in enumerate(out):
         lines = 0
         with atomic_write(path) as file:
@@ -238,7 +238,7 @@ def _copy_lines(files: ParallelFiles, split: str, out: tuple[Path, Path], total:
 
 
 def _check_known(vocabulary: SubwordVocabulary, files: ParallelFiles, split: str) -> None:
-    """All of train is in its own vocabulary; of held-out text rare parts may be missing, not most."""
+    """Refuse unknown parts: train must have none, since the vocabulary is its own, and held-out text only some."""
     share = vocabulary.unknown / max(vocabulary.encoded, 1)
     if share > (0 if split == "train" else MAX_UNKNOWN):
         raise UserError(

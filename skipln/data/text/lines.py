@@ -1,4 +1,4 @@
-"""What a line of text is here: UTF-8, ended by "\\n" alone, its spacing made plain."""
+"""Lines of text: UTF-8, ended by "\\n" alone, with normalised spacing."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -6,30 +6,30 @@ from pathlib import Path
 
 from skipln.errors import UserError
 
-# Invisible and without meaning of their own: zero-width space, word joiner, byte-order mark. The zero-width joiner and
-# non-joiner stay: Persian and several Indic languages spell words with them.
+# Zero-width space, word joiner and byte-order mark are invisible and mean nothing. The zero-width joiner and non-joiner
+# stay, because Persian and several Indic languages spell words with them.
 INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))
-# U+2581 is sentencepiece's own mark for a space: left in the text it would come back as one.
+# U+2581 is sentencepiece's own mark for a space; if it stayed in the text, it would be decoded to a space.
 _SENTENCEPIECE_SPACE = "\u2581"
 _SPACES = re.compile(r"\s+")
 
 
 def normalise(line: str) -> str:
-    """One line with invisible characters removed and every run of white space made one space, stripped.
+    """Remove invisible characters, make every run of white space one space, and strip the line.
 
-    White space is everything Unicode calls so, "\\r", a no-break space and U+2028 included. Nothing else changes: no
-    case, no punctuation, no compatibility forms.
+    White space is whatever Unicode calls so, including "\\r", the no-break space and U+2028. Nothing else changes:
+    neither case nor punctuation nor compatibility forms.
     """
     return _SPACES.sub(" ", line.translate(INVISIBLE).replace(_SENTENCEPIECE_SPACE, " ")).strip()
 
 
 def as_given(line: str) -> str:
-    """The line itself, without its end: what is scored is what was written."""
+    """Return the line itself without its end, so that scores are of what was written."""
     return line.removesuffix("\n").removesuffix("\r")
 
 
 def read_lines(path: Path, form: Callable[[str], str] = normalise) -> Iterator[str]:
-    """Stream the lines of a UTF-8 file of any size, each in that form. Only "\\n" ends a line.
+    """Stream the lines of a UTF-8 file of any size, each through `form`. Only "\\n" ends a line.
 
     Raises `UserError` for a missing file and for bytes that are not UTF-8 (with the line's number).
     """
@@ -42,7 +42,7 @@ def read_lines(path: Path, form: Callable[[str], str] = normalise) -> Iterator[s
 
 
 def decoded(file: Iterable[bytes], name: str) -> Iterator[str]:
-    """Undecoded lines as text; the error names `name` and the line's number."""
+    """Decode lines to text. Raises `UserError` with `name` and the line's number for bytes that are not UTF-8."""
     for number, raw in enumerate(file, 1):
         try:
             yield raw.decode("utf-8")

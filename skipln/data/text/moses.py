@@ -1,8 +1,8 @@
-"""Moses' normalisation, tokenisation and detokenisation as sacremoses has them, several times as fast.
+"""Moses' normalisation, tokenisation and detokenisation as in sacremoses, several times as fast.
 
-sacremoses runs some fifty regular expressions over every line. Here a rule of the normaliser is skipped where a
-character it needs is absent, and the tokeniser works word by word and remembers: words of letters and digits stay as
-they are, any other is given to sacremoses once for each kind of neighbour. The results are equal (property tests).
+sacremoses runs some fifty regular expressions over every line. Here the normaliser skips a rule when a character that
+it needs is absent. The tokeniser works word by word and remembers: words of letters and digits stay as they are, and
+any other goes to sacremoses once for each kind of neighbour. Property tests show that the results are equal.
 """
 
 import re
@@ -10,17 +10,18 @@ import unicodedata
 
 from sacremoses import MosesDetokenizer, MosesPunctNormalizer, MosesTokenizer
 
-REMEMBERED = 300_000  # words with marks, whose memory is emptied when it is full
-SIMPLE = 1_000_000  # words of letters and digits that are remembered
-_JOINERS = frozenset(".'`,-")  # any other character that is neither letter nor digit is a token, whatever is beside it
+REMEMBERED = 300_000  # words with marks to remember; the memory is emptied when it is full
+SIMPLE = 1_000_000  # words of letters and digits to remember
+_JOINERS = frozenset(".'`,-")  # any other character that is neither letter nor digit is always a token of its own
 _PIECE = re.compile(r"\\[dswr]|\\g<\d>|\[[^]]*\]|\\(?P<escaped>.)|[()]|(?P<literal>.)")
 
 
 def plain(line: str) -> str:
-    """One line of printable characters with single spaces between its words.
+    """Return the line with printable characters only and single spaces between its words.
 
-    Unicode's format characters (zero-width spaces, soft hyphens, byte-order marks) go: a space in their place, as
-    Moses' remove-non-printing-char has it, would cut words. Control characters and every kind of space become one.
+    Unicode's format characters (zero-width spaces, soft hyphens, byte-order marks) are removed: replacing them by a
+    space, as Moses' remove-non-printing-char does, would cut words. Control characters and all kinds of space become
+    spaces.
     """
     if not line.isprintable():
         line = "".join(character if character.isprintable() else _instead(character) for character in line)
@@ -33,7 +34,7 @@ def _instead(character: str) -> str:
 
 
 class Normaliser:
-    """`MosesPunctNormalizer(language).normalize`: line -> line with plain quotation marks, dashes and spaces."""
+    """`MosesPunctNormalizer(language).normalize`, which makes quotation marks, dashes and spaces plain."""
 
     def __init__(self, language: str) -> None:
         rules = MosesPunctNormalizer(language).substitutions
@@ -49,9 +50,9 @@ class Normaliser:
 
 
 def _needed(pattern: str) -> str:
-    """A string that every match of `pattern` which changes anything has: a literal character, best a rare one."""
+    """Return a string that every match of `pattern` that changes anything contains: a literal, rare if possible."""
     if pattern == " +":
-        return "  "  # one space for one space changes nothing
+        return "  "  # replacing one space by one space changes nothing
     if pattern == r"\r":
         return "\r"
     found = [""]
@@ -64,7 +65,7 @@ def _needed(pattern: str) -> str:
 
 
 class _Moses(MosesTokenizer):
-    """sacremoses' tokeniser with its character sets made once instead of for every word."""
+    """sacremoses' tokeniser, but it makes its character sets once instead of for every word."""
 
     _lower, _alpha = frozenset(MosesTokenizer.IsLower), frozenset(MosesTokenizer.IsAlpha)
     alphanumeric = frozenset(MosesTokenizer.IsAlnum)
@@ -85,11 +86,12 @@ class _Moses(MosesTokenizer):
 
 
 class Tokeniser:
-    """`MosesTokenizer(language).tokenize(line, aggressive_dash_splits=True)`: line -> tokens, XML-escaped.
+    """`MosesTokenizer(language).tokenize(line, aggressive_dash_splits=True)`, which returns XML-escaped tokens.
 
-    What Moses does to a word depends on its neighbours in three ways only: whether it is the first or the last, and
-    whether the next begins with a small letter or a digit (for a full stop). Only an apostrophe at the end of a word
-    and one at the beginning of the next are seen together by one rule; such words are treated as one.
+    What Moses does to a word depends on its neighbours in only three ways: whether the word is the first, whether it is
+    the last, and whether the next one begins with a small letter or a digit (for a full stop). There is one exception:
+    a rule sees an apostrophe at the end of a word together with one at the start of the next, so such words are treated
+    as one.
     """
 
     def __init__(self, language: str) -> None:
@@ -127,11 +129,11 @@ class Tokeniser:
         return self._moses.tokenize(line, aggressive_dash_splits=True)
 
     def _is_simple(self, word: str) -> bool:
-        # "DOTMULTI" is Moses' own mark for dots, also where the text has it.
+        # Moses uses "DOTMULTI" as its own mark for dots, and takes one in the text for that mark.
         return self._moses.alphanumeric.issuperset(word) and "MULTI" not in word
 
     def _kind(self, following: str) -> str:
-        """A word that is to a full stop before it what one beginning with the character `following` is."""
+        """Return a word that affects a full stop before it like one that begins with the character `following`."""
         return "a" if self._moses.islower(following) else "1" if following in "0123456789" else "A"
 
     def _between(self, word: str, first: bool, following: str) -> list[str]:
@@ -141,8 +143,8 @@ class Tokeniser:
         return tokens[0 if first else 1 : len(tokens) - bool(following)]
 
     def _parts(self, word: str, following: str) -> list[str] | None:
-        """Tokens of letters and digits within brackets, quotation marks and the like, joined by hyphens or by one
-        apostrophe, perhaps with a comma or a full stop at the end: most of what is not simple. None for all else."""
+        """Tokenise letters and digits within brackets, quotation marks and the like, joined by hyphens or by one
+        apostrophe, with or without a final comma or full stop: most words that are not simple. None for any other."""
         alphanumeric = self._moses.alphanumeric
         inside = [i for i, character in enumerate(word) if character in alphanumeric]
         if not inside:
@@ -156,7 +158,7 @@ class Tokeniser:
         if end == "." and not after:
             if tokens[-1] in self._moses.NONBREAKING_PREFIXES or tokens[-1] in self._moses.NUMERIC_ONLY_PREFIXES:
                 return None
-            if following == "a":  # no end of a sentence
+            if following == "a":  # not the end of a sentence
                 tokens[-1] += end
                 end = ""
         escaped = self._moses.escape_xml
@@ -189,7 +191,7 @@ def _joined(words: list[str]) -> list[str]:
 
 
 class Detokeniser:
-    """Tokens of `Tokeniser` -> a line as people write it: `MosesDetokenizer(language)`, which also undoes "@-@"."""
+    """Turn tokens of `Tokeniser` into a line as people write it by `MosesDetokenizer(language)`, "@-@" included."""
 
     def __init__(self, language: str) -> None:
         self._moses = MosesDetokenizer(language)

@@ -12,29 +12,29 @@ from skipln.data.text.vocabulary import BOS, EOS, PAD
 
 @dataclass(frozen=True)
 class Batch:
-    """Token ids, int64, padded on the right with `PAD`. `target_in[:, t]` is what position t sees last and
-    `target_out[:, t]` what it must predict."""
+    """Token ids, int64, padded on the right with `PAD`. Position t reads `target_in` up to `target_in[:, t]` and must
+    predict `target_out[:, t]`."""
 
     source: torch.Tensor  # [B, S]: tokens, EOS
     target_in: torch.Tensor  # [B, T]: BOS, tokens
     target_out: torch.Tensor  # [B, T]: tokens, EOS
 
     def __len__(self) -> int:
-        """Sentence pairs."""
+        """Return the number of sentence pairs."""
         return len(self.source)
 
     @property
     def source_tokens(self) -> int:
-        """Source tokens without padding, end symbols included. On a GPU this waits for the device."""
+        """Count the source tokens, without padding but with end symbols. On a GPU this waits for the device."""
         return int((self.source != PAD).sum())
 
     @property
     def target_tokens(self) -> int:
-        """Tokens to predict, without padding, end symbols included. On a GPU this waits for the device."""
+        """Count the tokens to predict, without padding but with end symbols. On a GPU this waits for the device."""
         return int((self.target_out != PAD).sum())
 
     def pin_memory(self) -> "Batch":
-        """The batch in page-locked memory (the name DataLoader looks for)."""
+        """Return the batch in page-locked memory. DataLoader looks for a method of this name."""
         return Batch(self.source.pin_memory(), self.target_in.pin_memory(), self.target_out.pin_memory())
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
@@ -44,16 +44,16 @@ class Batch:
 
 
 def collate(corpus: ParallelCorpus, indices: Sequence[int] | np.ndarray, start: int = BOS) -> Batch:
-    """The pairs `indices` (int [B], at least one) of a corpus as one batch, in that order.
+    """Make one batch of the pairs `indices` (int [B], at least one) of a corpus, in that order.
 
-    start: what a target begins with.
+    start: the token with which a target begins.
     """
     target = _padded(corpus.target, indices)
     return Batch(_ended(_padded(corpus.source, indices)), _begun(target, start), _ended(target))
 
 
 def _padded(corpus: TokenCorpus, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Sentences as int64 [B, longest + 2], from column 1 on, `PAD` around them."""
+    """Return sentences as int64 [B, longest + 2]: they start in column 1, with `PAD` around them."""
     chosen = np.asarray(indices)
     lengths = corpus.lengths[chosen]
     ids = np.full((len(chosen), int(lengths.max()) + 2), PAD, np.int64)

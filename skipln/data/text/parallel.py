@@ -1,5 +1,5 @@
-"""Parallel text of the user's own: plain files `<split>.<language>` in one folder, line i of one the translation of
-line i of the other, checked before anything long starts."""
+"""The user's own parallel text: plain files `<split>.<language>` in one folder, where line i of one is the translation
+of line i of the other. They are checked before anything long starts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ SPLITS = ("train", "valid", "test")
 @dataclass(frozen=True)
 class ParallelFiles:
     """Where the two sides of three splits lie. `train`, `valid`, `test` are file names without the language, so
-    Multi30k is `ParallelFiles(folder, valid="val", test="test_2016_flickr")`. `form`: what becomes of a line that is
-    read; text that came encoded has its own, since its words may hold characters that `normalise` changes."""
+    Multi30k is `ParallelFiles(folder, valid="val", test="test_2016_flickr")`. `form` is applied to every line that is
+    read; text that came encoded needs another one, since its words may contain characters that `normalise` changes."""
 
     folder: Path
     source: str = "en"
@@ -29,16 +29,16 @@ class ParallelFiles:
     form: Callable[[str], str] = normalise
 
     def paths(self, split: str) -> tuple[Path, Path]:
-        """Source and target file of a split ("train", "valid" or "test")."""
+        """Return the source and target file of a split ("train", "valid" or "test")."""
         prefix = getattr(self, split)
         return self.folder / f"{prefix}.{self.source}", self.folder / f"{prefix}.{self.target}"
 
     def pairs(self, split: str) -> Iterator[tuple[str, str]]:
-        """Stream a split's (source, target) lines in their `form` and the files' order, no more than one in memory.
+        """Stream a split's (source, target) lines, each through `form`, in the files' order and one pair at a time.
 
-        Pairs with both sides empty are left out of train (crawled corpora are full of them), but refused in valid and
-        test: dropping them would number the sentences differently from everybody else's scores. Raises `UserError`
-        for unequal line counts (both are told), a line empty on one side only, and bytes that are not UTF-8.
+        Pairs that are empty on both sides are left out of train (crawled corpora are full of them), but refused in
+        valid and test: without them our sentences would have other numbers than everybody else's. Raises `UserError`
+        for unequal line counts (naming both), a line that is empty on one side only, and bytes that are not UTF-8.
         """
         source, target = self.paths(split)
         lines = enumerate(zip_longest(read_lines(source, self.form), read_lines(target, self.form)), 1)
@@ -61,8 +61,8 @@ class ParallelFiles:
                 raise UserError(f"{source}:{number} and {target}:{number} are empty; remove the line from both files")
 
     def check(self) -> dict[str, int]:
-        """Read everything once; the number of pairs of each split. Raises `UserError` as `pairs`, and for what is
-        missing (naming what is there), and for a split without a pair."""
+        """Read everything once and return the number of pairs of each split. Raises `UserError` like `pairs`, for
+        missing files (naming those that are there), and for a split without pairs."""
         self.check_present()
         counts = {}
         for split in SPLITS:
@@ -75,7 +75,7 @@ class ParallelFiles:
     def check_present(self) -> None:
         """Raise `UserError` when the folder or one of the six files is missing."""
         if not self.folder.is_dir():
-            raise UserError(f"{self.folder}: no such folder; it should hold {self.train}.{self.source} and so on")
+            raise UserError(f"{self.folder}: no such folder; it should contain {self.train}.{self.source} and so on")
         wanted = [path for split in SPLITS for path in self.paths(split)]
         if missing := [path.name for path in wanted if not path.is_file()]:
             there = sorted(path.name for path in self.folder.iterdir() if path.is_file())

@@ -1,4 +1,4 @@
-"""Lines as people write them, through a run's own preparation and back."""
+"""Encode lines as people write them by a run's own preparation, and decode its output."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,18 +11,18 @@ VOCABULARY_FILES = (MODEL, *FILES)
 
 
 class RawText:
-    """Raw source lines -> token ids, and ids -> target lines as people write them."""
+    """Turn raw source lines into token ids, and ids into target lines as people write them."""
 
     def __init__(self, vocabulary: Vocabulary | SubwordVocabulary, prepare: Callable[[str], str]) -> None:
-        """prepare: a raw line -> what `vocabulary` encodes."""
+        """prepare: turns a raw line into one that `vocabulary` encodes."""
         self.vocabulary, self._prepare = vocabulary, prepare
 
     @classmethod
     def load(cls, folder: Path, encoding: str, size: int, source: str, target: str) -> "RawText":
-        """From the files of `VOCABULARY_FILES` that are in `folder`; `size`: number of pieces, or of BPE's merges.
+        """Load those `VOCABULARY_FILES` that are in `folder`; `size`: the number of pieces, or of BPE merges.
 
-        With "bpe" a line comes tokenised, as the text did that the run was trained on; with "moses_bpe" Moses
-        normalises and tokenises it. Raises `UserError` when the files are missing or of another vocabulary.
+        With "bpe" a line must come tokenised, like the text that the run was trained on; with "moses_bpe" Moses
+        normalises and tokenises it. Raises `UserError` when files are missing or belong to another vocabulary.
         """
         if encoding == "sentencepiece":
             return cls(Vocabulary.load(folder / MODEL), lambda line: line)
@@ -35,9 +35,9 @@ class RawText:
         return cls(vocabulary, lambda line: segment(map(marked, tokenise(plain(line)))))
 
     def encode(self, line: str) -> list[int]:
-        """Ids without begin and end symbols."""
+        """Return the ids of a line, without begin and end symbols."""
         return self.vocabulary.encode([self._prepare(line)])[0]
 
     def decode(self, ids: list[int]) -> str:
-        """One line, whatever bytes a barely trained model produces."""
+        """Return one line, even if a barely trained model produces line breaks or broken bytes."""
         return " ".join(self.vocabulary.decode(ids).split())

@@ -1,4 +1,4 @@
-"""The vocabulary of text that is BPE-encoded already, in a folder that `preparation` made."""
+"""The vocabulary of text that `preparation` has already BPE-encoded, in a folder of its own."""
 
 import hashlib
 import json
@@ -10,25 +10,26 @@ from skipln.errors import UserError
 
 CODES, WORDS, ENCODING = "codes", "vocabulary.txt", "encoding.json"
 FILES = (CODES, WORDS, ENCODING)
-FORMAT = 2  # counts up when the same text is written otherwise: folders made before are then made again
-SPECIAL = 4  # ids in front of the vocabulary's: pad, unk, bos, eos
+FORMAT = 2  # raised when the same text is written differently; folders of an older format are then made again
+SPECIAL = 4  # ids before those of the vocabulary: pad, unk, bos, eos
 
 
 class SubwordVocabulary:
-    """Ids of lines of parts of words, and back to the text they spell."""
+    """Turn lines of parts of words into ids, and ids into the text they spell."""
 
     def __init__(self, parts: Sequence[str], spell: Callable[[list[str]], str]) -> None:
-        """parts: the vocabulary, id `SPECIAL` first. spell: words -> line."""
+        """parts: the vocabulary, from id `SPECIAL` on. spell: turns words into a line."""
         self._parts, self._spell = list(parts), spell
         self._ids = {part: i for i, part in enumerate(self._parts, SPECIAL)}
-        self.unknown = self.encoded = 0  # parts so far, for a check of what was encoded
+        self.unknown = self.encoded = 0  # parts counted so far, to check what was encoded
 
     @classmethod
     def load(cls, folder: Path, encoding: str, merges: int, target: str) -> "SubwordVocabulary":
-        """The vocabulary of `folder`; `target` is the language its lines are spelt in.
+        """Load the vocabulary of `folder`; `target` is the language of the lines that it spells.
 
-        encoding "bpe": words stay as they are; "moses_bpe": Moses' tokenisation is undone too. Raises `UserError` when
-        the folder was not made so, with another number of merges, or when its files do not belong together.
+        With encoding "bpe" words stay as they are; with "moses_bpe" Moses' tokenisation is undone too. Raises
+        `UserError` when the folder was made with another encoding or number of merges, or its files do not belong
+        together.
         """
         try:
             about = json.loads((folder / ENCODING).read_text("utf-8"))
@@ -43,7 +44,7 @@ class SubwordVocabulary:
             ) from error
         if made != (encoding, merges):
             raise UserError(
-                f"{folder} was made with data.encoding={made[0]} data.vocabulary={made[1]}; give these, or "
+                f"{folder} was made with data.encoding={made[0]} data.vocabulary={made[1]}; give these values, or "
                 "prepare it again"
             )
         if not current:
@@ -51,22 +52,22 @@ class SubwordVocabulary:
         for name, found in content.items():
             if hashlib.sha256(found).hexdigest() != sums[name]:
                 raise UserError(
-                    f"{folder / name}: not the file that the text beside it was encoded with, but of another "
+                    f"{folder / name}: not the file with which the text beside it was encoded, but that of another "
                     "vocabulary; prepare the data again"
                 )
         parts = [line.split(" ")[0] for line in content[WORDS].decode("utf-8").removesuffix("\n").split("\n")]
         return cls(parts, _speller(encoding, target))
 
     def __len__(self) -> int:
-        """Number of ids, special symbols included."""
+        """Return the number of ids, special symbols included."""
         return SPECIAL + len(self._parts)
 
     def pieces(self) -> list[str]:
-        """The part of every id."""
+        """Return the part of every id."""
         return ["<pad>", "<unk>", "<s>", "</s>", *self._parts]
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
-        """Ids of lines of parts, without begin and end symbols; a part that is not in the vocabulary is `UNK`."""
+        """Return the ids of lines of parts, without begin and end symbols. A part outside the vocabulary is `UNK`."""
         ids = self._ids
         found = [[ids.get(part, UNK) for part in line.split(" ") if part] for line in lines]
         self.encoded += sum(map(len, found))
@@ -74,8 +75,8 @@ class SubwordVocabulary:
         return found
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The line some ids spell: parts joined, tokenisation undone. Pad, begin and end spell nothing."""
-        from skipln.data.text.bpe import joined, unmarked  # subword-nmt is wanted only where such text is
+        """Return the line that ids spell: join parts and undo tokenisation. Pad, begin and end spell nothing."""
+        from skipln.data.text.bpe import joined, unmarked  # only text of this kind needs it
 
         known = (int(one) for one in ids if int(one) not in (PAD, BOS, EOS))
         words = joined("<unk>" if one == UNK else self._parts[one - SPECIAL] for one in known)
@@ -91,11 +92,13 @@ def _speller(encoding: str, target: str) -> Callable[[list[str]], str]:
 
 
 def check_same_codes(wanted: Path, folder: Path) -> None:
-    """Raise UserError unless the text in `folder` was encoded with the codes and vocabulary that lie in `wanted`."""
+    """Raise UserError unless the text in `folder` was encoded with the codes and the vocabulary in `wanted`."""
     for name in (CODES, WORDS):
         try:
             same = (wanted / name).read_bytes() == (folder / name).read_bytes()
         except OSError as error:
             raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
         if not same:
-            raise UserError(f"{folder / name}: not that of the weights ({wanted / name}): encode the text with theirs")
+            raise UserError(
+                f"{folder / name}: not the file of the weights ({wanted / name}): encode the text with theirs"
+            )

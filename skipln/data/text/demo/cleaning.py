@@ -1,6 +1,6 @@
-"""Catalog messages made plain sentences: markup out, placeholders as `{}`, and the filters that keep a pair.
+"""Turn catalog messages into plain sentences: remove markup, write placeholders as `{}`, and filter pairs.
 
-The rules are for user-interface messages (gettext, Home Assistant); sentences of ordinary corpora pass unchanged.
+The rules are made for user-interface messages (gettext, Home Assistant); ordinary sentences pass unchanged.
 """
 
 import html
@@ -9,12 +9,12 @@ import unicodedata
 
 from skipln.data.text.lines import normalise
 
-MIN_WORDS, MAX_WORDS = 3, 80  # between spaces; the fewest must have a letter
+MIN_WORDS, MAX_WORDS = 3, 80  # words between spaces; the minimum counts only words with a letter
 MAX_PLACEHOLDERS = 3
 MAX_LENGTH_RATIO = 2.5  # characters of the longer side over those of the shorter
-MIN_LETTERS = 0.75  # share of the characters that are neither spaces nor placeholders
+MIN_LETTERS = 0.75  # share of letters among the characters that are neither spaces nor placeholders
 
-# In this order: a link's address may hold a placeholder, and a placeholder may stand in a tag's attribute.
+# The order matters: a link's address or a tag's attribute may contain a placeholder.
 _MARKUP = [
     (re.compile(r"!?\[([^\[\]]+)\]\(\s*[^()\s]*\s*\)"), r"\1"),  # Markdown [text](address)
     (re.compile(r"\[(?:wiki|https?|ticket):\S+ ([^\[\]]+)\]"), r"\1"),  # Trac [wiki:Page text]
@@ -36,10 +36,10 @@ _PLACEHOLDERS = [
     re.compile(r"%\([^()]*\)[#0 +-]*\d*(?:\.\d+)?[a-zA-Z]"),  # %(name)s
     re.compile(r"%(?:\d+\$)?[#0+-]*\d*(?:\.\d+)?[sdifgrxu](?![a-z])"),  # %s, %1$s
     re.compile(r"%\d\b"),  # %1
-    re.compile(r"<[^<>\s][^<>]*>"),  # <name>: any tag the rules above do not know
+    re.compile(r"<[^<>\s][^<>]*>"),  # <name>: any tag that the rules above do not know
     re.compile(r"\$?\{+[^{}]*\}+"),  # {name}, {{ name }}, ${name}
 ]
-# Catalogs mix typographic and typewriter forms at random: one form, so that BLEU measures words.
+# Catalogs mix typographic and typewriter forms at random. One form for all lets BLEU measure words.
 _PUNCTUATION = str.maketrans(
     {
         **dict.fromkeys("„“”«»‟", '"'),
@@ -52,7 +52,7 @@ _PUNCTUATION = str.maketrans(
 _LEFT_OVER = re.compile(r"[{}|\\]|\*\*|\]\(|\[\[|==|</")  # nested plural forms, broken markup, code
 _WORD = re.compile(r"\w+")
 
-# Words frequent in one language and unknown in the other ("die", "in", "was", "will", "so" are both).
+# Words that are frequent in one language and unknown in the other ("die", "in", "was", "will", "so" are in both).
 _ENGLISH_WORDS = """
 the of and to is for not are with be this that you your can or cannot from by has have when which if it should please at
 as been does do could because were there their its only used into
@@ -66,7 +66,7 @@ _ENGLISH, _GERMAN = frozenset(_ENGLISH_WORDS.split()), frozenset(_GERMAN_WORDS.s
 
 
 def clean(message: str) -> str:
-    """A message as one plain line: no markup or accelerators, `{}` for each placeholder and address, plain quotes."""
+    """Make a message one plain line, without markup and accelerators, with `{}` for each placeholder and address."""
     text = unicodedata.normalize("NFC", html.unescape(message))
     for pattern, replacement in _MARKUP:
         text = pattern.sub(replacement, text)
@@ -77,12 +77,12 @@ def clean(message: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The case-folded words of a line, without punctuation and placeholders: what makes two lines "the same"."""
+    """Return the case-folded words of a line without punctuation and placeholders; equal words make equal lines."""
     return _WORD.findall(text.casefold())
 
 
 def is_pair(source: str, target: str) -> bool:
-    """Whether two cleaned lines are worth keeping as an English sentence and its German translation."""
+    """Return whether two cleaned lines are worth keeping as an English sentence and its German translation."""
     if not (_is_sentence(source) and _is_sentence(target)):
         return False
     if source.count("{}") != target.count("{}"):
@@ -91,7 +91,7 @@ def is_pair(source: str, target: str) -> bool:
         return False
     english, german = words(source), words(target)
     return (
-        len(set(english) & set(german)) < len(set(english) | set(german)) / 2  # else hardly translated
+        len(set(english) & set(german)) < len(set(english) | set(german)) / 2  # otherwise hardly translated
         and _speaks(english, own=_ENGLISH, other=_GERMAN)
         and _speaks(german, own=_GERMAN, other=_ENGLISH)
     )
@@ -106,12 +106,12 @@ def _is_sentence(text: str) -> bool:
     rest = text.replace("{}", "").replace(" ", "")
     if _LEFT_OVER.search(rest):
         return False
-    if any(character > "\xff" and character.isalpha() for character in rest):  # neither language uses it
+    if any(character > "\xff" and character.isalpha() for character in rest):  # in neither language's alphabet
         return False
     return sum(map(str.isalpha, rest)) >= MIN_LETTERS * len(rest) > 0
 
 
 def _speaks(tokens: list[str], own: frozenset[str], other: frozenset[str]) -> bool:
-    """Stop words vote; a line of eight words or more must have one of its own language."""
+    """Let stop words vote; a line of eight or more words must have one of its own language."""
     mine, theirs = sum(token in own for token in tokens), sum(token in other for token in tokens)
     return mine >= theirs and (mine > 0 or len(tokens) < 8)

@@ -1,4 +1,4 @@
-"""Raw message pairs out of a wheel's translation catalogs, read in place: nothing is unpacked, imported or executed."""
+"""Read raw message pairs from a wheel's translation catalogs in place: nothing is unpacked, imported or executed."""
 
 import json
 import re
@@ -11,16 +11,16 @@ import polib
 from skipln.errors import UserError
 
 MAX_MEMBER, MAX_TOTAL, MAX_RATIO = 4 << 20, 64 << 20, 200  # bytes, bytes, uncompressed over compressed
-_GETTEXT = re.compile(r"(?:^|/)de(?:_DE)?/LC_MESSAGES/[^/]+\.(?:po|mo)$")  # plain German, no de_AT, no formal variant
+_GETTEXT = re.compile(r"(?:^|/)de(?:_DE)?/LC_MESSAGES/[^/]+\.(?:po|mo)$")  # neither de_AT nor the formal variant
 _JSON = re.compile(r"(?:^|/)translations/de\.json$")
 
 
 def messages(wheel: Path) -> Iterator[tuple[str, str]]:
-    """Stream (English, German) messages of every German catalog in a wheel, in the order of the members' names.
+    """Stream the (English, German) messages of every German catalog in a wheel, in the order of the members' names.
 
-    gettext: `.po`, or `.mo` where there is no `.po`, without fuzzy, obsolete and untranslated entries; a plural entry
-    gives two pairs. JSON: `translations/{en,de}.json` trees (Home Assistant), joined by key. Raises `UserError` for a
-    wheel that cannot be read.
+    gettext: reads `.po`, or `.mo` where there is no `.po`, without fuzzy, obsolete and untranslated entries; a plural
+    entry gives two pairs. JSON: joins `translations/{en,de}.json` trees (Home Assistant) by key. Raises `UserError` for
+    a wheel that cannot be read.
     """
     try:
         with ZipFile(wheel) as archive:
@@ -36,7 +36,7 @@ def messages(wheel: Path) -> Iterator[tuple[str, str]]:
 
 
 class _Reader:
-    """Bounded reads of a zip archive's members: no member, nor all together, may unpack to more than is sensible."""
+    """Bounded reads of a zip archive: neither a member nor all together may unpack to more than is sensible."""
 
     def __init__(self, archive: ZipFile) -> None:
         self.archive, self.left = archive, MAX_TOTAL
@@ -47,11 +47,11 @@ class _Reader:
         if info.file_size > min(MAX_MEMBER, self.left, MAX_RATIO * info.compress_size):
             raise ValueError(f"{name} unpacks to {info.file_size} bytes")
         self.left -= info.file_size
-        return self.archive.read(info)  # never more than file_size bytes, and their checksum is verified
+        return self.archive.read(info)  # reads at most file_size bytes and verifies their checksum
 
 
 def _gettext(content: bytes, binary: bool) -> Iterator[tuple[str, str]]:
-    # mofile takes bytes; its stubs do not say so.
+    # mofile takes bytes, although its stubs do not say so.
     for entry in polib.mofile(content) if binary else polib.pofile(content.decode("utf-8")):  # type: ignore[call-overload]
         if entry.obsolete or "fuzzy" in getattr(entry, "flags", ()):
             continue

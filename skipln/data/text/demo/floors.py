@@ -1,4 +1,4 @@
-"""What no learning at all scores: the floors a translation result on a corpus is read against."""
+"""Floors for translation results on a corpus: what scores without any learning."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from skipln.data.text.demo.cleaning import words
 
 
 def nearest(queries: Sequence[str], lines: Sequence[str]) -> list[int]:
-    """For each query the index of the line with the highest word-set Jaccard similarity; ties go to the first line."""
+    """Return for each query the index of the line with the highest word-set Jaccard similarity, of equals the first."""
     sets = [set(words(line)) for line in lines]
     index: defaultdict[str, list[int]] = defaultdict(list)
     for number, one in enumerate(sets):

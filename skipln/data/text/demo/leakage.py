@@ -1,4 +1,4 @@
-"""A train/valid/test split that does not leak: by hash of the source, then near-duplicates out of train."""
+"""A train/valid/test split that does not leak: split by a hash of the source, then drop near-duplicates from train."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -8,19 +8,19 @@ from fractions import Fraction
 from skipln.data.text.demo.cleaning import words
 
 Pair = tuple[str, str]
-THRESHOLD = Fraction(3, 5)  # exact: 0.6 in floating point would decide ties by rounding
+THRESHOLD = Fraction(3, 5)  # exact, since 0.6 in floating point would decide ties by rounding
 
 
 def source_hash(pair: Pair) -> str:
-    """SHA-256 of a pair's normalised source: its place in the split, the same on every machine and for any corpus."""
+    """Return the SHA-256 of a pair's normalised source. It sets the pair's place in the split, on every machine."""
     return hashlib.sha256(" ".join(words(pair[0])).encode()).hexdigest()
 
 
 def split(pairs: Iterable[Pair], held_out: int) -> dict[str, list[Pair]]:
-    """Split pairs (one per normalised source) into test and valid of `held_out` pairs each, and train: the rest.
+    """Split pairs (one per normalised source) into test and valid, of `held_out` pairs each, and train, the rest.
 
-    Pairs are ordered by `source_hash`. Out of train goes every pair that has, on either side, a word-set Jaccard
-    similarity of at least `THRESHOLD` with a valid or test line: a hash split alone leaks templates.
+    Pairs are ordered by `source_hash`. Train loses every pair that has, on either side, a word-set Jaccard similarity
+    of at least `THRESHOLD` with a valid or test line, because a hash split alone leaks templates.
     """
     ordered = sorted(pairs, key=lambda pair: (source_hash(pair), pair))
     test, valid, train = ordered[:held_out], ordered[held_out : 2 * held_out], ordered[2 * held_out :]
@@ -31,16 +31,16 @@ def split(pairs: Iterable[Pair], held_out: int) -> dict[str, list[Pair]]:
 
 
 def near_duplicates(lines: Sequence[str], others: Sequence[str], threshold: Fraction = THRESHOLD) -> set[int]:
-    """Indices of the `lines` whose word set has Jaccard similarity >= `threshold` with that of any of `others`.
+    """Return the indices of `lines` whose word set has a Jaccard similarity >= `threshold` with one of `others`.
 
-    Prefix filtering (Chaudhuri et al. 2006; Bayardo et al. 2007): sets that similar share at least one of their few
-    rarest words, so only lines that meet in an inverted index over those are compared.
+    This is prefix filtering (Chaudhuri et al. 2006; Bayardo et al. 2007): sets as similar as that share at least one of
+    their few rarest words, so only lines that meet in an inverted index over these are compared.
     """
     sets, other_sets = [set(words(line)) for line in lines], [set(words(line)) for line in others]
     frequency = Counter(word for group in (sets, other_sets) for one in group for word in one)
 
     def rarest(one: set[str]) -> list[str]:
-        overlap = -(-threshold.numerator * len(one) // threshold.denominator)  # at least this many words in common
+        overlap = -(-threshold.numerator * len(one) // threshold.denominator)  # similar sets share at least this many
         return sorted(one, key=lambda word: (frequency[word], word))[: len(one) - overlap + 1]
 
     index: defaultdict[str, list[int]] = defaultdict(list)

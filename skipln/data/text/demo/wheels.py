@@ -1,4 +1,4 @@
-"""Wheels fetched from the user's package registry by pip, each held to the SHA-256 that is committed for it."""
+"""Wheels that pip fetches from the user's package registry, each checked against its committed SHA-256."""
 
 import email.parser
 import importlib.util
@@ -17,15 +17,15 @@ _PIN = re.compile(r"(?P<name>[\w.-]+)==(?P<version>\S+)\s+--hash=sha256:(?P<sha2
 
 
 def pins(lock: Path) -> dict[str, str]:
-    """SHA-256 -> "name==version" of a requirements file with one hash a line."""
+    """Map SHA-256 to "name==version" for a requirements file with one hash per line."""
     found = map(_PIN.fullmatch, map(str.strip, lock.read_text("utf-8").splitlines()))
     return {pin["sha256"]: f"{pin['name']}=={pin['version']}" for pin in found if pin}
 
 
 def fetch(lock: Path, folder: Path) -> list[Path]:
-    """Paths of the wheels pinned in `lock`, in its order, fetched into `folder` where missing.
+    """Return the paths of the wheels pinned in `lock`, in its order; fetch missing ones into `folder`.
 
-    A damaged wheel is removed and fetched again, once. Nothing is installed, and processes take turns. Raises
+    A damaged wheel is put aside and fetched again, once. Nothing is installed, and processes take turns. Raises
     `UserError` when pip is missing or the registry cannot be reached.
     """
     with locked(folder / ".lock"):
@@ -43,7 +43,7 @@ def fetch(lock: Path, folder: Path) -> list[Path]:
 
 
 def licence(wheel: Path) -> str:
-    """The licence a wheel's own metadata names, in the form it uses."""
+    """Return the licence that a wheel's own metadata names, in their form."""
     with ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = email.parser.Parser().parsestr(archive.read(name).decode("utf-8"))
@@ -53,7 +53,7 @@ def licence(wheel: Path) -> str:
 
 
 def _present(folder: Path, wanted: dict[str, str]) -> dict[str, Path]:
-    """SHA-256 -> path of the pinned wheels in `folder`; one with a pinned name but another sum is put aside."""
+    """Map SHA-256 to the paths of the pinned wheels in `folder`; put aside those of a pinned name but another sum."""
     names = {re.sub(r"[-_.]+", "-", pin.replace("==", "-")).casefold() for pin in wanted.values()}
     present = {}
     for path in sorted(folder.glob("*.whl")):
@@ -65,7 +65,7 @@ def _present(folder: Path, wanted: dict[str, str]) -> dict[str, Path]:
 
 
 def download(lock: Path, folder: Path, count: int) -> str:
-    """Let pip download the wheels; its last complaint, if any. What it left is for the caller to judge by sum."""
+    """Let pip download the wheels and return its last complaint, if any. The caller must check the wheels' sums."""
     if importlib.util.find_spec("pip") is None:
         raise UserError("pip is missing in this Python; add it with `python -m ensurepip` or `uv pip install pip`")
     options = "--no-deps --only-binary=:all: --ignore-requires-python --require-hashes --retries=2 --progress-bar=off"

@@ -1,4 +1,4 @@
-"""Single members of downloaded archives, read with care: a name is looked up, nothing is unpacked to where it says."""
+"""Read single members of downloaded archives with care: nothing is unpacked to a place that an archive names."""
 
 import gzip
 import lzma
@@ -15,8 +15,8 @@ from skipln.errors import UserError
 from skipln.system.files import DiskError, atomic_write
 from skipln.system.printing import one_line
 
-MAX_MEMBER = 4 << 30  # bytes: several times the largest corpus
-# zipfile says RuntimeError of an encrypted member, NotImplementedError of a method it does not know.
+MAX_MEMBER = 4 << 30  # bytes; several times the largest corpus
+# zipfile raises RuntimeError for an encrypted member and NotImplementedError for an unknown method.
 _BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
     *(EOFError, OSError, RuntimeError, ValueError, OverflowError),
@@ -24,10 +24,11 @@ _BROKEN = (
 
 
 def extract(archive: Path, wanted: Mapping[Path, Sequence[str]]) -> None:
-    """Write members of a tar (.tgz, .tar.gz, .tar) or zip: file to write -> its possible names, the first one found.
+    """Write members of a tar (.tgz, .tar.gz, .tar) or zip. `wanted`: file to write -> the member's possible names.
 
-    An archive of another suffix is a plain file, and the only member. Only regular files of at most `MAX_MEMBER` bytes
-    are taken. Raises `UserError` for a damaged archive and for a member that is missing, a link, or too large.
+    The first member found is taken. An archive of another suffix is a plain file and its only member. Only regular
+    files of at most `MAX_MEMBER` bytes are taken. Raises `UserError` for a damaged archive and for a member that is
+    missing, a link, or too large.
     """
     names = {name: path for path, choices in wanted.items() for name in choices}
     left = set(wanted)
@@ -37,7 +38,7 @@ def extract(archive: Path, wanted: Mapping[Path, Sequence[str]]) -> None:
             if path not in left:
                 continue
             if size < 0 or size > MAX_MEMBER:
-                raise UserError(f"{archive}: {name} is {'no plain file' if size < 0 else 'too large'}; not taken")
+                raise UserError(f"{archive}: {name} is {'not a plain file' if size < 0 else 'too large'}; not taken")
             assert file is not None
             with atomic_write(path) as out:
                 shutil.copyfileobj(file, out, 1 << 20)
@@ -54,10 +55,10 @@ def extract(archive: Path, wanted: Mapping[Path, Sequence[str]]) -> None:
 
 
 def damage(archive: Path) -> str | None:
-    """What is wrong with an archive, in words, or None; a plain file must not be empty."""
+    """Say what is wrong with an archive, or return None; a plain file must not be empty."""
     try:
         if archive.name.endswith((".tgz", ".tar.gz")):
-            with gzip.open(archive) as file:  # tarfile stops at the last member, before gzip's own checksum
+            with gzip.open(archive) as file:  # tarfile stops after the last member, before gzip's own checksum
                 while file.read(1 << 20):
                     pass
         if not any(True for _ in _members(archive, None)):
@@ -68,7 +69,7 @@ def damage(archive: Path) -> str | None:
 
 
 def _members(archive: Path, names: set[str] | None) -> Iterator[tuple[str, int, IO[bytes] | None]]:
-    """(name, bytes, content) of the members in `names` (None: of all, read to the end); -1 bytes: no plain file."""
+    """Yield (name, bytes, content) of the members in `names` (None: of all); -1 bytes means: not a plain file."""
     if archive.name.endswith((".tgz", ".tar.gz", ".tar")):
         with tarfile.open(archive, "r|*", tarinfo=CarefulTarInfo) as tar:
             for info in tar:

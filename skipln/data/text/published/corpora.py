@@ -1,7 +1,7 @@
-"""WMT14 En-De and IWSLT15 En-Vi: where their corpora lie, what their files are called, how many lines they have.
+"""WMT14 En-De and IWSLT15 En-Vi: where their corpora are, what the files are called and how many lines they have.
 
-Checksums are those that TensorFlow Datasets (sha256, in its url_checksums), sacreBLEU and PaddleNLP (md5) publish; None
-where nobody does. Line counts are null where no source was found for them.
+Checksums are those published by TensorFlow Datasets (sha256, in its url_checksums), sacreBLEU and PaddleNLP (md5);
+None where nobody publishes one. Line counts are None where no source was found.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from skipln.data.text.published.download import Remote
 
 @dataclass(frozen=True)
 class Origin:
-    """An archive (or plain file) that holds sides of a corpus: language -> the names its member may have."""
+    """An archive or plain file with sides of a corpus. `members`: language -> the possible names of its member."""
 
     remote: Remote
     members: Mapping[str, tuple[str, ...]]
@@ -20,8 +20,8 @@ class Origin:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A parallel corpus. `origins`: alternatives, each the origins that together hold all languages. `wrong`: line
-    counts that tell what went wrong."""
+    """A parallel corpus. `origins`: alternatives; the origins of one together have all languages. `wrong`: line
+    counts that show what went wrong."""
 
     name: str
     origins: tuple[tuple[Origin, ...], ...]
@@ -31,7 +31,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a data set is made. `tokenise`: by Moses; False: the text comes tokenised, and is scored as it is."""
+    """How a data set is made. `tokenise`: True: by Moses; False: the text comes tokenised and is scored as it is."""
 
     name: str
     languages: tuple[str, str]
@@ -95,7 +95,7 @@ def _news_commentary(version: str, urls: tuple[str, ...], sha256: str, lines: in
     return Corpus(f"news-commentary-{version}", ((Origin(remote, members),),), lines)
 
 
-# v9 is WMT14's own; fairseq's recipe (Ott et al. 2018 cite it) has v12, tensor2tensor's later one v13.
+# v9 is WMT14's own; fairseq's recipe (which Ott et al. 2018 cite) uses v12, tensor2tensor's later one v13.
 NEWS_COMMENTARY = {
     "v9": _news_commentary(
         "v9",
@@ -153,14 +153,14 @@ NEWSTEST2014 = Corpus(
     ),
     lines=3003,
     wrong={
-        2737: "that is test-filtered.tgz, the set of WMT14's evaluation week, on which BLEU is another number: "
+        2737: "that is test-filtered.tgz, the set of WMT14's evaluation week, on which BLEU is different: "
         "papers score the full set of 3,003, test-full.tgz"
     },
 )
 
 
 def wmt14_en_de(news_commentary: str = "v9", merges: int = 37_000) -> Recipe:
-    """Vaswani et al. 2017: about 4.5M pairs, a joint BPE of 37k; tokenised and cleaned as fairseq's recipe does it."""
+    """Vaswani et al. 2017: about 4.5M pairs and a joint BPE of 37k, tokenised and cleaned as in fairseq's recipe."""
     train = (EUROPARL, COMMON_CRAWL, NEWS_COMMENTARY[news_commentary])
     return Recipe("wmt14_en_de", ("en", "de"), train, NEWSTEST2013, NEWSTEST2014, tokenise=True, merges=merges)
 
@@ -192,8 +192,9 @@ def _iwslt(split: str, archive: str, lines: int) -> Corpus:
 
 
 def iwslt15_en_vi(merges: int = 8000) -> Recipe:
-    """Luong & Manning's TED talks as Stanford prepared them, tokenised already; BPE 8k (Nguyen & Salazar 2019)."""
+    """Luong & Manning's TED talks as Stanford prepared and tokenised them; BPE 8k (Nguyen & Salazar 2019)."""
     train = _iwslt("train", "train-en-vi.tgz", 133_317)
     valid, test = _iwslt("tst2012", "dev-2012-en-vi.tgz", 1553), _iwslt("tst2013", "test-2013-en-vi.tgz", 1268)
-    # Vietnamese is written syllable by syllable, half as many words again as English: no ratio but Moses' default of 9.
+    # Vietnamese is written syllable by syllable and has half as many words again as English, so the ratio is Moses'
+    # default, 9.
     return Recipe("iwslt15_en_vi", ("en", "vi"), (train,), valid, test, tokenise=False, merges=merges, max_ratio=9.0)

@@ -1,4 +1,4 @@
-"""Files of the field's public servers: fetched from any of their mirrors, resumed, and held to a checksum."""
+"""Fetch files from the field's public servers, from any of their mirrors: resume downloads and check checksums."""
 
 import hashlib
 import http.client
@@ -16,11 +16,11 @@ from skipln.data.checksums import remembered_sha256
 from skipln.errors import UserError
 from skipln.system.files import atomic_write, disk_errors, locked, put_aside, sha256
 
-LOCK = "checksums.json"  # what each file's SHA-256 was when it was fetched first
+LOCK = "checksums.json"  # each file's SHA-256 when it was first fetched
 TIMEOUT = 30.0  # seconds without a byte
-ROUNDS = 3  # over all mirrors
-SHORT = 10  # connections of one file that may be cut before they have brought a megabyte
-WINDOW, SLOWEST = 60.0, 1_000  # seconds over which a server must send as many bytes a second
+ROUNDS = 3  # rounds over all mirrors
+SHORT = 10  # connections of one file that may be cut before they bring a megabyte
+WINDOW, SLOWEST = 60.0, 1_000  # in so many seconds a server must send at least so many bytes per second
 LARGEST = 64 << 30  # bytes
 _GONE = (401, 403, 404, 410)
 _CHUNK = 1 << 20
@@ -28,7 +28,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Remote:
-    """A file on public servers. `checksum`: "sha256:…" or "md5:…" as somebody published it; None where nobody did."""
+    """A file on public servers. `checksum`: "sha256:…" or "md5:…" as published; None where nobody published one."""
 
     name: str
     urls: tuple[str, ...]
@@ -38,11 +38,11 @@ class Remote:
 def fetch(
     remote: Remote, folder: Path, damage: Callable[[Path], str | None] = lambda _: None, pause: float = 2
 ) -> Path:
-    """`folder/<name>`, downloaded unless it is there whole. Processes take turns.
+    """Return `folder/<name>`; download it unless it is there complete. Processes take turns.
 
-    A cut connection goes on where it was; a mirror without the file, or with other bytes than the checksum's, is left
-    for the next one. Without a published checksum, `damage` says what is wrong with a new file (None: nothing), and
-    its SHA-256 is kept in `folder/checksums.json`: a file with another one is refused from then on. `pause`: seconds
+    A cut download is resumed. If a mirror lacks the file or has bytes that do not match the checksum, the next one is
+    tried. Without a published checksum, `damage` says what is wrong with a new file (None: nothing), and its SHA-256
+    is kept in `folder/checksums.json`, so that a file with another one is refused from then on. `pause`: seconds
     before the second round over the mirrors, doubled before each later one. Raises `UserError` when no mirror has
     the file or the disk is full.
     """
@@ -52,7 +52,7 @@ def fetch(
         if path.is_file():
             if known is not None and remembered_sha256(path, folder / ".sha256.json") == known:
                 return path
-            if known is None and _accept(remote, path, None, damage) is None:  # put there by hand
+            if known is None and _accept(remote, path, None, damage) is None:  # the user put it there
                 _record(folder, remote.name, sha256(path))
                 return path
             put_aside(path)
@@ -86,7 +86,7 @@ def fetch(
 
 
 def forget(remote: Remote, folder: Path) -> None:
-    """Put a file aside that proved useless, unless its published checksum says that it is the right one."""
+    """Put aside a file that proved useless, unless a published checksum says that it is the right one."""
     if remote.checksum is None:
         with locked(folder / ".lock"):
             if (folder / remote.name).exists():
@@ -95,14 +95,14 @@ def forget(remote: Remote, folder: Path) -> None:
 
 
 def _resumes_with(remote: Remote, url: str) -> str:
-    """Mirrors share what was fetched only where a checksum will tell whether their bytes fit together."""
+    """Name the partial file: mirrors share one only if a checksum can tell whether their bytes fit together."""
     return "any" if remote.checksum else hashlib.sha256(url.encode()).hexdigest()[:8]
 
 
 def _complete(url: str, part: Path, label: str) -> None:
-    """Append to `part` until it is whole; a connection that is cut is made again as long as it brings something.
+    """Append to `part` until it is complete; reconnect after a cut as long as each connection brings something.
 
-    One that brings less than `_CHUNK` counts as a failure, of which `SHORT` are forgiven.
+    A connection that brings less than `_CHUNK` counts as a failure, and `SHORT` failures are forgiven.
     """
     short = 0
     while True:
@@ -123,15 +123,15 @@ def _transfer(url: str, part: Path, have: int, label: str) -> None:
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing after what we have: whole, or from another file
+        if error.code == 416 and have:  # nothing follows what we have: it is complete, or from another file
             if error.headers.get("Content-Range") == f"bytes */{have}":
                 return
             part.unlink()
-            raise ConnectionError("the part fetched earlier does not fit; removed") from error
+            raise ConnectionError("the part fetched earlier does not fit, and was removed") from error
         raise
     with response:
         resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        start = have if resumed else 0  # a server that does not resume sends everything again
+        start = have if resumed else 0  # a server that cannot resume sends everything again
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
         with (
@@ -159,20 +159,20 @@ def _read(response: http.client.HTTPResponse) -> bytes:
         return response.read1(_CHUNK)
     except http.client.IncompleteRead as error:
         return error.partial
-    except OSError as error:  # so that no socket error is taken for one of the disk
+    except OSError as error:  # otherwise a socket error would be taken for a disk error
         raise http.client.HTTPException(str(error)) from error
 
 
 def _accept(remote: Remote, path: Path, known: str | None, damage: Callable[[Path], str | None]) -> str | None:
-    """What is wrong with a fetched file, in words, or None."""
+    """Say what is wrong with a fetched file, or return None."""
     if remote.checksum:
         algorithm, _, wanted = remote.checksum.partition(":")
         with path.open("rb") as file:
             found = hashlib.file_digest(file, algorithm).hexdigest()
-        return None if found == wanted else f"wrong {algorithm} {found[:12]}…, published {wanted[:12]}…"
+        return None if found == wanted else f"wrong {algorithm} {found[:12]}…, published is {wanted[:12]}…"
     if known is not None:
         found = sha256(path)
-        return None if found == known else f"SHA-256 {found[:12]}…, but {known[:12]}… when it was fetched first"
+        return None if found == known else f"SHA-256 {found[:12]}…, but {known[:12]}… when it was first fetched"
     return damage(path)
 
 
@@ -182,7 +182,7 @@ def _locked(folder: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError) as error:
-        raise UserError(f"{folder / LOCK}: damaged; remove it, and the files beside it are checked anew") from error
+        raise UserError(f"{folder / LOCK}: damaged; remove it, and the files beside it are checked again") from error
 
 
 def _record(folder: Path, name: str, digest: str | None) -> None:

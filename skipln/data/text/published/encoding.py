@@ -1,4 +1,4 @@
-"""Blocks of a parallel corpus through Moses and BPE: what the worker processes of `preparation` do."""
+"""Run blocks of a parallel corpus through Moses and BPE: the work of `preparation`'s worker processes."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from skipln.data.text.moses import Normaliser, Tokeniser, plain
 from skipln.errors import UserError
 
 BLOCK = 10_000  # pairs
-MAX_CHARACTERS = 1000  # of a word: longer ones are no words, and BPE takes time quadratic in the length
+MAX_CHARACTERS = 1000  # of a word; longer strings are not words, and BPE takes time quadratic in the length
 _ENTITIES = {"&quot;": '"', "&apos;": "'", "&lt;": "<", "&gt;": ">", "&#91;": "[", "&#93;": "]", "&#124;": "|"}
 
 
 @dataclass(frozen=True)
 class Block:
-    """Lines of two files, from line number `first` on, undecoded."""
+    """Undecoded lines of two files, from line number `first` on."""
 
     names: tuple[str, str]
     first: int
@@ -26,16 +26,16 @@ class Block:
 
 @dataclass(frozen=True)
 class Encoded:
-    """The pairs of a block that were kept, as text; their words (or parts of words) counted over both sides."""
+    """The pairs of a block that were kept, as text, and counts of their words (or parts of words) over both sides."""
 
     texts: tuple[str, str]
     pairs: int
     counts: Counter[str]
-    source_words: int = 0  # between spaces, of all the block's lines
+    source_words: int = 0  # words between spaces in all lines of the block
 
 
 def blocks(source: Path, target: Path, lines: int | None = None) -> Iterator[Block]:
-    """Two files side by side. Raises `UserError` when one is longer, or they have not the given number of lines."""
+    """Read two files side by side. Raises `UserError` when one is longer, or they do not have `lines` lines."""
     done = 0
     with source.open("rb") as left, target.open("rb") as right:
         while True:
@@ -54,8 +54,8 @@ def blocks(source: Path, target: Path, lines: int | None = None) -> Iterator[Blo
 
 
 class Tokenise:
-    """Raw lines -> tokens. With `drop` (train) pairs are left out that cannot pass the cleaning after BPE: a side
-    empty, of more than `max_tokens` words, or with a word of more than `MAX_CHARACTERS`."""
+    """Turn raw lines into tokens. With `drop` (train), leave out pairs that cannot pass the cleaning after BPE: those
+    with a side that is empty, has more than `max_tokens` words, or a word of more than `MAX_CHARACTERS`."""
 
     def __init__(self, languages: tuple[str, str], tokenise: bool, max_tokens: int, drop: bool) -> None:
         self.sides = [tokeniser(language, tokenise) for language in languages]
@@ -78,14 +78,14 @@ class Tokenise:
         return Encoded((_text(texts[0]), _text(texts[1])), len(texts[0]), counts, words)
 
     def _sensible(self, line: str) -> bool:
-        # Neither tokenising nor BPE ever makes words fewer.
+        # Neither tokenisation nor BPE ever reduces the number of words.
         if not line or line.count(" ") >= self.max_tokens:
             return False
         return len(line) <= MAX_CHARACTERS or max(map(len, line.split())) <= MAX_CHARACTERS
 
 
 class Segment:
-    """Tokens -> parts of words. With `drop` (train) pairs are left out that have an empty side, one of more than
+    """Turn tokens into parts of words. With `drop` (train), leave out pairs with an empty side, a side of more than
     `max_tokens` parts, or one more than `max_ratio` times as long as the other (Moses' clean-corpus-n)."""
 
     def __init__(self, codes: Path, known: Path, max_tokens: int, max_ratio: float, drop: bool) -> None:
@@ -111,7 +111,7 @@ class Segment:
 
 
 def tokeniser(language: str, moses: bool) -> Callable[[str], list[str]]:
-    """A `plain` line -> its tokens: by Moses, or, of text that comes tokenised, without the escapes of its form."""
+    """Return a function that tokenises a `plain` line with Moses, or only unescapes text that comes tokenised."""
     return _Moses(language) if moses else _unescaped
 
 
@@ -124,7 +124,7 @@ class _Moses:
 
 
 def _unescaped(line: str) -> list[str]:
-    """The tokens of text that somebody tokenised with Moses, without its XML escapes."""
+    """Return the tokens of a line that was tokenised with Moses, without its XML escapes."""
     if "&" in line:
         for entity, character in _ENTITIES.items():
             line = line.replace(entity, character)

@@ -1,8 +1,8 @@
-"""A published data set from its servers to BPE-encoded text that `data.encoding=bpe` and `moses_bpe` read.
+"""Turn a published data set into BPE-encoded text, which `data.encoding=bpe` and `moses_bpe` read.
 
-The folder holds, one sentence a line: `<train>.<language>` and the held-out `<split>.<language>`, BPE-encoded;
-`<split>.raw.<language>`, the held-out text as it was published, which scores are computed against; `codes`
-(subword-nmt's format), `vocabulary.txt` (part of a word, how often: fairseq's dictionary) and `encoding.json`.
+The folder contains, one sentence per line, `<train>.<language>` and the held-out `<split>.<language>`, BPE-encoded,
+and `<split>.raw.<language>`, the held-out text as it was published, against which scores are computed; further `codes`
+(in subword-nmt's format), `vocabulary.txt` (parts of words and their counts: fairseq's dictionary) and `encoding.json`.
 """
 
 import json
@@ -27,18 +27,17 @@ from skipln.data.text.subwords import CODES, ENCODING, FORMAT, WORDS
 from skipln.errors import UserError
 from skipln.system.files import DiskError, atomic_write, disk_errors, locked, sha256
 
-STEPS = ".steps.json"  # what was done, what it said, how long it took
+STEPS = ".steps.json"  # which steps were done, what they returned and how long they took
 _SEGMENT = re.compile(rb"<seg[^>]*>(.*?)</seg>")
 
 
 def prepare(
     recipe: Recipe, folder: Path, downloads: Path, workers: int, pause: float = 2, progress: bool = True
 ) -> dict:
-    """Make `folder` unless it is there; the content of its encoding.json. `downloads`: where archives are kept.
+    """Make `folder` unless it is there, and return the content of its encoding.json. `downloads`: keeps archives.
 
-    Every step writes its files whole or not at all and is not done again once it is done, so an interrupted command
-    goes on when it is given again. Raises `UserError` for what cannot be fetched, is damaged, or has other line counts
-    than are known.
+    Every step writes its files whole or not at all and is done only once, so the same command continues an interrupted
+    one. Raises `UserError` for data that cannot be fetched, are damaged, or do not have the known line counts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock"), disk_errors(folder):
@@ -63,7 +62,7 @@ def _choices(recipe: Recipe) -> dict:
 
 
 class Maker:
-    """The steps; each is a pure function of the files before it."""
+    """The steps. Each is a pure function of the files that earlier ones wrote."""
 
     def __init__(
         self, recipe: Recipe, folder: Path, downloads: Path, workers: int, pause: float, progress: bool
@@ -94,7 +93,7 @@ class Maker:
         return self._sides(self.work, corpus.name)
 
     def fetch(self, corpus: Corpus) -> dict:
-        """The corpus as plain lines from the first of its origins that works."""
+        """Fetch the corpus as plain lines from the first of its origins that works."""
         paths = self._raw(corpus)
         complaints = []
         for origin in corpus.origins:
@@ -115,7 +114,7 @@ class Maker:
         raise UserError(f"{corpus.name}: {'; or '.join(complaints)}")
 
     def tokenise(self) -> dict:
-        """All of train, tokenised, in one file a side; and its words, counted over both."""
+        """Tokenise all of train into one file per side, and count the words of both."""
         recipe, counts, words, pairs = self.recipe, Counter[str](), 0, 0
         make = partial(Tokenise, recipe.languages, recipe.tokenise, recipe.max_tokens, True)
         lines = (block for corpus in recipe.train for block in blocks(*self._raw(corpus)))
@@ -129,7 +128,7 @@ class Maker:
         return {"pairs": pairs, "source_words": words}
 
     def learn(self) -> dict:
-        """The codes, and the parts of the words they were learnt from."""
+        """Learn the codes, and write the parts of the words they were learnt from."""
         asked, learner = self.recipe.merges, bpe.Learner(self._words())
         merges = tqdm(
             learner.merges(asked),
@@ -154,7 +153,7 @@ class Maker:
                 yield word, int(count)
 
     def encode(self) -> dict:
-        """Train as parts of words, cleaned; and the vocabulary, in the order of frequency."""
+        """Write train as parts of words, cleaned, and the vocabulary in the order of frequency."""
         recipe, counts, pairs = self.recipe, Counter[str](), 0
         make = partial(Segment, self.codes, self.parts, recipe.max_tokens, recipe.max_ratio, True)
         for encoded in self._write(make, blocks(*self.tokenised), self.train, "encoding"):
@@ -166,13 +165,13 @@ class Maker:
         return {"pairs": pairs, "vocabulary": len(counts)}
 
     def hold_out(self) -> dict:
-        """Valid and test, every line of them: their number is what makes scores comparable."""
+        """Write every line of valid and test: scores are comparable only over the same lines."""
         recipe = self.recipe
         for corpus in (recipe.valid, recipe.test):
             tokens = self._sides(self.work, f"{corpus.name}.tokens")
             tokenise = partial(Tokenise, recipe.languages, recipe.tokenise, recipe.max_tokens, False)
             list(self._write(tokenise, blocks(*self._raw(corpus)), tokens, corpus.name, workers=1))
-            # What comes tokenised is scored as tokens, without the escapes of its published form.
+            # Text that comes tokenised is scored as tokens, without the escapes of its published form.
             scored = self._raw(corpus) if recipe.tokenise else tokens
             for path, found in zip(self._sides(self.folder, f"{corpus.name}.raw"), scored, strict=True):
                 with atomic_write(path) as file:
@@ -182,7 +181,7 @@ class Maker:
         return {}
 
     def finish(self, said: dict[str, dict]) -> dict:
-        """encoding.json, the proof that the folder is whole and that its files belong together."""
+        """Write encoding.json, which proves that the folder is complete and its files belong together."""
         content = {
             "name": self.recipe.name,
             "format": FORMAT,
@@ -211,7 +210,7 @@ class Maker:
         label: str,
         workers: int = 0,
     ) -> Iterator[Encoded]:
-        """Write what `make()` gives for each block, and yield it."""
+        """Apply `make()` to each block, write the result and yield it."""
         with (
             atomic_write(paths[0], "w") as left,
             atomic_write(paths[1], "w") as right,
@@ -225,7 +224,7 @@ class Maker:
 
 
 def _plain_lines(path: Path) -> None:
-    """Replace WMT's SGML, if that is what the file holds, by its segments, one a line, as sacreBLEU reads them."""
+    """Replace WMT's SGML, if the file contains any, by its segments, one per line, as sacreBLEU reads them."""
     with path.open("rb") as file:
         if not file.read(4096).lstrip().startswith((b"<srcset", b"<refset", b"<!DOCTYPE", b"<?xml")):
             return

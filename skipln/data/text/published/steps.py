@@ -1,4 +1,4 @@
-"""Steps of a long command that are not done again once they are done."""
+"""Steps of a long command, each of which is done only once."""
 
 import json
 import time
@@ -10,19 +10,19 @@ from skipln.system.files import atomic_write
 
 
 class Steps:
-    """Remembers in a JSON file which steps were done for some choices, and what each said; other choices: none."""
+    """Remembers in a JSON file which steps were done and what they returned, for one set of choices."""
 
     def __init__(self, path: Path, choices: dict) -> None:
         self.path, self.choices = path, choices
         self.done: dict[str, dict] = {}
-        with suppress(OSError, ValueError, KeyError, TypeError):  # missing or damaged: all is to do
+        with suppress(OSError, ValueError, KeyError, TypeError):  # missing or damaged: every step is to be done
             content = json.loads(path.read_text("utf-8"))
             if content["choices"] == choices:
                 self.done = dict(content["done"])
 
     def do(self, name: str, step: Callable[[], dict], files: Iterable[Path]) -> None:
-        """Run `step` unless it was done and the files it makes are there; keep the plain dict it returns, and `seconds`
-        by the clock."""
+        """Run `step` unless it was done and its files are there; keep the plain dict it returns, and its `seconds` by
+        the clock."""
         if name in self.done and all(path.is_file() for path in files):
             return
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""One function over many items in several processes, in order, with no more than a few items under way."""
+"""Map a function over many items in several processes, in order, with only a few items under way."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,14 +10,14 @@ from skipln.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-AHEAD = 2  # items a worker may have waiting
+AHEAD = 2  # items that may wait for each worker
 _function: Callable[[Any], Any]
 
 
 def ordered_map(make: Callable[[], Callable[[Item], Result]], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`make()(item)` of every item. Each process calls `make` once and keeps what it returns, memories included.
+    """Yield `make()(item)` for every item. Each process calls `make` once and keeps what it returns and remembers.
 
-    Unlike `Pool.imap`, which reads all of `items` at once, memory does not grow with their number. workers=1: here.
+    `Pool.imap` would read all `items` at once; here memory does not grow with their number. workers=1: no processes.
     """
     if workers == 1:
         yield from map(make(), items)

@@ -36,7 +36,7 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
         info = tarfile.TarInfo("a.en")
         info.type, info.linkname = kind, "/etc/passwd"
         archive.addfile(info)
-    with pytest.raises(UserError, match=r"a.en is no plain file; not taken"):
+    with pytest.raises(UserError, match=r"a.en is not a plain file; not taken"):
         extract(tmp_path / "a.tar", {tmp_path / "out": ("a.en",)})
     assert not (tmp_path / "out").exists()
 

@@ -85,7 +85,7 @@ def test_without_a_published_checksum_the_first_download_is_the_measure(server: 
     assert fetch(wanted, tmp_path).read_bytes() == CONTENT
     (tmp_path / "a.bin").unlink()
     server.files["one"] = CONTENT[::-1]
-    with pytest.raises(UserError, match=r"SHA-256 \w+…, but \w+… when it was fetched first"):
+    with pytest.raises(UserError, match=r"SHA-256 \w+…, but \w+… when it was first fetched"):
         fetch(wanted, tmp_path)
     download.forget(wanted, tmp_path)
     assert fetch(wanted, tmp_path).read_bytes() == CONTENT[::-1]

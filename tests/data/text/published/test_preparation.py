@@ -229,7 +229,7 @@ def test_codes_of_another_vocabulary_are_refused(origins: Origins, make: Callabl
     for name in ("codes", "vocabulary.txt"):
         kept = (tmp_path / "wmt14" / name).read_bytes()
         (tmp_path / "wmt14" / name).write_bytes((tmp_path / "other" / name).read_bytes())
-        with pytest.raises(UserError, match=f"{name}: not the file that the text beside it was encoded with") as said:
+        with pytest.raises(UserError, match=f"{name}: not the file with which the text beside it was encoded") as said:
             load(tmp_path / "wmt14", tmp_path / "cache")
         assert "\n" not in str(said.value)
         (tmp_path / "wmt14" / name).write_bytes(kept)

@@ -72,7 +72,7 @@ table7: setup ## every connection, the same number of updates, the learning rate
 table8: setup ## norms inside the forms, or in their place, on both
 table9: setup ## pre-LN, post-LN and rSkip by warm-up and learning rate
 table10: setup ## softmax attention and FAVOR+, by form and length of the sentence
-table11: setup ## do attacks on one form deceive another? PGD, MI-FGSM, SGM (ARGS="data.dir=FOLDER" of Fashion-MNIST)
+table11: setup ## do attacks on one form deceive another? PGD, MI-FGSM, SGM (ARGS="data.dir=FOLDER": Fashion-MNIST)
 table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11:
 	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds "$(SEEDS)" --rows "$(ROWS)" --launcher $(LAUNCHER) $(if $(DRY),--dry-run) $(ARGS)
 

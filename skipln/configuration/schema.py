@@ -151,7 +151,7 @@ class PublishedImages(Images):
     dataset: Literal["cifar10", "cifar100", "fashion_mnist"]
     """torchvision's data set."""
     dir: str
-    """Folder of torchvision's files, fetched when they are not there."""
+    """Folder of torchvision's files, fetched when they are not there, or of Fashion-MNIST's four files."""
 
 
 class ClassFolders(Images):

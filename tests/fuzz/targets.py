@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skipln.configuration.composition import compose
+from skipln.data.images import idx
 from skipln.data.images.class_folders import load_class_folders
 from skipln.data.text.bpe import read_codes
 from skipln.data.text.published import archives
@@ -60,6 +61,15 @@ def tar(content: bytes, folder: Path) -> object:
     )
 
 
+def idx_files(content: bytes, folder: Path) -> object:
+    """The four files, plain and compressed."""
+    for suffix in ("", ".gz"):
+        (folder / suffix).mkdir(exist_ok=True)
+        for name in idx.NAMES:
+            (folder / suffix / f"{name}{suffix}").write_bytes(content)
+    return _each(lambda: idx.load(folder), lambda: idx.load(folder / ".gz"))
+
+
 def checkpoint(content: bytes, folder: Path) -> object:
     """Sealed by its writer: torch's reader is what is left to meet the bytes."""
     path = folder / "x.pt"
@@ -73,7 +83,7 @@ def checkpoint(content: bytes, folder: Path) -> object:
 
 
 TARGETS: dict[str, Target] = {
-    target.__name__: target for target in (overrides, manifest, records, run_folder, bpe, tar, checkpoint)
+    target.__name__: target for target in (overrides, manifest, records, run_folder, bpe, tar, idx_files, checkpoint)
 }
 
 

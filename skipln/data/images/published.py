@@ -1,15 +1,24 @@
-"""CIFAR-10, CIFAR-100 and Fashion-MNIST; torchvision downloads them and checks their checksums."""
+"""CIFAR-10, CIFAR-100 and Fashion-MNIST; torchvision downloads them and checks their checksums.
 
+Fashion-MNIST is also read from a folder of its four files, such as Debian's package dataset-fashion-mnist installs.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from skipln.data.images import idx
 from skipln.data.images.dataset import Split
 from skipln.errors import UserError
 from skipln.system.files import locked
 
-CLASSES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "fashion_mnist": "FashionMNIST"}
+SOURCES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "fashion_mnist": "FashionMNIST"}  # torchvision's classes
+FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+ELSEWHERE = {"fashion_mnist": ", or of Debian's package dataset-fashion-mnist (/usr/share/datasets/fashion-mnist),"}
 
 
 def load_published(dataset: str, folder: Path) -> tuple[list[str], Split, Split]:
@@ -17,19 +26,48 @@ def load_published(dataset: str, folder: Path) -> tuple[list[str], Split, Split]
 
     Raises UserError when the data cannot be found or downloaded, or a file is damaged.
     """
-    import torchvision.datasets
+    if dataset == "fashion_mnist":
+        return [*FASHION], *_load_fashion_mnist(folder)
+    with _ready(dataset, folder):
+        train, test = (_open(_source(dataset), folder, train=part) for part in (True, False))
+    return [str(name) for name in train.classes], _split(train), _split(test)
 
-    source = getattr(torchvision.datasets, CLASSES[dataset])
+
+def _load_fashion_mnist(folder: Path) -> tuple[Split, Split]:
+    """Read the four files from `folder` itself, or from where torchvision keeps them; there it downloads what is missing."""
+    if any(idx.find(folder, name) for name in idx.NAMES):
+        return idx.load(folder)
+    raw = folder / "FashionMNIST" / "raw"
+    with _ready("fashion_mnist", folder):
+        if not all(idx.find(raw, name) for name in idx.NAMES):
+            _source("fashion_mnist")(str(folder), download=True)
+        return idx.load(raw)
+
+
+def _source(dataset: str) -> Any:
+    import torchvision.datasets  # slower than reading the images, hence only where it is needed
+
+    return getattr(torchvision.datasets, SOURCES[dataset])
+
+
+@contextmanager
+def _ready(dataset: str, folder: Path) -> Iterator[None]:
+    """Let one process at a time download into `folder`, and none if it is not writable.
+
+    Turn what torchvision raises into a UserError.
+    """
+    fixed = folder.is_dir() and not os.access(folder, os.W_OK)
     try:
-        with locked(folder / ".lock"):
-            train, test = (_open(source, folder, train=part) for part in (True, False))
+        with nullcontext() if fixed else locked(folder / ".lock"):
+            yield
+    except UserError:
+        raise
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"{CLASSES[dataset]} is not in {folder} and cannot be fetched ({reason[0]}): "
-            "give the folder that contains torchvision's files as data.dir=…"
+            f"{SOURCES[dataset]} is not in {folder} and cannot be fetched ({reason[0]}): "
+            f"give the folder that contains torchvision's files{ELSEWHERE.get(dataset, '')} as data.dir=…"
         ) from error
-    return [str(name) for name in train.classes], _split(train), _split(test)
 
 
 def _open(source: Any, folder: Path, train: bool) -> Any:

@@ -1,0 +1,57 @@
+"""idx files, in which MNIST and Fashion-MNIST are published (LeCun et al. 1998), compressed by gzip or plain.
+
+A file is two zero bytes, a byte for the numbers' type (8: unsigned bytes), a byte for the count of axes, the length of
+each axis as a big-endian integer of four bytes, and the numbers.
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from skipln.data.images.dataset import Split
+from skipln.errors import UserError
+
+IMAGES, LABELS = "{}-images-idx3-ubyte", "{}-labels-idx1-ubyte"
+PARTS = ("train", "t10k")  # training and test set
+NAMES = tuple(name.format(part) for part in PARTS for name in (IMAGES, LABELS))
+
+
+def find(folder: Path, name: str) -> Path | None:
+    """The file of this name in `folder`, as it is or with .gz; None where there is neither."""
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def load(folder: Path) -> tuple[Split, Split]:
+    """Training and test set of the four files in `folder`; images are uint8 [n, height, width, 1].
+
+    Raises UserError, one line, for a file that is missing, cannot be read, or is cut short or damaged.
+    """
+    train, test = (_split(folder, part) for part in PARTS)
+    return train, test
+
+
+def _split(folder: Path, part: str) -> Split:
+    images = _read(folder, IMAGES.format(part), axes=3)
+    return Split(images[..., None], _read(folder, LABELS.format(part), axes=1).astype(np.int64))
+
+
+def _read(folder: Path, name: str, axes: int) -> np.ndarray:
+    path = find(folder, name)
+    if path is None:
+        raise UserError(f"{folder}: {name}.gz is missing; the folder must hold {', '.join(NAMES)}, each plain or .gz")
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:  # gzip's own errors are OSErrors
+        raise UserError(f"{path} cannot be read ({error}); fetch it again") from error
+    start = 4 + 4 * axes
+    if len(content) < start or content[:4] != bytes((0, 0, 8, axes)):
+        raise UserError(f"{path} is no idx file of unsigned bytes with {axes} axes; fetch it again")
+    shape = struct.unpack(f">{axes}I", content[4:start])
+    if len(content) - start != math.prod(shape):
+        lengths = " × ".join(str(length) for length in shape)
+        raise UserError(f"{path} announces {lengths} bytes but holds {len(content) - start}; fetch it again")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

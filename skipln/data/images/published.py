@@ -34,7 +34,7 @@ def load_published(dataset: str, folder: Path) -> tuple[list[str], Split, Split]
 
 
 def _load_fashion_mnist(folder: Path) -> tuple[Split, Split]:
-    """Read the four files from `folder` itself, or from where torchvision keeps them; there it downloads what is missing."""
+    """Read the four files from `folder` itself, or from where torchvision keeps them and downloads what is missing."""
     if any(idx.find(folder, name) for name in idx.NAMES):
         return idx.load(folder)
     raw = folder / "FashionMNIST" / "raw"

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from skipln.configuration.composition import compose
 from skipln.system.places import ROOT
@@ -87,7 +88,6 @@ def test_an_example_is_python(code: str) -> None:
 
 def test_the_citation_names_the_paper_and_this_repository() -> None:
     """Its keys are those that the format's version 1.2.0 asks for; what README says is what it says."""
-    yaml = pytest.importorskip("yaml")
     found = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     assert {"cff-version", "message", "title", "authors"} <= set(found) and found["cff-version"] == "1.2.0"
     assert str(found["version"]) == tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from skipln.configuration.composition import compose
 from skipln.tables.manifest import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,7 +17,7 @@ GUIDE = (ROOT / "docs" / "guide.md").read_text("utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", README + GUIDE, re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 MAKE = [command for command in COMMANDS if command.startswith("make ")]
-TRAIN = [command for command in COMMANDS if command.startswith(".venv/bin/skipln-train")]
+TRAIN = [command for command in COMMANDS if command.startswith(".venv/bin/skipln-train")]  # composed in test_docs.py
 USE = [
     command for command in COMMANDS if re.match(r".venv/bin/skipln-(?!train)", command)
 ]  # tests/trained/test_commands.py
@@ -65,16 +64,6 @@ def test_the_table_can_be_planned(command, tmp_path):
     more = 8 if (table, scale) == ("table2", "small") and "SEEDS" not in given else 0  # two rows have 5 seeds, not 3
     asked = 2 * len(given["ROWS"].split(",")) if "ROWS" in given else cells[table][scale]
     assert len(found.stdout.splitlines()) == asked * seeds + more
-
-
-@pytest.mark.parametrize("command", TRAIN)
-def test_the_overrides_compose(command):
-    words = shlex.split(command)[1:]
-    if "--help" in words:
-        return  # executed in tests/configuration/test_composition.py
-    # What weights are given like is tests/engine/weights/test_initial.py's.
-    overrides = [word for word in words if not word.startswith(("-", "init_"))]
-    compose([re.sub(r"=([^=,]+),.*", r"=\1", override) for override in overrides])
 
 
 @pytest.mark.slow

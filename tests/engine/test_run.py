@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -173,15 +174,6 @@ def test_an_exploding_loss_is_a_result(run):
     assert execute(config) == "diverged"  # and final
 
 
-def test_an_explosion_in_the_last_update_is_one_too(run):
-    """No loss can show it any more; the weights do."""
-    last = ["training.updates=1", "training.checkpoint_every=1", "training.log_every=1", "training.average=1"]
-    config = run("optim=sgd", "optim.lr=1e300", "schedule=constant", "schedule.warmup=0", *last)
-    assert execute(config) == "diverged"
-    result = json.loads((config.folder / "result.json").read_text())
-    assert (result["metrics"], result["message"]) == ({}, "weights or statistics are not finite after update 1")
-
-
 def test_the_lowest_loss_is_kept_for_a_run_that_goes_on(run):
     config = run("task.valid_sentences=0")
     execute(config)
@@ -196,7 +188,7 @@ def train(config, tiny, tmp_path, *overrides: str) -> subprocess.Popen:
 
 
 def wait_for_update(folder: Path, update: int) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300  # far more than a busy machine needs
     while time.monotonic() < deadline:
         try:
             if status(folder)["update"] >= update:
@@ -290,8 +282,8 @@ def test_two_processes_of_a_run_take_turns(run, capsys, tiny, tmp_path, stop):
     ],
 )
 def test_a_users_mistake_is_one_line_and_status_2(tiny, tmp_path, capsys, override, said):
-    if torch.cuda.is_available() and "GPU" in said + "CUDA":
-        pytest.skip("this machine has a GPU")
+    if torch.cuda.is_available() and re.search("GPU|CUDA", said):
+        pytest.skip("this machine has a GPU, so this is no mistake here")
     capsys.readouterr()
     assert main([*tiny, f"paths.runs={tmp_path}", *override.split()]) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
@@ -324,15 +316,14 @@ def test_a_sweep_is_hydras_multirun(tiny, tmp_path):
     assert len(list(tmp_path.glob("*/result.json"))) == 2
 
 
-@pytest.mark.parametrize("rate", ["1e30", "1e300"])
-def test_weights_that_explode_in_the_last_update_have_diverged(run, rate):
+@pytest.mark.parametrize(("rate", "what"), [("1e30", "the validation loss is"), ("1e300", "weights or statistics are")])
+def test_weights_that_explode_in_the_last_update_have_diverged(run, rate, what):
     """The loss, measured before the update, is fine; what the run would be tested with is not."""
     config = run("training.updates=1", "training.checkpoint_every=1", "training.average=1", f"optim.lr={rate}")
     assert execute(config) == "diverged"
     result = read_result(config.folder)
     assert result.state == "diverged"
-    assert result.metrics == {}
-    assert "not finite" in result.message
+    assert (result.metrics, result.message) == ({}, f"{what} not finite after update 1")
     assert status(config.folder)["state"] == "diverged"
 
 

@@ -62,11 +62,6 @@ def test_the_recipe_in_fairseqs_words():
     assert (flag(generate, "beam"), flag(generate, "lenpen"), flag(generate, "max-len-b")) == ("5", "0.6", "49")
 
 
-def test_fairseq_in_the_same_process_leaves_our_configuration_alone(fairseq):
-    """Its task/translation is in Hydra's store otherwise, and taken for the schema of ours."""
-    assert compose(["task=translation", "engine=fairseq"]).engine == "fairseq"
-
-
 def test_what_differs_is_said():
     said = "; ".join(differences(compose(["precision=bf16"]), cpu=True))
     for part in ("sinusoids", "</s>", "one update behind", "fp32, the only precision", "length^0.6"):
@@ -221,5 +216,5 @@ def test_fairseq_in_this_process_leaves_our_configuration_as_it_is(fairseq):
     from hydra.core.config_store import ConfigStore
 
     assert {"config.yaml", "task"} <= ConfigStore.instance().repo.keys()
-    assert compose(["skip=rskip_ln", "seed=3"]).seed == 3
+    assert compose(["task=translation", "skip=rskip_ln", "seed=3"]).seed == 3
     assert {"config.yaml", "task"} <= ConfigStore.instance().repo.keys()

@@ -144,7 +144,7 @@ def test_bad_text_is_one_line(
     said: str,
 ) -> None:
     if "cuda" in options and torch.cuda.is_available():
-        pytest.skip("this machine has such a device")
+        pytest.skip("this machine has a CUDA device, so this is no mistake here")
     if content is not None:
         (tmp_path / "text").write_bytes(content)
     assert main([str(translator), str(tmp_path / "text"), "-o", str(tmp_path / "out"), *options]) == 2

@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -69,13 +67,11 @@ def test_out_of_range() -> None:
         make([(1, 1)], 10, 0, 0)[1]
 
 
-def test_little_padding_and_fast() -> None:
+def test_batches_have_little_padding() -> None:
     random = np.random.default_rng(0)
-    source = np.minimum(random.gamma(2, 13, 300_000).astype(int) + 1, 200)
+    source = np.minimum(random.gamma(2, 13, 100_000).astype(int) + 1, 200)
     target = np.clip(source + random.integers(-5, 6, len(source)), 1, 200)
-    start = time.perf_counter()
     batches = token_batches(source, target, 4096, 0, 0)
-    assert time.perf_counter() - start < 5  # 0.1 s on an idle machine
     for lengths in (source, target):
         padded = sum(len(batch) * (lengths[batch].max() + 1) for batch in batches)
         assert (lengths + 1).sum() / padded > 0.95

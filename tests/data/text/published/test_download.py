@@ -128,7 +128,7 @@ def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert server.requests["two"] == 0  # another mirror would not help
 
 
-def test_a_server_of_crumbs_is_left(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_of_crumbs_is_left(server: Server, tmp_path: Path) -> None:
     """One byte a connection, for ever, is no download."""
     server.files["one"], server.crumb = CONTENT, 1
     with pytest.raises(UserError, match=r"cut off after \d+ of 300,000 bytes"):

@@ -1,4 +1,4 @@
-"""Headless Chromium, driven through its DevTools protocol over a pipe: no port, no driver, no package."""
+"""Drive headless Chromium by its DevTools protocol over a pipe, without a port, a driver or a package."""
 
 import base64
 import contextlib
@@ -21,12 +21,12 @@ FLAGS = (
 
 
 class Page:
-    """One page. `requests`: every address it asked for; `errors`: what its script complained of."""
+    """One page. `requests`: every address it requested; `errors`: the exceptions of its scripts."""
 
     def __init__(self, profile: Path) -> None:
         to_browser, self.write = os.pipe()
         self.read, from_browser = os.pipe()
-        # Chromium reads commands from descriptor 3 and answers on 4, wherever ours happen to lie.
+        # Chromium reads commands from descriptor 3 and answers on 4, whatever numbers our descriptors have.
         shell = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
         self.process = subprocess.Popen(
             ["bash", "-c", shell, "bash", str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}"],
@@ -65,7 +65,7 @@ class Page:
             self._next()
 
     def run(self, script: str) -> Any:
-        """The value of a JavaScript expression, once the page has drawn."""
+        """Return the value of a JavaScript expression after the page has been drawn."""
         drawn = "new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
         found = self.call(
             "Runtime.evaluate", expression=f"{drawn}.then(() => ({script}))", awaitPromise=True, returnByValue=True
@@ -80,7 +80,7 @@ class Page:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
 
     def close(self) -> None:
-        os.close(self.write)  # it ends when its commands do
+        os.close(self.write)  # Chromium exits when its command pipe is closed
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
         self.process.kill()
@@ -90,7 +90,7 @@ class Page:
     def _next(self) -> dict[str, Any]:
         content = bytearray()
         while (byte := self.incoming.read(1)) != b"\0":
-            assert byte, "chromium is gone"
+            assert byte, "Chromium has exited"
             content += byte
         message = json.loads(content)
         if method := message.get("method"):

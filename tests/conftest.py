@@ -1,4 +1,4 @@
-"""Fixtures every test may use: a tiny parallel corpus of our own making, and one thread a process."""
+"""Fixtures for all tests: a tiny parallel corpus of our own, and one thread per process."""
 
 import os
 import random
@@ -13,14 +13,14 @@ from hypothesis import settings
 
 settings.register_profile("shared machine", deadline=None)  # nothing here asserts a time
 settings.load_profile("shared machine")
-_kernels = tempfile.TemporaryDirectory(prefix="skipln-kernels-")  # compiled once a session, by whoever needs them first
+_kernels = tempfile.TemporaryDirectory(prefix="skipln-kernels-")  # compiled once per session, when first needed
 os.environ.setdefault("SKIPLN_CACHE", _kernels.name)
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts the tests with & leaves it ignored
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes with two threads each would spin against each other
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts the tests with & ignores it
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes with two threads each would compete for the cores
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--faults", type=float, default=0.0, help="share of all the attacks of tests/faults; 0: a sample")
+    parser.addoption("--faults", type=float, default=0.0, help="share of all attacks in tests/faults; 0: a sample")
 
 
 NUMBERS = {
@@ -30,7 +30,7 @@ NUMBERS = {
 
 
 def write_tiny_text(folder: Path, pairs: int = 200) -> Path:
-    """train/valid/test .en/.de: word-by-word translations of random English words."""
+    """Write train/valid/test .en/.de: random English words and their word-by-word translations."""
     folder.mkdir(parents=True, exist_ok=True)
     draw = random.Random(0)
     for split, count in (("train", pairs), ("valid", 12), ("test", 10)):
@@ -47,7 +47,7 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Overrides of a run of seconds on the tiny corpus; the prepared data is shared by the session's tests."""
+    """Overrides for a run of seconds on the tiny corpus; the session's tests share the prepared data."""
     return [
         "scale=test", "data=parallel_text", f"data.dir={tiny_text}", "data.vocabulary=290", "data.max_length=40",
         f"paths.cache={tmp_path_factory.mktemp('cache')}", "compute.accelerator=cpu", "compute.threads=1",
@@ -57,7 +57,7 @@ def tiny(tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]
 
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, int], None]:
-    """interrupt(config, update) trains a run until Ctrl-C is pressed before the next update is made."""
+    """interrupt(config, update) trains a run up to that update, then simulates Ctrl-C before the next one."""
     from skipln.engine import loop
     from skipln.engine.run import execute
     from skipln.engine.update.schedule import learning_rate

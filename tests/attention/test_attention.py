@@ -1,4 +1,4 @@
-"""What holds for every attention: one position after the other gives what all at once give, and rows keep their own."""
+"""Properties of every attention: stepwise decoding equals the whole sequence, and rows keep their own past."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def test_the_yaml_lists_the_options_of_the_class():
 
 
 @torch.no_grad()
-def test_steps_equal_the_causal_whole(built):
+def test_steps_equal_causal_attention_at_once(built):
     x = draw(ROWS, TIME)
     state = built.begin(ROWS, TIME)
     steps = torch.cat([built.step(x[:, t : t + 1], state) for t in range(TIME)], dim=1)
@@ -40,8 +40,8 @@ def test_steps_equal_the_causal_whole(built):
 
 
 @torch.no_grad()
-def test_selected_rows_go_on_from_their_own_past(built):
-    """Rows branch, change places and are dropped."""
+def test_selected_rows_continue_from_their_own_past(built):
+    """Rows branch, swap places and are dropped."""
     histories, state = draw(1, 1), built.begin(1, 5)
     built.step(histories, state)
     for i, rows in enumerate(([0, 0, 0], [2, 0], [1, 1, 0, 0], [3, 1])):
@@ -52,13 +52,13 @@ def test_selected_rows_go_on_from_their_own_past(built):
 
 
 @torch.no_grad()
-def test_a_remembered_memory_is_asked_by_any_rows(built):
-    """By whole targets, and by several rows of one sentence; padding is not seen."""
+def test_any_rows_may_query_a_remembered_memory(built):
+    """Whole targets may, and several rows of one sentence; padding has no effect."""
     memory, queries, mask = draw(ROWS, TIME), draw(ROWS, 4, seed=1), torch.arange(TIME) < torch.tensor([[7], [3], [5]])
     state = built.remember(memory, mask)
     whole = built(queries, memory, mask)
     torch.testing.assert_close(built.step(queries, state), whole, rtol=1e-4, atol=1e-5)
-    beam = queries.flatten(0, 1).unsqueeze(1)  # four rows a sentence, one position each
+    beam = queries.flatten(0, 1).unsqueeze(1)  # four rows per sentence, one position each
     torch.testing.assert_close(built.step(beam, state), whole.flatten(0, 1).unsqueeze(1), rtol=1e-4, atol=1e-5)
     changed = torch.where(mask.unsqueeze(-1), memory, 100.0)
     torch.testing.assert_close(built(queries, changed, mask), whole, rtol=1e-4, atol=1e-5)
@@ -75,7 +75,7 @@ def test_no_position_sees_a_later_one(built):
     )
 
 
-def test_its_weights_are_its_parameters(built):
+def test_weights_returns_the_parameters_themselves(built):
     for weight in built.weights().values():
         weight.zero_()
     assert not built(draw(ROWS, TIME), draw(ROWS, TIME)).detach().sub(built.out.bias).any()

@@ -1,4 +1,4 @@
-"""FAVOR+ against its formula written out with a matrix of all weights, and against the softmax that it estimates."""
+"""FAVOR+ against its formula, written out with the full matrix of weights, and against the softmax it estimates."""
 
 import math
 from copy import deepcopy
@@ -32,7 +32,7 @@ def heads_of(made: FavorAttention, x: torch.Tensor, projection: torch.nn.Linear)
 
 
 def written_out(made: FavorAttention, x: torch.Tensor, memory: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """Query by query, with the maximum over what it sees; seen: bool [batch, query time, key time]."""
+    """Compute the formula query by query, with the maximum over the keys it sees; seen: bool [batch, query, key]."""
     query, (key, value) = made.query, made.key_value.weight.chunk(2)
     biases = made.key_value.bias.chunk(2)
     depth, w = DIM // HEADS, made.projection
@@ -55,8 +55,8 @@ def written_out(made: FavorAttention, x: torch.Tensor, memory: torch.Tensor, see
 
 @pytest.mark.parametrize("eps", [1e-6, 0.1])
 @torch.no_grad()
-def test_every_form_is_the_formula(eps, monkeypatch):
-    """Encoder, attention to a memory, and the causal form in chunks that do not divide its length."""
+def test_every_form_equals_the_formula(eps, monkeypatch):
+    """The encoder's form, attention to a memory, and the causal form in chunks that do not divide the length."""
     made, x, memory = build(eps=eps), draw(), draw(seed=2)
     for mask in (MASK, torch.ones_like(MASK)):
         seen = mask[:, None, :].expand(-1, TIME, -1)
@@ -70,7 +70,7 @@ def test_every_form_is_the_formula(eps, monkeypatch):
 
 @torch.no_grad()
 def test_the_error_against_softmax_falls_as_features_grow():
-    """Of every output, the mean over 20 draws: a hundred times as many features, about a tenth of the error."""
+    """The mean error of an output over 20 draws: a hundred times as many features leave about a tenth of it."""
     torch.manual_seed(0)
     softmax = attention.create("softmax")(DIM, HEADS, 0.0).double().eval()
     x, errors = draw(time=20, scale=0.4), []
@@ -87,7 +87,7 @@ def test_the_error_against_softmax_falls_as_features_grow():
 
 
 def test_the_kernel_is_unbiased():
-    """E exp(Wq' − ‖q'‖²/2)·exp(Wk' − ‖k'‖²/2) is exp(q·k/√d), within four standard errors of 4,000 draws."""
+    """E exp(Wq' − ‖q'‖²/2)·exp(Wk' − ‖k'‖²/2) equals exp(q·k/√d), within four standard errors of 4,000 draws."""
     made, generator = build(), torch.Generator().manual_seed(3)
     q, k = 1.2 * torch.randn(2, 1, 1, 1, DIM // HEADS, dtype=torch.float64, generator=generator)
     found = []
@@ -98,14 +98,14 @@ def test_the_kernel_is_unbiased():
     found = torch.stack(found)
     expected = math.exp((q * k).sum().item() / (DIM // HEADS) ** 0.5)
     assert abs(found.mean().item() - expected) < 4 * found.std().item() / 4000**0.5
-    assert found.std().item() / 4000**0.5 < 0.05 * expected  # else the bound says nothing
+    assert found.std().item() / 4000**0.5 < 0.05 * expected  # otherwise the bound would be too weak
 
 
-def test_features_are_orthogonal_in_blocks_and_as_long_as_gaussians():
+def test_features_are_orthogonal_in_blocks_with_gaussian_norms():
     rows = orthogonal_features(4000, 16, torch.Generator().manual_seed(0)).double()
     products = rows.view(-1, 16, 16) @ rows.view(-1, 16, 16).transpose(1, 2)
     assert products.masked_fill(torch.eye(16, dtype=torch.bool), 0.0).abs().max() < 1e-4
-    squares = rows.square().sum(1)  # χ² of 16: mean 16, variance 32
+    squares = rows.square().sum(1)  # χ² with 16 degrees of freedom: mean 16, variance 32
     assert squares.mean().item() == pytest.approx(16, abs=4 * (32 / 4000) ** 0.5)
     assert squares.var().item() == pytest.approx(32, rel=0.2)
     assert rows.mean(0).abs().max() < 4 / 4000**0.5
@@ -113,13 +113,13 @@ def test_features_are_orthogonal_in_blocks_and_as_long_as_gaussians():
 
 
 @pytest.mark.parametrize(("dim", "heads", "count"), [(512, 8, 266), (8, 4, 1), (4, 4, 1)])
-def test_no_features_given_are_d_ln_d(dim, heads, count):
+def test_zero_features_mean_d_ln_d(dim, heads, count):
     assert attention.create("favor", features=0)(dim, heads, 0.0).projection.shape == (count, dim // heads)
     assert attention.create("favor")(dim, heads, 0.0).projection.shape == (256, dim // heads)
 
 
 def test_gradients(monkeypatch):
-    """Of the queries, the memory and every weight, in all three forms; eps is too small to be felt by the maxima."""
+    """Gradients of the queries, the memory and every weight in all three forms; eps is too small to matter."""
     monkeypatch.setattr(favor, "CHUNK", 2)
     made, x, memory = build(eps=1e-13, features=5), draw(5), draw(5, seed=2)
     for tensor in (x, memory):
@@ -129,7 +129,7 @@ def test_gradients(monkeypatch):
 
 
 def test_later_tokens_change_nothing_however_large(monkeypatch):
-    """Neither a bit of the outputs before them, nor their gradients: inside of a chunk and beyond it."""
+    """They change no bit of the earlier outputs and get no gradient from them, within a chunk and beyond it."""
     for chunk in (4, 128):
         monkeypatch.setattr(favor, "CHUNK", chunk)
         made, x = build(eps=0.01), draw().requires_grad_()
@@ -143,13 +143,13 @@ def test_later_tokens_change_nothing_however_large(monkeypatch):
 
 
 @torch.no_grad()
-def test_neither_padding_nor_the_rest_of_a_batch_is_felt():
+def test_padding_and_other_rows_have_no_effect():
     made, x = build(eps=0.01), draw()
     whole = made(x, x, MASK)
     for row, length in enumerate(MASK.sum(1).tolist()):
         alone = x[row : row + 1, :length]
         torch.testing.assert_close(whole[row : row + 1, :length], made(alone, alone))
-    for filler in (0.0, 1e3):  # padding would have the largest exponents
+    for filler in (0.0, 1e3):  # if it counted, padding would have the largest exponents
         changed = torch.where(MASK.unsqueeze(-1), x, filler)
         torch.testing.assert_close(made(x, changed, MASK), whole)
 
@@ -162,8 +162,8 @@ def test_a_mask_that_hides_every_key_is_one_line():
             ask()
 
 
-def test_nothing_as_large_as_a_matrix_of_weights_or_a_state_each_position_is_kept():
-    """What autograd keeps of 1,024 causal positions: in all, no more than a constant times length·m."""
+def test_autograd_keeps_neither_a_matrix_of_weights_nor_a_state_per_position():
+    """For 1,024 causal positions it keeps no more than a constant times length·m in all."""
     torch.manual_seed(0)
     made, sizes = attention.create("favor", features=32)(32, 2, 0.0), {}
     x = torch.randn(1, 1024, 32)
@@ -174,11 +174,11 @@ def test_nothing_as_large_as_a_matrix_of_weights_or_a_state_each_position_is_kep
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         made(x, x, causal=True)
-    assert max(sizes.values()) <= 2 * 1024 * 64  # of both heads: length·m; 1024² and 1024·m·d are 16 and 8 times that
+    assert max(sizes.values()) <= 2 * 1024 * 64  # both heads' length·m; 1024² and 1024·m·d are 16 and 8 times that
     assert sum(sizes.values()) < 20 * 2 * 1024 * 64
 
 
-def test_features_are_drawn_anew_and_the_checkpoint_says_which():
+def test_features_are_redrawn_and_a_checkpoint_restores_them():
     made = build(redraw=3)
     first, drawn = made.projection.clone(), []
     for _ in range(7):
@@ -200,7 +200,7 @@ def test_features_are_drawn_anew_and_the_checkpoint_says_which():
     assert torch.equal(never.projection, first) and not made.state_dict()["drawn"].is_floating_point()
 
 
-def test_dropout_drops_keys_in_training_alone():
+def test_dropout_drops_keys_only_in_training():
     torch.manual_seed(0)
     made, x = attention.create("favor")(DIM, HEADS, 0.5), draw().float()
     assert torch.equal(made.eval()(x, x), made(x, x))
@@ -211,7 +211,7 @@ def test_dropout_drops_keys_in_training_alone():
 
 
 @torch.no_grad()
-def test_half_precision_is_of_the_projections_alone():
+def test_only_the_projections_run_in_half_precision():
     torch.manual_seed(0)
     made, x = attention.create("favor")(DIM, HEADS, 0.0).eval(), draw().float()
     for causal in (False, True):

@@ -1,4 +1,4 @@
-"""Products of bfloat16 by way of float32 are what bfloat16's arithmetic gives, in both directions and within a run."""
+"""bfloat16 products computed in float32 equal those of bfloat16 arithmetic, forward, backward and within a run."""
 
 import pytest
 import torch
@@ -22,11 +22,11 @@ A, B = torch.randn(5, 24, dtype=torch.bfloat16), torch.randn(24, 7, dtype=torch.
     ],
 )
 def test_a_sum_of_exact_products_is_rounded_once(product):
-    exact = product()  # torch's own: also summed in float32
+    exact = product()  # torch's own product is summed in float32 too
     with Bf16Products():
         got = product()
     assert got.dtype == torch.bfloat16
-    assert_close(got, exact, rtol=2**-7, atol=2**-7)  # an end apart where float32's sums differ by their order
+    assert_close(got, exact, rtol=2**-7, atol=2**-7)  # one last digit, since float32 sums depend on their order
 
 
 def test_gradients_under_autocast():
@@ -50,8 +50,8 @@ def test_other_types_stay_as_they_are(dtype):
     assert torch.equal(got, a @ b)
 
 
-def test_float32_computes_them():
-    """What the mode is for: torch's own way is never taken."""
+def test_float32_computes_the_products():
+    """This is the purpose of the mode: torch's own bfloat16 product is never called."""
     seen = []
 
     class Recorder(torch.utils._python_dispatch.TorchDispatchMode):
@@ -59,13 +59,13 @@ def test_float32_computes_them():
             seen.append((func, args[0].dtype))
             return func(*args, **(kwargs or {}))
 
-    with Recorder(), Bf16Products():  # the inner one is asked first
+    with Recorder(), Bf16Products():  # the inner mode is called first
         A @ B
     assert (torch.ops.aten.mm.default, torch.float32) in seen
     assert (torch.ops.aten.mm.default, torch.bfloat16) not in seen
 
 
-def test_a_run(tiny, tmp_path):
+def test_a_run_finishes_under_the_mode(tiny, tmp_path):
     overrides = [*tiny, "precision=bf16", "training.updates=5", "training.average=1", f"paths.runs={tmp_path}"]
     assert bf16_products.main(overrides) == 0
     assert len(list(tmp_path.glob("*/result.json"))) == 1

@@ -1,4 +1,4 @@
-"""The picture of what an update costs has every axis, and its numbers say where they are from."""
+"""The figure of an update's cost has every axis, and its numbers say where they come from."""
 
 import csv
 import re
@@ -19,8 +19,8 @@ def test_every_axis_is_measured_and_drawn(tmp_path, monkeypatch):
     assert "λ of rSkip+LN" in (tmp_path / "cost.svg").read_text()
 
 
-def test_no_mark_of_the_committed_picture_leaves_its_frame():
-    """Every marker's place is below its panel's top by its radius at least."""
+def test_no_marker_of_the_committed_figure_leaves_its_frame():
+    """Every marker lies at least its radius below the top of its panel."""
     pictures = list(RESULTS.glob("*/cost.svg"))
     assert pictures
     for path in pictures:

@@ -16,7 +16,7 @@ from skipln.system.places import RESULTS
 from skipln.tables.store import read_records
 
 
-def test_the_command_for_a_gpu_runs_on_the_cpu_in_small(tmp_path):
+def test_smoke_runs_the_gpu_command_on_the_cpu(tmp_path):
     archive = tmp_path / "gpu.tar.gz"
     assert main(["--smoke", "--minutes", "0.1", "--output", str(archive)]) == 0
     found, runs = unpack(archive, tmp_path / "runs")
@@ -25,8 +25,8 @@ def test_the_command_for_a_gpu_runs_on_the_cpu_in_small(tmp_path):
     tiny = found["updates"]["tiny"]
     assert tiny["tokens_per_second"] > 0 and tiny["share"] > 0
     weights = 4 * 32**2 + 2 * 32 * 64 + 8 * 32**2 + 2 * 32 * 64 + 32 * 100  # encoder, decoder, output
-    attentions = 3 * 2 * (2 * 8 * 8 * 32)  # of three, in two sentences: scores, and weights times values
-    assert tiny["gflop"] * 1e9 == pytest.approx(3 * 2 * (16 * weights + attentions))  # forward and both gradients
+    attentions = 3 * 2 * (2 * 8 * 8 * 32)  # three attentions, two sentences: scores, and weights times values
+    assert tiny["gflop"] * 1e9 == pytest.approx(3 * 2 * (16 * weights + attentions))  # forward pass and two gradients
     assert found["distributed"]["backend"] == "gloo"
     assert found["distributed"]["ddp"]["loss"] == pytest.approx(found["distributed"]["bare"]["loss"], rel=1e-2)
 
@@ -37,8 +37,8 @@ def test_without_a_gpu_one_line_says_what_to_do(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("error: torch finds no GPU here; --smoke")
 
 
-def test_cells_are_those_of_both_tables_seed_by_seed_without_the_long_column(tmp_path):
-    chosen = planned({"table2": tmp_path, "table1": tmp_path}, "small", [101, 102])  # seeds that nobody publishes
+def test_planned_cells_cover_both_tables_seed_by_seed_without_the_long_column(tmp_path):
+    chosen = planned({"table2": tmp_path, "table1": tmp_path}, "small", [101, 102])  # seeds that are never published
     tables = [cell.table for cell in chosen]
     assert tables == sorted(tables, reverse=True) and set(tables) == {"table2", "table1"}
     seeds = [cell.seed for cell in chosen if cell.table == "table2"]
@@ -58,7 +58,7 @@ def test_an_unknown_part_is_one_line(capsys):
     assert capsys.readouterr().err.startswith("error: no part is called kernel: choose from copy_gb_per_second")
 
 
-def test_a_sitting_for_cells_alone_files_no_measurement(tmp_path):
+def test_a_session_without_parts_files_no_measurement(tmp_path):
     archive = tmp_path / "gpu.tar.gz"
     assert main(["--smoke", "--minutes", "0.1", "--parts", "", "--output", str(archive)]) == 0
     take(archive, tmp_path / "runs", tmp_path / "results")
@@ -72,7 +72,7 @@ cat > "$CUDA_MPS_PIPE_DIRECTORY.said"; cp "$CUDA_MPS_PIPE_DIRECTORY.said" {said}
 
 
 @pytest.mark.parametrize(("begins", "serves"), [(0, True), (1, False)])
-def test_the_gpu_is_shared_where_the_service_begins_and_it_is_ended(tmp_path, monkeypatch, begins, serves):
+def test_the_gpu_is_shared_if_the_service_starts_and_the_service_is_stopped(tmp_path, monkeypatch, begins, serves):
     (tmp_path / sharing.CONTROL).write_text(SERVICE.format(begins=begins, said=tmp_path / "said"))
     (tmp_path / sharing.CONTROL).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
@@ -90,7 +90,7 @@ def test_without_the_service_nothing_changes(monkeypatch):
         assert not shared
 
 
-def test_cells_are_those_of_the_columns_named(tmp_path):
+def test_planned_cells_are_those_of_the_named_columns(tmp_path):
     chosen = planned({"table2": tmp_path}, "small", [101], columns=["multi30k_deep"])
     assert [cell.column.name for cell in chosen] == ["multi30k_deep"] * 8
     assert {(cell.config.model.encoder_layers, cell.config.model.decoder_layers) for cell in chosen} == {(12, 12)}
@@ -98,7 +98,7 @@ def test_cells_are_those_of_the_columns_named(tmp_path):
         planned({"table2": tmp_path}, "small", [101], columns=["deep"])
 
 
-def test_what_is_packed_comes_back_and_what_is_there_stays(tmp_path):
+def test_unpacking_restores_finished_runs_and_overwrites_nothing(tmp_path):
     done, begun = tmp_path / "there" / ("a" * 12), tmp_path / "there" / ("b" * 12)
     for folder in (done, begun):
         folder.mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_what_is_packed_comes_back_and_what_is_there_stays(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../evil", "runs/../evil/result.json", "runs/" + "a" * 12 + "/evil.pt", "/gpu.json"])
-def test_a_file_that_pack_never_writes_is_refused(tmp_path, name):
+def test_unpacking_refuses_a_file_that_pack_never_writes(tmp_path, name):
     with tarfile.open(tmp_path / "gpu.tar.gz", "w:gz") as tar:
         tar.addfile(tarfile.TarInfo(name), io.BytesIO())
     with pytest.raises(UserError, match="not taken"):
@@ -134,7 +134,7 @@ def test_a_record_is_filed_under_its_hardware(tmp_path):
     assert json.loads(filed.read_text("utf-8")) == {"hardware": "NVIDIA H200", "copy_gb_per_second": 4000}
 
 
-def test_the_page_has_every_figure_of_the_record_and_names_what_failed():
+def test_the_page_has_every_number_of_the_record_and_names_failures():
     path = RESULTS / "bench" / "nvidia-h200" / "gpu.json"
     record = json.loads(path.read_text("utf-8"))
     text = section(record)
@@ -144,7 +144,7 @@ def test_the_page_has_every_figure_of_the_record_and_names_what_failed():
     assert section({**record, "updates": {"failed": "no memory"}}).count("Not measured") == 2
 
 
-def test_a_kernel_stands_beside_its_floor():
+def test_the_page_shows_a_kernels_times_beside_their_lower_bounds():
     record = json.loads((RESULTS / "bench" / "nvidia-h200" / "gpu.json").read_text("utf-8"))
     case = {"floor_bytes": {"forward": 4_000_000, "backward": 8_000_000}, "backward_weights": 5.0}
     case |= {"forward_rows, 16 a lane": 2.0, "forward_rows, 8 a lane": 3.0, "backward_rows, 8 a lane": 7.0}

@@ -1,4 +1,4 @@
-"""The harness of the benchmarks, on work that takes no time; the committed records and their page."""
+"""The benchmark harness on work that takes no time, and the committed records with their page."""
 
 import json
 import re
@@ -27,11 +27,11 @@ def part(calls, **options):
     return Part("sleep", "skipln {precision}", "a sleeper", "nothing", prepare, **options)
 
 
-def test_pairs_are_interleaved_and_each_side_gets_the_same_work(tmp_path):
+def test_pairs_are_interleaved_and_both_sides_get_the_same_work(tmp_path):
     calls = []
     record = compare(part(calls), 4, "fp32", "default")
     assert [side for side, _ in calls] == ["ours", "peer", *["peer", "ours", "ours", "peer"] * 2]
-    assert [k for _, k in calls] == [-1, -1, 0, 0, 1, 1, 2, 2, 3, 3]  # a pair to warm up, which does not count
+    assert [k for _, k in calls] == [-1, -1, 0, 0, 1, 1, 2, 2, 3, 3]  # the first pair warms up and does not count
     assert record["n"] == 4 and len(record["seconds"]["ours"]) == 4
     assert record["ratio"] > 1 and record["p25"] <= record["ratio"] <= record["p75"]
     assert (record["ours"], record["found"]) == ("skipln fp32", "all there is")
@@ -39,11 +39,11 @@ def test_pairs_are_interleaved_and_each_side_gets_the_same_work(tmp_path):
     assert "| `sleep` |" in page(tmp_path) and "all there is" in page(tmp_path)
 
 
-def test_the_ratio_is_the_median_of_pairs():
+def test_the_ratio_is_the_median_over_pairs():
     assert ratios({"ours": [1.0, 2.0, 1.0], "peer": [3.0, 2.0, 4.0]}) == {"ratio": 3, "p25": 2, "p75": 3.5, "n": 3}
 
 
-def test_what_misses_its_goal_is_profiled(tmp_path):
+def test_a_part_that_misses_its_goal_is_profiled(tmp_path):
     record = compare(part([], goal=0.5), 1, "fp32", "default")
     assert "profile" not in record
     matrix = torch.ones(64, 64)
@@ -52,8 +52,8 @@ def test_what_misses_its_goal_is_profiled(tmp_path):
     assert re.search(r"- `slow`, ours: .*mm \d+ %", page(tmp_path))
 
 
-def test_the_share_is_the_products_time_in_ours(tmp_path):
-    """A step that also waits uses less of the machine than its products alone."""
+def test_the_share_is_the_fraction_of_our_time_that_products_take(tmp_path):
+    """A step that also waits uses less of the machine than its products alone would."""
     matrix = torch.ones(512, 512)
 
     def step(_):
@@ -64,19 +64,19 @@ def test_the_share_is_the_products_time_in_ours(tmp_path):
     record = compare(both, 3, "fp32", "default")
     assert record["gflop"] == [round(2 * 512**3 / 1e9, 2)] * 3
     assert 0 < record["share"] < 0.9
-    assert record["profile"]["ours"]  # it misses the share
+    assert record["profile"]["ours"]  # because it misses the share
     write(record, tmp_path / "here")
     assert f"| **{record['share']:.2f}** [" in page(tmp_path)
 
 
-def test_whole_steps_come_first(tmp_path):
+def test_whole_steps_come_first_on_the_page(tmp_path):
     plain = compare(part([]), 1, "fp32", "default")
     write(plain | {"name": "a"}, tmp_path / "here")
     write(plain | {"name": "z", "share": 0.5, "share_p25": 0.5, "share_p75": 0.5}, tmp_path / "here")
     assert page(tmp_path).index("`z`") < page(tmp_path).index("`a`")
 
 
-def test_the_page_says_first_who_is_faster(tmp_path):
+def test_the_page_starts_with_who_is_faster(tmp_path):
     plain = compare(part([]), 1, "fp32", "default")
     for name, low, middle, high, goal in (
         ("a", 1.1, 1.2, 1.3, 1.5),
@@ -88,10 +88,10 @@ def test_the_page_says_first_who_is_faster(tmp_path):
     assert "Of 3 comparisons ours is faster in 1, slower in 1 (all but a quarter of the pairs) and alike in 1; " in text
     assert "1 of 2 goals of a ratio are reached." in text
     rows = [line for line in text.splitlines() if line.startswith("| `a`")]
-    assert [line.count(" | ") for line in rows] == [5, 5]  # six columns, and six folded away
+    assert [line.count(" | ") for line in rows] == [5, 5]  # six columns, and six more that are folded
 
 
-def test_each_hardware_has_its_folder_and_section(tmp_path):
+def test_each_machine_has_its_own_folder_and_section(tmp_path):
     machine = {"name": "machine", "gflops": {"bf16": {"small": 400.0}}, "copy_gb": 20.0, "n": 5, "allocator": "glibc"}
     write(machine | {"environment": describe(torch.device("cpu"))}, folder("Abacus, 2 beads", tmp_path))
     (tmp_path / "another").mkdir()
@@ -100,7 +100,7 @@ def test_each_hardware_has_its_folder_and_section(tmp_path):
     assert "bf16 400 (small) GFLOP/s" in page(tmp_path)
 
 
-def test_what_has_a_limit_is_shown_under_the_comparisons(tmp_path):
+def test_costs_with_a_limit_are_shown_below_the_comparisons(tmp_path):
     cost = {"what": "waiting", "seconds": [1.0, 3.0], "processor": [0.25], "limit": 2.5}
     write(
         {"name": "patience", "costs": [cost], "allocator": "glibc", "environment": describe(torch.device("cpu"))},
@@ -117,11 +117,11 @@ def test_a_missing_peer_and_an_unknown_name_are_one_line():
         measure(["mt-step-huge"], 1, 0, None, "default")
 
 
-RECORDS = sorted(path for path in RESULTS.glob("*/*.json") if path.stem != "gpu")  # a GPU's compares with no peer
+RECORDS = sorted(path for path in RESULTS.glob("*/*.json") if path.stem != "gpu")  # gpu.json compares with no peer
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_a_committed_record_is_of_a_part_and_its_ratio_of_its_times(path):
+def test_a_committed_record_names_a_part_and_its_ratio_follows_from_its_times(path):
     record = json.loads(path.read_text("utf-8"))
     assert record["name"] == path.stem
     if "seconds" in record:
@@ -134,11 +134,11 @@ def test_a_committed_record_is_of_a_part_and_its_ratio_of_its_times(path):
         assert path.parent.name == folder(record["hardware"]).name
 
 
-def test_what_was_tried_is_said_of_parts_that_there_are():
+def test_notes_on_attempts_name_existing_parts():
     assert {name for name, _ in TRIED} <= set(parts())
 
 
-def test_the_committed_page_is_that_of_the_records():
+def test_the_committed_page_follows_from_the_records():
     assert (RESULTS / "README.md").read_text("utf-8") == page()
 
 

@@ -1,4 +1,4 @@
-"""What the peers are given is our model: the same translations, greedily, of weights that were drawn."""
+"""Peers get our model: with random weights they give the same greedy translations."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def test_ctranslate2_translates_as_we_do() -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    sources = torch.randint(4, 60, (8, 9)).tolist()  # of one length, since CTranslate2 has one limit for all
+    sources = torch.randint(4, 60, (8, 9)).tolist()  # of equal length, since CTranslate2 has one limit for all
     found = ctranslate2_search(model, "float32", beam=1, extra_length=6)(sources)
     ours = translate(model, sources, Search(beam=1, alpha=1.0, penalty="power", extra_length=6), bos=BOS, eos=EOS)
     assert found == ours

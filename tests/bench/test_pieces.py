@@ -1,4 +1,4 @@
-"""A piece of the fast path that is switched off is really off, and everything else is as it was."""
+"""Switching off a piece of the fast path switches off that piece and nothing else."""
 
 from importlib import import_module
 
@@ -12,7 +12,7 @@ from skipln.ops import output_cross_entropy
 from skipln.ops.residual_norm import cpu
 from skipln.seam import fused
 
-INSIDE = {  # what a piece calls, and nothing else does
+INSIDE = {  # a function that only this piece calls
     "attention": ("skipln.ops.attention", "short_attention"),
     "cross-entropy": ("skipln.ops.output_cross_entropy", "linear"),
     "residual-site": ("skipln.seam.fused", "scaled_residual_norm"),
@@ -28,7 +28,7 @@ def refuse(*_, **__):
 
 
 @pytest.mark.parametrize("name", pieces.SWITCHES)
-def test_a_switch_leaves_its_piece_out(name, monkeypatch):
+def test_a_switch_turns_its_piece_off(name, monkeypatch):
     if cpu.library() is None:
         pytest.skip("no C++ compiler here")
     monkeypatch.setattr(fused, "SMALLEST", 0)
@@ -42,7 +42,7 @@ def test_a_switch_leaves_its_piece_out(name, monkeypatch):
         sides.ours(0)
 
 
-def test_torchs_cross_entropy_is_ours():
+def test_torchs_cross_entropy_equals_ours():
     torch.manual_seed(0)
     hidden, weight, targets = torch.randn(5, 3), torch.randn(7, 3), torch.randint(7, (5,))
     ours = output_cross_entropy(hidden, weight, targets, 0.1)

@@ -1,4 +1,4 @@
-"""The preparation's benchmark: both sides do the same work."""
+"""The benchmark of text preparation: both sides do the same work."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from scripts.bench.peers import moses_peer
 pytest.importorskip("subword_nmt", reason="subword-nmt is not installed")
 
 
-def test_the_peer_makes_the_same_text(tmp_path):
+def test_the_peer_prepares_the_same_text(tmp_path):
     recipe = synthetic(tmp_path, pairs=120, merges=150, seed=3)
     said = measure(recipe, tmp_path, 1, tmp_path / "ours")
     (tmp_path / "theirs").mkdir()

@@ -1,4 +1,4 @@
-"""The products of a step are all of them, forward and both gradients, and are done again as they were."""
+"""`products` finds all matrix products of a step, forward and of both gradients, and can repeat them."""
 
 import sys
 
@@ -9,7 +9,7 @@ from scripts.bench.records.products import Products, products
 from skipln.ops import linear
 
 
-def test_a_layers_products_forward_and_both_gradients():
+def test_a_layer_has_three_products():
     layer, x = nn.Linear(3, 5), torch.randn(7, 3, requires_grad=True)
     found = products(lambda: layer(x).square().sum().backward())
     assert found.flops == 3 * 2 * 7 * 3 * 5
@@ -17,7 +17,7 @@ def test_a_layers_products_forward_and_both_gradients():
     assert products(found.run).flops == found.flops
 
 
-def test_products_by_onednn_are_as_many(monkeypatch):
+def test_onednn_products_are_counted_too(monkeypatch):
     module = sys.modules[linear.__module__]
     monkeypatch.setattr(module, "onednn_is_faster", lambda: True)
     monkeypatch.setattr(module, "SMALLEST", 0)
@@ -46,6 +46,6 @@ def test_a_convolution_and_its_gradients_in_bfloat16_and_channels_last():
     assert kinds == [(torch.bfloat16, True)] * 2
 
 
-def test_products_inside_attention_and_other_work_do_not_count():
+def test_batched_products_of_attention_and_other_work_do_not_count():
     batch = torch.randn(2, 3, 4)
     assert products(lambda: (batch @ batch.mT, batch + 1, batch.sum())).flops == 0

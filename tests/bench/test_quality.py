@@ -1,4 +1,4 @@
-"""Every way through a site is trained on the same seeds, and a run that fails is one line."""
+"""Every implementation of a residual site is trained with the same seeds, and a failed run is one line."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import sys
 from scripts.bench.studies import quality
 
 
-def test_scores_of_every_way(tiny, tmp_path, monkeypatch):
+def test_every_implementation_is_scored(tiny, tmp_path, monkeypatch):
     kept = []
     monkeypatch.setitem(quality.TEXTS, "small", ("a tiny text", tiny))
     monkeypatch.setattr(quality, "RUNS", tmp_path)
@@ -18,7 +18,7 @@ def test_scores_of_every_way(tiny, tmp_path, monkeypatch):
     assert kept[0]["name"] == "quality-small"
     assert {path: len(values) for path, values in kept[0]["scores"]["of"].items()} == dict.fromkeys(quality.PATHS, 1)
     losses = [json.loads(path.read_text().splitlines()[0])["train/loss"] for path in tmp_path.rglob("metrics.jsonl")]
-    assert len(set(losses)) == 3  # the kernel draws its own dropout: equal ones would be those of the same way
+    assert len(set(losses)) == 3  # the kernel draws its own dropout, so equal losses would show equal implementations
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["0", "always"]
 
 

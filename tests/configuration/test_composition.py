@@ -1,4 +1,4 @@
-"""Configuration: every choice composes, every mistake is one line that lists the choices, identity is the hash."""
+"""Configuration: every choice composes, every mistake is one line that lists the choices, and the hash is identity."""
 
 import re
 import subprocess
@@ -20,7 +20,7 @@ CHOICES = [f"{group}={choice}" for group, choices in GROUPS.items() for choice i
 NEEDS = {"data=parallel_text": ["data.dir=x"], "data=multi30k": ["data.dir=x"], "scale=small": ["data.dir=x"]}
 NEEDS["recipe=translation_small"] = ["data.dir=x"]
 NEEDS["norm=mimic"] = ["task=classification", "model.norm=none", "model.head_norm=batch"]
-# What fits only the other task comes with it; a group's choice says so in the kind its file has or builds on.
+# Choices that fit only the other task need it. The kind in a choice's file, or in the file it builds on, tells which.
 for image_choice in CHOICES:
     if re.match(
         r"model=.*resnet|data=(digits|cifar|fashion|class|photo|imagenet)|recipe=(class|imagenet)", image_choice
@@ -108,11 +108,11 @@ def test_rskip_lambda_must_be_an_integer():
         compose(["skip=rskip_ln", "skip.lam=0"])
 
 
-def test_the_hash_is_the_run():
-    """Everything that decides the result is in it, where and how it runs is not."""
+def test_the_hash_identifies_the_run():
+    """It covers everything that decides the result, but not where and how the run is executed."""
     base = compose([])
     assert compose([]).hash == base.hash
-    assert compose(["skip.lam=1"]).hash == base.hash  # 1 and 1.0 are one λ
+    assert compose(["skip.lam=1"]).hash == base.hash  # 1 and 1.0 are the same λ
     for same in ("compute.threads=1", "compute.workers=3", "paths.runs=elsewhere", "compute.devices=1"):
         assert compose([same]).hash == base.hash, same
     differing = ["seed=2", "skip.lam=2", "skip=rskip_ln", "optim.lr=1", "precision=bf16", "norm.eps=1e-3", "scale=test"]
@@ -121,13 +121,13 @@ def test_the_hash_is_the_run():
     assert base.folder == Path("runs") / base.hash
 
 
-def test_every_key_is_hashed_or_named_as_not():
+def test_keys_that_are_not_hashed_exist():
     content = compose([]).model_dump()
     assert set(NOT_HASHED) <= set(content)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_file_says_what_it_is(path):
+def test_every_file_begins_with_a_comment(path):
     text = path.read_text()
     yaml.safe_load(text)
     assert text.startswith("#") or len(text.splitlines()) == 1

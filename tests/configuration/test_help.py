@@ -1,4 +1,4 @@
-"""Every key is explained, with its default and its values, in --help as in docs/configuration.md."""
+"""--help and docs/configuration.md explain every key, with its default and its values."""
 
 from pathlib import Path
 
@@ -25,8 +25,8 @@ def test_every_key_has_a_meaning() -> None:
     assert all(key.meaning and key.values for _, key in KEYS)
 
 
-def test_options_of_all_choices() -> None:
-    """Also of those that are not the default; each choice of these groups stands in a heading."""
+def test_options_of_all_choices_are_listed() -> None:
+    """Not only those of the defaults: each choice of these groups is in a heading."""
     titled = {choice for section, _ in KEYS for choice in section.choices}
     for group in ("data", "model", "optim", "schedule", "task"):
         assert {path.stem for path in (CONFIGS / group).glob("*.yaml")} <= titled
@@ -35,7 +35,7 @@ def test_options_of_all_choices() -> None:
     assert "[gnmt | power]" in printed
 
 
-def test_defaults_are_those_of_a_run() -> None:
+def test_listed_defaults_are_those_of_a_run() -> None:
     config = compose([]).model_dump()
     shown = {key.name: key.default for section, key in KEYS if not section.title.endswith("images")}
     assert shown["training.updates"] == str(config["training"]["updates"])
@@ -43,6 +43,6 @@ def test_defaults_are_those_of_a_run() -> None:
     assert shown["seed"] == "1"
 
 
-def test_the_page_is_todays() -> None:
-    """After a change that is meant: make pages"""
+def test_the_page_is_up_to_date() -> None:
+    """After an intended change, run `make pages`."""
     assert (ROOT / "docs" / "configuration.md").read_text("utf-8") == page()

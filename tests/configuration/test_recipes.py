@@ -1,4 +1,4 @@
-"""The published recipes, value by value against their sources; what is ours on purpose is said in the YAML."""
+"""Compare published recipes with their sources, value by value; the YAML says where we deviate on purpose."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -7,7 +7,7 @@ from skipln.configuration.composition import CONFIGS, compose
 
 
 def vaswani_lr(dim: int, warmup: int) -> float:
-    """The highest learning rate of d^-.5 · min(step^-.5, step · warmup^-1.5), section 5.3."""
+    """Return the highest learning rate of d^-.5 · min(step^-.5, step · warmup^-1.5), section 5.3."""
     return dim**-0.5 * warmup**-0.5
 
 
@@ -26,8 +26,8 @@ SOURCES = {
         "schedule.warmup": 4000, "optim.lr": vaswani_lr(1024, 4000), "training.updates": 300_000,
         "training.average": 20, "data.vocabulary": 37_000, "task.penalty": "gnmt",
     },
-    # fairseq, examples/scaling_nmt/README.md at 2b7c3e4; --adam-eps has the default 1e-8, and the architecture
-    # transformer_vaswani_wmt_en_de_big no dropout but that of the branches
+    # fairseq, examples/scaling_nmt/README.md at 2b7c3e4; --adam-eps keeps its default, 1e-8, and the architecture
+    # transformer_vaswani_wmt_en_de_big has no dropout but that of the branches
     "wmt14_big_ott": BIG | TEXT | {
         "model.heads": 16, "model.dropout": 0.3, "model.attention_dropout": 0.0, "model.activation_dropout": 0.0,
         "optim.betas": [0.9, 0.98], "optim.eps": 1e-8, "optim.clip": 0.0, "schedule.warmup": 4000, "optim.lr": 1e-3,
@@ -42,14 +42,14 @@ SOURCES = {
         "optim.lr": vaswani_lr(512, 8000), "training.max_tokens": 4096 // 2, "data.vocabulary": 8000,
         "task.penalty": "gnmt", "task.extra_length": 50,
     },
-    # He et al. 2016a, section 4.2, which 2016b keeps; 2016b, table 2
+    # He et al. 2016a, section 4.2 (2016b uses the same), and 2016b, table 2
     "classification_paper": {
         "model.blocks": [(110 - 2) // 6] * 3, "model.width": 16, "model.block": "basic", "model.activation": "pre",
         "training.batch": 128, "training.updates": 64_000, "schedule.milestones": [32_000, 48_000],
         "schedule.factor": 0.1, "schedule.warmup": 400, "schedule.warmup_factor": 0.1, "optim.lr": 0.1,
         "optim.momentum": 0.9, "optim.weight_decay": 1e-4, "data.valid": 0, "data.pad": 4, "data.flip": True,
     },
-    # pytorch/vision, references/classification/train.py: its defaults, on 8 GPUs
+    # pytorch/vision, references/classification/train.py: the defaults, on 8 GPUs
     "imagenet": {
         "model.blocks": [3, 4, 6, 3], "training.batch": 32, "training.accumulate": 8,
         "training.updates": 90 * 5004, "schedule.milestones": [30 * 5004, 60 * 5004], "schedule.factor": 0.1,
@@ -70,7 +70,7 @@ def test_a_recipe_has_its_sources_values(recipe):
     }
 
 
-def test_every_recipe_says_the_same_of_divergence():
-    """What a table's footnote says of every recipe is true of every recipe."""
+def test_every_recipe_has_the_same_divergence_threshold():
+    """A table's footnote states one threshold for all recipes."""
     recipes = [OmegaConf.load(path) for path in (CONFIGS / "recipe").glob("*.yaml")]
     assert recipes and {recipe.training.diverged_above for recipe in recipes} == {20.0}

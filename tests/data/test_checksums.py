@@ -17,7 +17,7 @@ def test_small_files_are_always_read(tmp_path: Path) -> None:
     assert not memory.exists()
 
 
-def test_big_files_are_read_again_only_when_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_big_files_are_read_again_only_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checksums, "SMALL", 0)
     path, memory = tmp_path / "file", tmp_path / "memory.json"
     path.write_bytes(b"one")

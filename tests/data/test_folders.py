@@ -7,7 +7,7 @@ from skipln.data.folders import atomic_folder, check_sums
 from skipln.errors import UserError
 
 
-def test_replaces_the_old_folder_on_success(tmp_path: Path) -> None:
+def test_an_old_folder_is_replaced_on_success(tmp_path: Path) -> None:
     for content in ("old", "new"):
         with atomic_folder(tmp_path / "a" / "made") as work:
             (work / "file").write_text(content)
@@ -15,7 +15,7 @@ def test_replaces_the_old_folder_on_success(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["made"]
 
 
-def test_a_full_disk_keeps_the_old_folder_and_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_old_folder_and_is_one_line(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "made") as work:
         (work / "file").write_text("old")
     with pytest.raises(UserError, match="the disk is full"), atomic_folder(tmp_path / "made") as work:
@@ -25,13 +25,13 @@ def test_a_full_disk_keeps_the_old_folder_and_is_one_clear_line(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
-def test_every_file_is_what_it_was(tmp_path: Path) -> None:
+def test_any_changed_byte_of_a_folder_is_found(tmp_path: Path) -> None:
     folder = tmp_path / "made"
     with atomic_folder(folder) as work:
         (work / "a").write_bytes(bytes(100))
         (work / "b").write_text("text")
     check_sums(folder)
-    (folder / "users.txt").write_text("whatever else lies there")
+    (folder / "users.txt").write_text("any other file")
     check_sums(folder)
     for name in ("a", "b", "sums.json"):
         whole = (folder / name).read_bytes()

@@ -1,4 +1,4 @@
-"""With workers as without: the same items in order, errors as they are, and nothing left behind."""
+"""Any number of workers gives the same items in order and the same errors, and leaves nothing behind."""
 
 import itertools
 import os
@@ -25,7 +25,7 @@ def _square(key: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_in_order_from_an_endless_sequence(workers):
+def test_items_of_an_endless_sequence_come_in_order(workers):
     before = torch.get_rng_state()
     found = list(itertools.islice(prefetched(_square, itertools.count(10), workers), 9))
     assert [square for square, _ in found] == [key * key for key in range(10, 19)]
@@ -34,7 +34,7 @@ def test_in_order_from_an_endless_sequence(workers):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_error_for_the_user_stays_one_line(workers):
+def test_a_user_error_in_a_worker_stays_one_line(workers):
     with pytest.raises(UserError, match=r"^x\.jpg is truncated; copy it again$"):
         list(prefetched(_square, [1, 7], workers))
     with pytest.raises(RuntimeError, match="out of luck"):
@@ -42,8 +42,8 @@ def test_an_error_for_the_user_stays_one_line(workers):
 
 
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "pass", "raise SystemExit('an error')"])
-def test_a_parent_takes_its_workers_along(end):
-    """However it ends, and though they ignore what a scheduler sends to all of a job."""
+def test_workers_end_with_their_parent(end):
+    """However the parent ends, and although workers ignore the signals that a scheduler sends to the whole job."""
     code = (
         "import itertools, os, signal, time\n"
         "from skipln.data.prefetch import prefetched\n"

@@ -20,7 +20,7 @@ SHAPE = TransformerShape(1, 1, 16, 32, 2)
 def model() -> Transformer:
     torch.manual_seed(4)
     built = Transformer(7, SHAPE, lambda dim, place: skips.create("xskip_ln", dim, place=place)).eval()
-    built.embedding.weight.data *= 3  # peaked distributions: sentences of different lengths win
+    built.embedding.weight.data *= 3  # peaked distributions, so that sentences of different lengths win
     return built
 
 
@@ -33,7 +33,7 @@ def log_probability(model: Transformer, source: list[int], tokens: tuple[int, ..
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
 @pytest.mark.parametrize("penalty", ["gnmt", "power"])
 @torch.no_grad()
-def test_a_wide_beam_finds_what_exhaustive_search_finds(model, alpha, penalty):
+def test_a_wide_beam_equals_exhaustive_search(model, alpha, penalty):
     longest, words = 3, (1, 4, 5, 6)
     for source in ([4, 5], [6, 6, 4, 1], [5]):
         every = [tokens for n in range(longest + 1) for tokens in itertools.product(words, repeat=n)]
@@ -58,7 +58,7 @@ def test_a_wide_beam_finds_what_exhaustive_search_finds(model, alpha, penalty):
 
 
 @torch.no_grad()
-def test_a_beam_of_one_is_greedy(model):
+def test_a_beam_of_one_equals_greedy_search(model):
     sources = [[4, 5, 6], [1, 6], [5, 5, 5, 5, 4]]
     for source, found in zip(
         sources, translate(model, sources, Search(beam=1, extra_length=4), bos=BOS, eos=EOS), strict=True
@@ -75,7 +75,7 @@ def test_a_beam_of_one_is_greedy(model):
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.lists(st.sampled_from([1, 4, 5, 6]), max_size=6), min_size=1, max_size=8), st.integers(1, 4))
-def test_the_batch_changes_no_translation(model, sources, beam):
+def test_translations_do_not_depend_on_the_batch(model, sources, beam):
     together = translate(model, sources, Search(beam=beam, extra_length=5), bos=BOS, eos=EOS)
     small = translate(model, sources, Search(beam=beam, extra_length=5, max_tokens=16), bos=BOS, eos=EOS)
     alone = [translate(model, [source], Search(beam=beam, extra_length=5), bos=BOS, eos=EOS)[0] for source in sources]
@@ -84,13 +84,13 @@ def test_the_batch_changes_no_translation(model, sources, beam):
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_kernels_give_the_plain_forms_translations(kind, monkeypatch):
+def test_kernels_give_the_translations_of_the_plain_forms(kind, monkeypatch):
     torch.manual_seed(0)
     shape = TransformerShape(2, 2, 32, 64, 4)
     built = Transformer(60, shape, lambda dim, place: skips.create("rskip_ln", dim, place=place)).eval()
     for module in built.modules():
         if isinstance(module, torch.nn.Linear):
-            module.weight.data *= 4  # what is said depends on what was read
+            module.weight.data *= 4  # so that the output depends on the input
     sources = [torch.randint(4, 60, (length,)).tolist() for length in torch.randint(1, 12, (40,)).tolist()]
 
     def translated() -> list[list[int]]:
@@ -101,12 +101,12 @@ def test_kernels_give_the_plain_forms_translations(kind, monkeypatch):
     for operation in (beam_attention, topk_log_softmax):
         monkeypatch.setattr(sys.modules[operation.__module__], "inference_kernel", lambda *_: None)
     same = sum(a == b for a, b in zip(with_kernels, translated(), strict=True))
-    assert same >= (40 if kind == torch.float32 else 36)  # bfloat16: near ties fall either way
+    assert same >= (40 if kind == torch.float32 else 36)  # in bfloat16 near ties can go either way
     assert len({tuple(t) for t in with_kernels}) > 20
 
 
 def test_a_wider_beam_is_no_worse_than_greedy_in_its_own_score(model):
-    """Not a law of beam search, but of this fixed model and these sentences: guards against a lost best branch."""
+    """This holds for this model and these sentences, not for all; it guards against losing the best branch."""
     for source in ([4, 5, 6], [6, 4], [1, 1, 5]):
         greedy, wide = (
             translate(model, [source], Search(beam=beam, alpha=0.0, extra_length=4), bos=BOS, eos=EOS)[0]
@@ -115,7 +115,7 @@ def test_a_wider_beam_is_no_worse_than_greedy_in_its_own_score(model):
         assert log_probability(model, source, tuple(wide)) >= log_probability(model, source, tuple(greedy)) - 1e-5
 
 
-def test_length_penalties():
+def test_length_penalties_by_hand():
     assert length_penalty(1, 0.6) == 1
     assert length_penalty(7, 0.6) == pytest.approx(2**0.6)
     assert length_penalty(4, 0.5, "power") == 2
@@ -123,13 +123,13 @@ def test_length_penalties():
 
 
 @given(st.lists(st.integers(1, 30)), st.integers(1, 60), st.integers(1, 5))
-def test_batches_hold_every_sentence_once_within_the_bound(lengths, bound, workers):
+def test_batches_have_every_sentence_once_and_respect_the_bound(lengths, bound, workers):
     batches = length_batches(lengths, bound, workers)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= bound for batch in batches)
 
 
-def test_workers_get_even_batches():
+def test_workers_get_batches_of_equal_size():
     assert list(map(len, length_batches([3] * 12, 100, 4))) == [3, 3, 3, 3]
-    assert list(map(len, length_batches([3] * 12, 15, 2))) == [3, 3, 3, 3]  # 5, 5 and 2 within the bound
+    assert list(map(len, length_batches([3] * 12, 15, 2))) == [3, 3, 3, 3]  # the bound alone would give 5, 5 and 2
     assert length_batches([5, 7], 100, 3) == [[1], [0]]

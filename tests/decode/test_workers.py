@@ -18,13 +18,13 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-def test_every_item_is_done_once_elsewhere():
+def test_every_item_is_done_once_in_another_process():
     done = list(forked(lambda item: (item, os.getpid()), range(20), workers=2))
     assert sorted(item for item, _ in done) == list(range(20))
     assert os.getpid() not in {process for _, process in done}
 
 
-def test_what_a_worker_raises_is_raised_here_and_none_is_left():
+def test_a_workers_error_is_raised_here_and_no_worker_is_left():
     others = set(multiprocessing.active_children())
 
     def fail(item):
@@ -35,12 +35,12 @@ def test_what_a_worker_raises_is_raised_here_and_none_is_left():
     assert not set(multiprocessing.active_children()) - others
 
 
-def test_a_worker_that_dies_is_an_error_and_not_a_wait():
+def test_a_worker_that_dies_is_an_error_and_does_not_hang():
     with pytest.raises(RuntimeError, match="terminated abruptly"):
         list(forked(lambda item: os._exit(1), range(3), workers=2))
 
 
-def test_translations_do_not_depend_on_the_workers(two_threads):
+def test_translations_do_not_depend_on_the_number_of_workers(two_threads):
     torch.manual_seed(1)
     shape = TransformerShape(1, 1, 16, 32, 2)
     model = Transformer(30, shape, lambda dim, place: skips.create("skip", dim, place=place))

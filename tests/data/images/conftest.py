@@ -1,4 +1,4 @@
-"""A tiny set of class folders of our own making: two classes told apart by their colour."""
+"""A tiny set of class folders of our own, with two classes that differ in colour."""
 
 import io
 import tarfile
@@ -12,7 +12,7 @@ COUNTS = {"train": 6, "test": 3}
 
 
 def write_image(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (8, 8), seed: int = 0) -> None:
-    """`size` is (width, height); the colour with a little noise."""
+    """Write an image of one colour with a little noise. `size`: (width, height)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(-20, 20, (size[1], size[0], 3))
     Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)).save(path)
@@ -36,7 +36,7 @@ def archive(class_folders: Path) -> Path:
 
 
 def jpeg(size: int = 32) -> bytes:
-    """A noisy picture of which a half cannot be decoded."""
+    """Return a noisy JPEG, of which a half cannot be decoded."""
     buffer = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(buffer, "jpeg")

@@ -17,24 +17,24 @@ def test_a_crop_is_a_window_of_the_padded_image(images):
     assert cropped.shape == images.shape
     padded = torch.nn.functional.pad(images[0], (2, 2, 2, 2))
     windows = {tuple(padded[0, i : i + 6, j : j + 6].flatten().tolist()): (i, j) for i in range(5) for j in range(5)}
-    places = {windows[tuple(image[0].flatten().tolist())] for image in cropped}  # a KeyError: not a window
+    places = {windows[tuple(image[0].flatten().tolist())] for image in cropped}  # KeyError if it is not a window
     assert len(places) > 15
     assert torch.equal(cropped[:, 0], cropped[:, 1])  # channels stay together
 
 
-def test_without_padding_a_crop_of_the_whole_is_the_image(images):
+def test_a_crop_of_full_size_without_padding_is_the_image(images):
     assert torch.equal(random_crop(images, (6, 6), pad=0), images)
 
 
-def test_half_are_flipped(images):
+def test_about_half_of_the_images_are_flipped(images):
     torch.manual_seed(0)
     flipped = random_flip(images)
-    as_they_were = (flipped == images).flatten(1).all(1)
-    assert torch.equal(flipped[~as_they_were], images[~as_they_were].flip(3))
-    assert 20 < int(as_they_were.sum()) < 44
+    unchanged = (flipped == images).flatten(1).all(1)
+    assert torch.equal(flipped[~unchanged], images[~unchanged].flip(3))
+    assert 20 < int(unchanged.sum()) < 44
 
 
-def test_random_numbers_are_the_generators(images):
+def test_torchs_generator_decides_all_random_numbers(images):
     def draw() -> torch.Tensor:
         torch.manual_seed(3)
         return random_flip(random_crop(images, (5, 5), pad=1))
@@ -42,7 +42,7 @@ def test_random_numbers_are_the_generators(images):
     assert torch.equal(draw(), draw())
 
 
-def test_the_centre_is_the_centre(images):
+def test_a_centre_crop_by_hand(images):
     assert centre_crop(images, (2, 4))[0, 0].tolist() == [[14, 15, 16, 17], [20, 21, 22, 23]]
 
 
@@ -62,7 +62,7 @@ def test_normalised_channels_have_mean_0_and_deviation_1():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_strides_are_the_plain_ones(channels):
-    """Not channels last, which one channel leaves open: torch's convolutions choose their format by the strides."""
+def test_strides_are_contiguous(channels):
+    """With one channel, channels-last strides are possible too, and torch's convolutions choose formats by strides."""
     images = torch.zeros(2, 8, 8, channels, dtype=torch.uint8).permute(0, 3, 1, 2)
     assert normalise(images, [0.0] * channels, [1.0] * channels).stride() == (64 * channels, 64, 8, 1)

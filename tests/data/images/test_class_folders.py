@@ -1,4 +1,4 @@
-"""Class folders and tars of them: read once, right, and every mistake one line."""
+"""Class folders and tars of them are read correctly and only once, and every mistake is one line."""
 
 import io
 import shutil
@@ -13,7 +13,7 @@ from skipln.errors import UserError
 from tests.data.images.conftest import jpeg, write_image
 
 
-def test_folder_and_tar_are_the_same_data(class_folders, archive, tmp_path):
+def test_a_folder_and_its_tar_give_the_same_data(class_folders, archive, tmp_path):
     classes, train, test = load_class_folders(class_folders, 0, tmp_path / "cache")
     assert classes == ["blue", "red"]
     assert train.images.shape == (12, 8, 8, 3)
@@ -26,7 +26,7 @@ def test_folder_and_tar_are_the_same_data(class_folders, archive, tmp_path):
     assert np.array_equal(packed.images, train.images)
 
 
-def test_images_are_decoded_once(class_folders, tmp_path):
+def test_images_are_decoded_only_once(class_folders, tmp_path):
     load_class_folders(class_folders, 0, tmp_path / "cache")
     files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix == ".npy"]
     stamps = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in files]
@@ -35,13 +35,13 @@ def test_images_are_decoded_once(class_folders, tmp_path):
     assert files and stamps == [(path.stat().st_ino, path.stat().st_mtime_ns) for path in files]
 
 
-def test_a_changed_folder_is_read_anew(class_folders, tmp_path):
+def test_a_changed_folder_is_read_again(class_folders, tmp_path):
     load_class_folders(class_folders, 0, tmp_path / "cache")
     write_image(class_folders / "train/red/more.png", (200, 30, 30))
     assert len(load_class_folders(class_folders, 0, tmp_path / "cache")[1]) == 13
 
 
-def test_sizes_are_made_equal_on_demand(class_folders, tmp_path):
+def test_images_are_scaled_to_one_size_on_demand(class_folders, tmp_path):
     write_image(class_folders / "train/red/wide.png", (200, 30, 30), size=(20, 10))
     with pytest.raises(
         UserError, match=r"wide\.png has 10 × 20 pixels, others have 8 × 8: give one size as data\.size"
@@ -92,8 +92,8 @@ def test_a_damaged_archive_is_one_line(archive, tmp_path, damaged):
     assert not list((tmp_path / "cache").rglob("*.npy"))
 
 
-def test_nothing_is_written_where_a_member_points_to(class_folders, tmp_path):
-    """Links and names that climb out are no images of a class folder; no member is ever unpacked."""
+def test_links_and_climbing_names_in_a_tar_are_ignored(class_folders, tmp_path):
+    """They are not images of a class folder, and no member is ever unpacked."""
     path = tmp_path / "evil.tar"
     with tarfile.open(path, "w") as tar:
         tar.add(class_folders, arcname=".")

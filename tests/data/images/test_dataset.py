@@ -8,12 +8,12 @@ from skipln.errors import UserError
 
 
 def split(count: int = 10, classes: int = 3) -> Split:
-    """Every image is filled with its own number."""
+    """Return a split in which every image is filled with its own number."""
     images = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 4, 4, 2)).copy()
     return Split(images, np.arange(count) % classes)
 
 
-def test_digits_are_those_of_the_wheel():
+def test_digits_have_known_content():
     classes, train, test = load_digits()
     assert classes == [*"0123456789"]
     assert train.images.shape == (1347, 8, 8, 1)
@@ -32,13 +32,13 @@ def test_digits_are_those_of_the_wheel():
         ([0, 1], "3 images but 2 labels"),
     ],
 )
-def test_labels_must_fit(labels, said):
+def test_labels_must_match_images_and_classes(labels, said):
     train = Split(split(3).images, np.array(labels))
     with pytest.raises(UserError, match=said):
         ImageData.assemble("mine", "abc", train, split(), valid=1)
 
 
-def test_an_empty_or_too_small_set_is_one_line():
+def test_an_empty_or_too_small_set_is_refused_in_one_line():
     with pytest.raises(UserError, match="mine, test: no image"):
         ImageData.assemble("mine", "abc", split(), split(0), valid=1)
     with pytest.raises(UserError, match=r"data\.valid=10 leaves none of the 10 training images of mine"):
@@ -60,7 +60,7 @@ def test_the_same_images_are_held_out_every_time():
     assert other.fingerprint != one.fingerprint
 
 
-def test_without_validation_the_test_set_is_watched():
+def test_with_valid_0_validation_shows_the_test_set():
     data = ImageData.assemble("mine", "abc", split(), split(7), valid=0)
     assert len(data.train) == 10
     assert data.valid is data.test
@@ -78,7 +78,7 @@ def test_batches_are_a_pure_function_of_seed_and_epoch():
     assert len({number for batch in found for number in batch}) == 8
 
 
-def test_in_order_nothing_is_left_out():
+def test_without_an_epoch_no_image_is_left_out():
     batches = ImageBatches(split(), 4)
     assert [len(batch) for batch in batches] == [4, 4, 2]
     assert [n for batch in batches for n in batch.images[:, 1, 2, 3].tolist()] == list(range(10))

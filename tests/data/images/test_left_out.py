@@ -1,4 +1,4 @@
-"""Every file among the images is used, refused, or counted in one line; grey and orientation are as a viewer shows."""
+"""Every file among the images is used, refused, or counted in one line; images look as in a viewer."""
 
 import io
 import os
@@ -19,7 +19,7 @@ from tests.data.images.conftest import write_image
 
 
 def test_links_are_followed(class_folders, tmp_path, capsys):
-    """Of a class folder, of a file; what leads to nothing or upwards is said, nothing loops."""
+    """To a class folder and to a file. Dead links and links upwards are reported, and nothing loops."""
     _, whole, _ = load_class_folders(class_folders, 0, tmp_path / "cache")
     assert capsys.readouterr().err.count("left out") == 0
     (class_folders / "train/red").rename(tmp_path / "elsewhere")
@@ -37,7 +37,7 @@ def test_links_are_followed(class_folders, tmp_path, capsys):
 
 def test_links_in_a_tar(class_folders, tmp_path, capsys):
     first, second = class_folders / "train/red/0000.png", class_folders / "train/red/hard.png"
-    os.link(first, second)  # a tar holds its content once
+    os.link(first, second)  # a tar contains the file once and a hard link to it
     (class_folders / "train/red/soft.png").symlink_to("hard.png")
     (class_folders / "train/red/out.png").symlink_to("/etc/hostname")
     path = tmp_path / "linked.tar"
@@ -48,7 +48,7 @@ def test_links_in_a_tar(class_folders, tmp_path, capsys):
     assert "left out: 1 link to nothing" in capsys.readouterr().err
 
 
-def test_suffixes_and_places(class_folders, tmp_path, capsys):
+def test_known_suffixes_are_read_and_the_rest_is_counted(class_folders, tmp_path, capsys):
     for suffix in ("gif", "tif", "jfif", "JPE"):
         kind = {"gif": "GIF", "tif": "TIFF"}.get(suffix, "JPEG")
         Image.new("RGB", (8, 8)).save(class_folders / f"train/red/more.{suffix}", kind)
@@ -63,7 +63,7 @@ def test_suffixes_and_places(class_folders, tmp_path, capsys):
     }  # fmt: skip
 
 
-def test_photographs_say_it_too(class_folders, capsys):
+def test_photographs_count_what_is_left_out_too(class_folders, capsys):
     (class_folders / "test").rename(class_folders / "val")
     (class_folders / "train/red/a.heic").touch()
     shutil.copytree(class_folders / "train/blue", class_folders / "train/blue/more")
@@ -78,7 +78,7 @@ def _bytes(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def test_sixteen_bits_of_grey_are_scaled() -> None:
+def test_16_bit_grey_is_scaled_to_8_bits() -> None:
     levels = np.linspace(0, 65535, 16).round().astype(np.uint16).reshape(4, 4)
     shown = np.asarray(decode(_bytes(Image.fromarray(levels)), "x"))
     assert shown[..., 0].ravel().tolist() == [round(255 * i / 15) for i in range(16)]
@@ -88,8 +88,8 @@ def test_sixteen_bits_of_grey_are_scaled() -> None:
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_upright(depth: type) -> None:
-    """Orientation 6: the camera was turned by a quarter; a viewer shows the left column as the top row."""
+def test_images_are_turned_upright(depth: type) -> None:
+    """With orientation 6 the camera was turned by a quarter, so a viewer shows the left column as the top row."""
     grey = np.full((4, 6), 250 if depth is np.uint8 else 64250, depth)
     grey[:, 0] = 0
     exif = Image.Exif()
@@ -102,7 +102,7 @@ def test_upright(depth: type) -> None:
 
 @pytest.mark.parametrize("kind", ["AVIF", "TIFF", "DDS", "GIF", "WEBP", "BMP", "PPM", "JPEG"])
 def test_any_format_cut_off_is_one_line(kind: str) -> None:
-    """Under a name that ends in .jpg: what is inside decides which of Pillow's readers stumbles, and on what."""
+    """The name ends in .jpg, but the content decides which of Pillow's readers fails, and how."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
     whole = _bytes(noise, kind)
     assert decode(whole, "x.jpg").size == (40, 40)
@@ -117,12 +117,12 @@ def test_any_format_cut_off_is_one_line(kind: str) -> None:
             assert str(error).startswith("x.jpg ")
 
 
-def test_a_header_that_claims_gigabytes(class_folders: Path, tmp_path: Path) -> None:
+def test_a_header_that_claims_gigabytes_is_refused(class_folders: Path, tmp_path: Path) -> None:
     header = tarfile.TarInfo("pax")
     header.type, header.size = tarfile.XHDTYPE, 300 << 20
     path = tmp_path / "greedy.tar"
     path.write_bytes(header.tobuf(tarfile.PAX_FORMAT)[:512])
-    os.truncate(path, 400 << 20)  # zeros that take no disk
+    os.truncate(path, 400 << 20)  # zeros that take no disk space
     tracemalloc.start()
     with pytest.raises(UserError, match=r"greedy\.tar: cannot be read as a tar of images") as error:
         load_class_folders(path, 0, tmp_path / "cache")

@@ -1,4 +1,4 @@
-"""Photographs of many sizes: read lazily, drawn by (seed, epoch, index) alone, and every mistake one line."""
+"""Photographs of many sizes: read lazily, augmented by (seed, epoch, index) alone, and every mistake is one line."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ COLOURS = {"n01": (200, 30, 30), "n02": (30, 30, 200)}
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """ImageNet's layout: two classes, 6 training and 3 validation images each, JPEGs of differing sizes."""
+    """JPEGs of different sizes in ImageNet's layout: two classes with 6 training and 3 validation images each."""
     for split, count in (("train", 6), ("val", 3)):
         for name, colour in COLOURS.items():
             for i in range(count):
@@ -36,7 +36,7 @@ def load(folder: Path, valid: int = 0) -> ImageData:
     return ImageData.assemble("net", *load_photographs(folder, 24, 16, True), valid=valid)
 
 
-def test_read_and_cropped(photographs):
+def test_photographs_are_read_and_cropped(photographs):
     data = load(photographs)
     assert data.classes == ("n01", "n02")
     assert (len(data.train), len(data.test), data.size, data.channels) == (12, 6, (16, 16), 3)
@@ -51,13 +51,13 @@ def test_read_and_cropped(photographs):
 def test_the_test_crop_is_the_middle_of_the_scaled_image(photographs):
     for path in photographs.rglob("*.JPEG"):
         pixels = np.zeros((48, 96, 3), np.uint8)
-        pixels[8:40, 32:64] = 255  # scaled by 1/2 to 24 × 48, its middle 16 × 16 is white
+        pixels[8:40, 32:64] = 255  # scaled by 1/2 to 24 × 48, the middle 16 × 16 is white
         Image.fromarray(pixels).save(path, quality=100)
     images = ImageBatches(load(photographs).test, 6)[0].images
     assert images[:, :, 2:-2, 2:-2].min() > 240
 
 
-def test_a_draw_depends_on_seed_epoch_and_index_alone(photographs):
+def test_augmentation_depends_on_seed_epoch_and_index_alone(photographs):
     train = load(photographs).train
 
     def images(seed: int, epoch: int, *chosen: int) -> torch.Tensor:
@@ -72,7 +72,7 @@ def test_a_draw_depends_on_seed_epoch_and_index_alone(photographs):
         assert not torch.equal(one, other)
 
 
-def test_half_are_flipped_unless_not_wanted(photographs):
+def test_half_are_flipped_if_asked_and_none_otherwise(photographs):
     left = np.zeros((30, 60, 3), np.uint8)
     left[:, :30] = 255
     Image.fromarray(left).save(photographs / "train/n01/n01_0.JPEG")
@@ -82,7 +82,7 @@ def test_half_are_flipped_unless_not_wanted(photographs):
         assert int((crops[..., :4].mean((1, 2, 3)) + 30 < crops[..., -4:].mean((1, 2, 3))).sum()) in counts
 
 
-def test_some_are_held_out_on_demand(photographs):
+def test_validation_images_are_held_out_on_demand(photographs):
     data = load(photographs, valid=4)
     assert (len(data.train), len(data.valid), len(data.test)) == (8, 4, 6)
     assert not set(data.train.files) & set(data.valid.files)
@@ -111,7 +111,7 @@ def test_a_mistake_is_one_line(photographs, damage, said):
 
 
 def pack(folder: Path) -> dict[str, tuple[str, str]]:
-    """The official archives' form beside `folder`'s train/ and val/, which are removed; torchvision's checksums."""
+    """Replace `folder`'s train/ and val/ by archives in the official form; return checksums as torchvision has them."""
     for split in ("train", "val"):
         with tarfile.open(folder / f"ILSVRC2012_img_{split}.tar", "w") as archive:
             for cls in sorted((folder / split).iterdir()):
@@ -143,7 +143,7 @@ def test_the_official_archives_are_unpacked_once(photographs, monkeypatch):
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_damaged_archive_is_one_line_and_leaves_nothing(photographs, monkeypatch, known):
-    """Also one with the right checksum: an interrupted unpacking must not look like a whole one."""
+    """Even if its checksum is right: an interrupted unpacking must not look like a complete one."""
     pack(photographs)
     path = photographs / "ILSVRC2012_img_train.tar"
     path.write_bytes(path.read_bytes()[:20_000])
@@ -179,7 +179,7 @@ def losses(config) -> list[dict]:
 
 
 def test_a_run_is_the_same_with_workers_and_after_an_interruption(photographs, tmp_path, interrupt):
-    """12 images in batches of 4: epochs end within an update of two."""
+    """With 12 images in batches of 4, epochs end in the middle of an update of two batches."""
     plain, ahead = run(photographs, tmp_path, "plain", "compute.workers=0"), run(photographs, tmp_path, "ahead")
     assert plain.hash == ahead.hash
     assert execute(plain) == "done"
@@ -192,7 +192,7 @@ def test_a_run_is_the_same_with_workers_and_after_an_interruption(photographs, t
     assert losses(ahead) == losses(plain)
 
 
-def test_a_damaged_photograph_ends_a_run_with_its_name(photographs, tmp_path):
+def test_a_damaged_photograph_ends_a_run_and_is_named(photographs, tmp_path):
     for path in (photographs / "train/n01").iterdir():
         path.write_bytes(path.read_bytes()[:700])
     with pytest.raises(
@@ -201,7 +201,7 @@ def test_a_damaged_photograph_ends_a_run_with_its_name(photographs, tmp_path):
         execute(run(photographs, tmp_path, "runs"))
 
 
-def test_top_5_is_of_a_hundred_classes(photographs, tmp_path):
+def test_top_5_error_is_reported_for_a_hundred_classes(photographs, tmp_path):
     for split in ("train", "val"):
         for i in range(3, 101):
             write_image(photographs / split / f"n{i:02}" / "x.JPEG", (i, i, i), (20, 20))

@@ -1,4 +1,4 @@
-"""Small texts written for these tests, and wheels made of them."""
+"""Small texts written for these tests, and wheels that contain them."""
 
 import hashlib
 import io
@@ -29,7 +29,7 @@ SENTENCES = [
 
 
 def write_wheel(folder: Path, name: str, members: Mapping[str, bytes | str]) -> Path:
-    """A wheel `<name>-1.0` that pip accepts."""
+    """Write a wheel `<name>-1.0` that pip accepts."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-1.0-py3-none-any.whl"
     info = f"{name}-1.0.dist-info"
@@ -56,7 +56,7 @@ def po(pairs: list[tuple[str, str]]) -> str:
 
 
 class Registry:
-    """A folder that pip takes for its only registry, two fake wheels in it, and their lock."""
+    """A folder that pip uses as its only registry, with two fake wheels, and their lock file."""
 
     def __init__(self, root: Path) -> None:
         self.folder, self.cache = root / "registry", root / "cache"

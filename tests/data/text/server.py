@@ -1,4 +1,4 @@
-"""A web server on this machine that serves given bytes, and misbehaves when told to."""
+"""A local web server that serves given bytes and misbehaves on request."""
 
 import threading
 from collections import Counter
@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server:
-    """`files[path]` is served at `url(path)`. `cuts[path]`: answers cut in half that are left; `resumes`: whether Range
-    is understood; `crumb`: bytes that one answer brings at most (0: any). `requests` counts."""
+    """Serves `files[path]` at `url(path)`. `cuts[path]`: how many more answers to cut in half; `resumes`: whether it
+    understands Range; `crumb`: most bytes of an answer (0: no limit). `requests` and `sent` count per path."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}

@@ -16,7 +16,7 @@ def make(lengths: list[tuple[int, int]], max_tokens: int, seed: int, epoch: int)
 
 
 @given(LENGTHS, st.integers(31, 200), SEEDS, SEEDS)
-def test_every_pair_once_and_no_batch_too_big(
+def test_every_pair_comes_once_and_no_batch_is_too_big(
     lengths: list[tuple[int, int]], limit: int, seed: int, epoch: int
 ) -> None:
     batches = make(lengths, limit, seed, epoch)
@@ -27,7 +27,9 @@ def test_every_pair_once_and_no_batch_too_big(
 
 
 @given(LENGTHS, SEEDS, SEEDS)
-def test_resumes_anywhere_with_no_state(lengths: list[tuple[int, int]], seed: int, epoch: int) -> None:
+def test_batches_can_be_read_from_any_index_without_state(
+    lengths: list[tuple[int, int]], seed: int, epoch: int
+) -> None:
     whole, again = make(lengths, 64, seed, epoch), make(lengths, 64, seed, epoch)
     assert len(whole) == len(again)
     for k in reversed(range(len(again))):
@@ -46,7 +48,7 @@ def test_epochs_and_seeds_differ_in_composition_and_order() -> None:
 
 
 def test_known_batches_stay_as_they_are() -> None:
-    """Recorded runs must be repeatable: another shuffle would need a new data format."""
+    """Recorded runs must be repeatable, so another shuffle would need a new data format."""
     batches = make([(1, 2), (2, 2), (3, 1), (5, 6), (6, 5), (2, 3)], 16, seed=1, epoch=0)
     assert [batch.tolist() for batch in batches] == [[4, 3], [2, 0, 1, 5]]
 
@@ -57,12 +59,12 @@ def test_a_sentence_longer_than_a_batch_names_the_option() -> None:
     assert len(make([(3, 19)], 20, 0, 0)) == 1
 
 
-def test_sides_of_unequal_length() -> None:
+def test_sides_of_unequal_length_are_refused() -> None:
     with pytest.raises(ValueError, match="1 source but 2 target"):
         token_batches(np.ones(1), np.ones(2), 10, 0, 0)
 
 
-def test_out_of_range() -> None:
+def test_an_index_out_of_range_is_an_error() -> None:
     with pytest.raises(IndexError):
         make([(1, 1)], 10, 0, 0)[1]
 

@@ -1,4 +1,4 @@
-"""BPE: our learner's codes are subword-nmt's, and encoding is undone without loss."""
+"""BPE: our learner's codes equal subword-nmt's, and encoding can be undone without loss."""
 
 import contextlib
 import io
@@ -40,12 +40,12 @@ COUNTED = st.dictionaries(
 
 
 @given(COUNTED)
-def test_codes_are_those_of_subword_nmt(counts: dict[str, int]) -> None:
-    assume(any(len(word) > 1 for word in counts))  # theirs fails on words of one letter alone
+def test_codes_equal_those_of_subword_nmt(counts: dict[str, int]) -> None:
+    assume(any(len(word) > 1 for word in counts))  # subword-nmt fails if all words have one letter
     assert "".join(write_codes(learn(counts.items(), 60))) == reference(counts, 60)
 
 
-def test_codes_of_real_words_are_those_of_subword_nmt() -> None:
+def test_codes_of_real_words_equal_those_of_subword_nmt() -> None:
     assert "".join(write_codes(learn(COUNTS.items(), 200))) == reference(COUNTS, 200)
 
 
@@ -62,15 +62,15 @@ def test_a_learner_knows_the_parts_of_real_words() -> None:
     assert list(learner.parts()) == [split(word, ranks(codes)) for word in COUNTS]
 
 
-def test_known_parts_are_taken_as_they_are(codes: Path) -> None:
+def test_known_parts_are_used_as_they_are(codes: Path) -> None:
     known = codes.with_name("parts")
     known.write_text("word w@@ ord\n", "utf-8")
     assert Segmenter(codes, known)(["word"]) == "w@@ ord"
 
 
-def test_nothing_to_merge() -> None:
+def test_without_frequent_pairs_nothing_is_learnt() -> None:
     assert list(learn([("a", 5), ("b", 3)], 10)) == []
-    assert list(learn([("ab", 1)], 10)) == []  # seen once
+    assert list(learn([("ab", 1)], 10)) == []  # occurs only once
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def codes(tmp_path: Path) -> Path:
 
 
 @given(COUNTED, st.lists(st.text(st.sampled_from("aabcéd"), min_size=1, max_size=12), max_size=12))
-def test_encoding_is_that_of_subword_nmt(counts: dict[str, int], words: list[str]) -> None:
-    assume(any(learn(counts.items(), 1)))  # theirs exits when there are no codes
+def test_encoding_equals_that_of_subword_nmt(counts: dict[str, int], words: list[str]) -> None:
+    assume(any(learn(counts.items(), 1)))  # subword-nmt exits if there are no codes
     with tempfile.TemporaryDirectory() as folder:
         codes = Path(folder) / "codes"
         codes.write_text("".join(write_codes(learn(counts.items(), 60))), "utf-8")
@@ -91,19 +91,19 @@ def test_encoding_is_that_of_subword_nmt(counts: dict[str, int], words: list[str
         assert Segmenter(codes)(words) == " ".join(theirs.segment_tokens(words))
 
 
-def test_encoding_is_undone_by_joining(codes: Path) -> None:
+def test_joining_undoes_encoding(codes: Path) -> None:
     segment = Segmenter(codes)
     for pair in SENTENCES:
         for line in pair:
             parts = segment(line.split())
             assert joined(parts.split()) == line.split()
     assert "@@ " in parts
-    assert joined(["ab@@"]) == ["ab"]  # a translation may end within a word
+    assert joined(["ab@@"]) == ["ab"]  # a translation may end in the middle of a word
     assert joined([]) == []
 
 
 @pytest.mark.parametrize("content", [None, b"", b"#version: 0.1\na b\n", b"#version: 0.2\na b c\n", b"\xff\xfe"])
-def test_what_is_no_file_of_codes(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_has_no_codes_is_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "codes").write_bytes(content)
     with pytest.raises(UserError, match=r"codes: .*prepare the data again"):

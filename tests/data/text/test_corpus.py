@@ -17,7 +17,7 @@ SENTENCES = st.lists(st.lists(st.integers(4, 65_535), max_size=20), max_size=20)
 
 
 class Spelling:
-    """Stands in for a Vocabulary: one token a character."""
+    """Stands in for a Vocabulary: every character is a token."""
 
     def __len__(self) -> int:
         return 200
@@ -37,7 +37,7 @@ def write(path: Path, sentences: list[list[int]], size: int = 1000) -> TokenCorp
 
 
 @given(SENTENCES, st.sampled_from([65_535, 65_536]))
-def test_round_trip(sentences: list[list[int]], size: int) -> None:
+def test_sentences_are_read_as_written(sentences: list[list[int]], size: int) -> None:
     with TemporaryDirectory() as folder:
         corpus = write(Path(folder) / "a.en", sentences, size)
         assert [ids.tolist() for ids in corpus] == sentences
@@ -56,7 +56,7 @@ def test_tokens_are_mapped_and_read_only(tmp_path: Path) -> None:
         corpus[0][0] = 7
 
 
-def test_a_truncated_or_missing_file_is_found(tmp_path: Path) -> None:
+def test_truncated_and_missing_files_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "a", [[4, 5, 6]])
     (tmp_path / "a.bin").write_bytes(b"123")
     with pytest.raises(UserError, match="3 bytes for 3 tokens"):
@@ -65,13 +65,13 @@ def test_a_truncated_or_missing_file_is_found(tmp_path: Path) -> None:
         TokenCorpus(tmp_path / "b")
 
 
-def test_sides_of_unequal_length(tmp_path: Path) -> None:
+def test_sides_of_unequal_length_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="1 source but 2 target"):
         ParallelCorpus(write(tmp_path / "a", [[4]]), write(tmp_path / "b", [[4], [5]]))
 
 
 @pytest.mark.parametrize(("drop", "kept"), [(True, ["ab", "abc"]), (False, ["ab", "abcde", "ab", "abc"])])
-def test_long_pairs_leave_train_and_are_cut_elsewhere(tmp_path: Path, drop: bool, kept: list[str]) -> None:
+def test_long_pairs_are_dropped_from_train_and_cut_elsewhere(tmp_path: Path, drop: bool, kept: list[str]) -> None:
     pairs = [("ab", "x"), ("abcdefgh", "x" * 10_000), ("ab", "xxxxxx"), ("abc", "xxxxx")]
     out = tmp_path / "a.en", tmp_path / "a.de"
     assert binarise(pairs, SPELLING, *out, max_length=5, drop_long=drop) == {"pairs": len(kept), "long": 2}
@@ -92,4 +92,4 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
     binarise([("a", "b")], SPELLING, tmp_path / "a", tmp_path / "b", 99, True)
     assert (
         peak(40_000) < 1.2 * peak(10_000) + 2 * 8 * 30_000 * 2
-    )  # the offsets: 8 bytes a sentence, arrays overallocate
+    )  # the offsets take 8 bytes per sentence, and arrays allocate more than they need

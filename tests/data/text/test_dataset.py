@@ -20,7 +20,7 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def test_everything_a_task_needs(parallel_text: Path, cache: Path) -> None:
+def test_prepared_data_has_all_that_a_task_needs(parallel_text: Path, cache: Path) -> None:
     data = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
     assert (len(data.train), len(data.valid), len(data.test), len(data.vocabulary)) == (8, 2, 2, 340)
     for split, pairs in {"train": SENTENCES[:8], "valid": SENTENCES[8:10], "test": SENTENCES[10:]}.items():
@@ -29,7 +29,7 @@ def test_everything_a_task_needs(parallel_text: Path, cache: Path) -> None:
     assert data.languages == ("en", "de")
 
 
-def test_the_second_time_nothing_is_built(parallel_text: Path, cache: Path) -> None:
+def test_data_are_built_only_once(parallel_text: Path, cache: Path) -> None:
     first = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
     stamps = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in first.folder.iterdir()}
     again = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
@@ -37,7 +37,9 @@ def test_the_second_time_nothing_is_built(parallel_text: Path, cache: Path) -> N
     assert stamps == {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in first.folder.iterdir()}
 
 
-def test_the_fingerprint_is_of_text_and_options_not_of_places(parallel_text: Path, cache: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_text_and_options_but_not_on_paths(
+    parallel_text: Path, cache: Path, tmp_path: Path
+) -> None:
     first = TextData.prepare(parallel_text, **OPTIONS, cache=cache).fingerprint
     moved = parallel_text.rename(tmp_path / "moved")
     for path in moved.glob("valid.*"):
@@ -52,10 +54,10 @@ def test_the_fingerprint_is_of_text_and_options_not_of_places(parallel_text: Pat
     assert len(others | {first}) == 5
 
 
-def test_prepared_text_that_changed_is_prepared_again(
+def test_changed_prepared_text_is_prepared_again(
     parallel_text: Path, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A bit in any file, a file cut, languages swapped, and the folder of another text under its name."""
+    """A changed bit in any file, a cut file, swapped languages, and another text's folder under this name."""
     first = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
     whole = {path: path.read_bytes() for path in first.folder.iterdir()}
     other = TextData.prepare(parallel_text, **(OPTIONS | {"vocab_size": 345}), cache=cache)
@@ -90,7 +92,7 @@ def test_prepared_text_that_changed_is_prepared_again(
 MARKED = ["Ein\u200b Satz", "noch\u2060  einer ", "\ufeffvorn", "▁mit ▁Marken", "▅ und\xa0mehr", "a\u2028b\rc\x85d"]
 
 
-def test_references_are_scored_as_they_were_given(parallel_text: Path, cache: Path) -> None:
+def test_references_are_kept_as_they_were_given(parallel_text: Path, cache: Path) -> None:
     for split in ("valid", "test"):
         (parallel_text / f"{split}.de").write_bytes("".join(f"{line}\r\n" for line in MARKED).encode())
         (parallel_text / f"{split}.en").write_text("".join(f"line {i}\n" for i in range(len(MARKED))))
@@ -105,10 +107,10 @@ def test_references_are_scored_as_they_were_given(parallel_text: Path, cache: Pa
     + [("test.de", line, True) for line in MARKED[:5]]
     + [("test.de", line, False) for line in ("schön …", "a\xa0b\u2028c  d", "word " * 800, "می\u200cخواهم 今天")],
 )
-def test_only_a_text_that_is_treated_otherwise_has_another_fingerprint(
+def test_only_text_that_format_2_treats_differently_gets_a_new_fingerprint(
     parallel_text: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, line: str, changes: bool
 ) -> None:
-    """What was prepared and published before keeps its name."""
+    """Data that were prepared and published before keep their name."""
     path = parallel_text / name
     path.write_text(path.read_text("utf-8").replace("\n", f" {line}\n", 1), "utf-8")
     now = dataset.fingerprint_of(ParallelFiles(parallel_text), cache / "memory", 300, 60, "sentencepiece")
@@ -117,7 +119,9 @@ def test_only_a_text_that_is_treated_otherwise_has_another_fingerprint(
     assert (now != before) == changes
 
 
-def test_long_sentences(parallel_text: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_long_sentences_leave_train_and_are_cut_in_test(
+    parallel_text: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     lines = (parallel_text / "train.en").read_text().splitlines()
     (parallel_text / "train.en").write_text("\n".join([lines[0], "word " * 10_000, *lines[2:]]) + "\n")
     (parallel_text / "test.de").write_text("sehr " * 500 + "lang\nkurz\n")
@@ -130,7 +134,7 @@ def test_long_sentences(parallel_text: Path, cache: Path, caplog: pytest.LogCapt
     assert "train: 1 of 8 pairs have over 60 tokens: left out" in caplog.messages
 
 
-def test_max_length_that_leaves_nothing(parallel_text: Path, cache: Path) -> None:
+def test_a_max_length_that_leaves_no_pair_is_refused(parallel_text: Path, cache: Path) -> None:
     with pytest.raises(UserError, match="raise max_length"):
         TextData.prepare(parallel_text, vocab_size=340, max_length=1, cache=cache)
     assert not [path for path in (cache / "text").iterdir() if path.is_dir()]
@@ -159,14 +163,14 @@ def test_a_damaged_folder_is_built_again(parallel_text: Path, cache: Path, name:
     assert (folder / name).read_bytes() == whole
 
 
-def test_missing_files_come_before_anything_else(parallel_text: Path, cache: Path) -> None:
+def test_missing_files_are_reported_before_anything_else(parallel_text: Path, cache: Path) -> None:
     (parallel_text / "test.de").unlink()
     with pytest.raises(UserError, match=r"missing test\.de"):
         TextData.prepare(parallel_text, **OPTIONS, cache=cache)
     assert not cache.exists()
 
 
-def test_two_processes_at_once(parallel_text: Path, cache: Path) -> None:
+def test_two_processes_at_once_build_one_folder(parallel_text: Path, cache: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from skipln.data.text import TextData\n"
         "data = TextData.prepare(Path(sys.argv[1]), vocab_size=340, max_length=60, cache=Path(sys.argv[2]))\n"
@@ -179,7 +183,7 @@ def test_two_processes_at_once(parallel_text: Path, cache: Path) -> None:
     assert len([path for path in (cache / "text").iterdir() if path.is_dir()]) == 1
 
 
-def test_the_vocabulary_is_learned_on_train_alone(parallel_text: Path, cache: Path) -> None:
+def test_the_vocabulary_is_learnt_on_train_alone(parallel_text: Path, cache: Path) -> None:
     data = TextData.prepare(parallel_text, **OPTIONS, cache=cache)
     (parallel_text / "test.en").write_text("zebra\nquagga\n")
     other = TextData.prepare(parallel_text, **OPTIONS, cache=cache)

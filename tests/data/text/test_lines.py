@@ -22,7 +22,7 @@ def test_only_a_newline_ends_a_line(tmp_path: Path) -> None:
     assert list(read_lines(path)) == ["one", "two still two and so on", "three three", "", "last"]
 
 
-def test_joiners_that_spell_words_stay() -> None:
+def test_zero_width_joiners_stay() -> None:
     assert normalise("می\u200cخواهم") == "می\u200cخواهم"
 
 
@@ -33,7 +33,7 @@ def test_bytes_that_are_not_utf8_are_located(tmp_path: Path) -> None:
         list(read_lines(path))
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No such file"):
         list(read_lines(tmp_path / "nothing"))
 

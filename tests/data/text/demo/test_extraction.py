@@ -30,7 +30,7 @@ msgstr[1] "%d Dateien"
 """
 
 
-def test_gettext_without_fuzzy_and_obsolete_entries(tmp_path: Path) -> None:
+def test_fuzzy_and_obsolete_gettext_entries_are_left_out(tmp_path: Path) -> None:
     wheel = write_wheel(tmp_path, "a", {"x/locale/de/LC_MESSAGES/d.po": PO})
     assert list(messages(wheel)) == [
         ("a good line", "eine gute Zeile"),
@@ -39,7 +39,7 @@ def test_gettext_without_fuzzy_and_obsolete_entries(tmp_path: Path) -> None:
     ]
 
 
-def test_compiled_catalog_only_without_its_source(tmp_path: Path) -> None:
+def test_a_compiled_catalog_is_read_only_without_its_source(tmp_path: Path) -> None:
     catalog = polib.pofile(po([("from mo", "aus mo")]))
     members: dict[str, bytes | str] = {
         "x/de_DE/LC_MESSAGES/one.mo": catalog.to_binary(),
@@ -49,7 +49,7 @@ def test_compiled_catalog_only_without_its_source(tmp_path: Path) -> None:
     assert list(messages(write_wheel(tmp_path, "a", members))) == [("from po", "aus po"), ("from mo", "aus mo")]
 
 
-def test_other_languages_and_german_variants_are_left(tmp_path: Path) -> None:
+def test_other_languages_and_german_variants_are_left_out(tmp_path: Path) -> None:
     places = ["fr/LC_MESSAGES/a.po", "de_AT/LC_MESSAGES/a.po", "de@formal/LC_MESSAGES/a.po", "de/a.po"]
     assert list(messages(write_wheel(tmp_path, "a", {place: po([("a", "b")]) for place in places}))) == []
 
@@ -72,7 +72,7 @@ def test_zip_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         list(messages(wheel))
 
 
-def test_what_is_no_zip_archive_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_zip_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.whl").write_bytes(b"no zip")
     with pytest.raises(UserError, match=r"a\.whl: cannot be read"):
         list(messages(tmp_path / "a.whl"))

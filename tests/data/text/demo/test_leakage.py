@@ -21,14 +21,14 @@ def test_prefix_filter_agrees_with_brute_force(lines: list[str], others: list[st
 
 
 @given(st.dictionaries(st.text("abcdef ", min_size=1).filter(words), st.text("uvwxyz ", min_size=1), max_size=30))
-def test_no_leak_is_left(pairs: dict[str, str]) -> None:
+def test_train_keeps_no_near_duplicate(pairs: dict[str, str]) -> None:
     parts = split(pairs.items(), held_out=3)
     for side in (0, 1):
         for kept in parts["train"]:
             assert all(jaccard(kept[side], held[side]) < THRESHOLD for held in parts["valid"] + parts["test"])
 
 
-def test_a_line_is_exactly_at_the_threshold() -> None:
+def test_a_similarity_exactly_at_the_threshold_counts() -> None:
     assert near_duplicates(["a b c d"], ["a b c e"]) == {0}  # 3 of 5
     assert near_duplicates(["a b c d"], ["a b e f"]) == set()
 
@@ -38,5 +38,5 @@ def test_split_does_not_depend_on_the_order(pairs: list[tuple[str, str]]) -> Non
     assert split(pairs, held_out=4) == split(sorted(pairs), held_out=4)
 
 
-def test_place_in_the_split_ignores_case_and_punctuation() -> None:
+def test_the_place_in_the_split_ignores_case_and_punctuation() -> None:
     assert source_hash(("Close the door!", "a")) == source_hash(("close  The Door", "b"))

@@ -9,7 +9,7 @@ from skipln.data.text.published.archives import damage, extract
 from skipln.errors import UserError
 
 
-def test_named_members_go_where_we_say(tmp_path: Path, tgz: bytes) -> None:
+def test_members_are_written_only_where_we_say(tmp_path: Path, tgz: bytes) -> None:
     archive, out = tmp_path / "in" / "a.tgz", tmp_path / "out.en"
     archive.parent.mkdir()
     archive.write_bytes(tgz)
@@ -19,7 +19,7 @@ def test_named_members_go_where_we_say(tmp_path: Path, tgz: bytes) -> None:
     assert damage(archive) is None
 
 
-def test_zip_and_plain_files(tmp_path: Path) -> None:
+def test_zip_and_plain_files_are_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("x/a.en", "one\n")
     extract(tmp_path / "a.zip", {tmp_path / "one": ("x/a.en",)})
@@ -43,7 +43,7 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["a.tgz", "a.zip"])
 @pytest.mark.parametrize("content", ["cut", "page", "flipped"])
-def test_damage_is_one_line(tmp_path: Path, tgz: bytes, name: str, content: str) -> None:
+def test_a_damaged_archive_is_one_line(tmp_path: Path, tgz: bytes, name: str, content: str) -> None:
     whole = tgz
     if name == "a.zip":
         buffer = io.BytesIO()
@@ -61,19 +61,19 @@ def test_damage_is_one_line(tmp_path: Path, tgz: bytes, name: str, content: str)
     assert "\n" not in str(said.value)
 
 
-def test_a_missing_member(tmp_path: Path, tgz: bytes) -> None:
+def test_a_missing_member_is_named(tmp_path: Path, tgz: bytes) -> None:
     (tmp_path / "a.tgz").write_bytes(tgz)
     with pytest.raises(UserError, match=r"has no b\.en or x/b\.en"):
         extract(tmp_path / "a.tgz", {tmp_path / "out": ("b.en", "x/b.en")})
 
 
-def test_encrypted_and_unknown_methods_are_one_line(tmp_path: Path) -> None:
-    """A zip's flags say so; zipfile's own answer is a RuntimeError or a NotImplementedError."""
+def test_encryption_and_unknown_methods_are_one_line(tmp_path: Path) -> None:
+    """A zip's flags declare them; zipfile itself raises RuntimeError or NotImplementedError."""
     with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
         archive.writestr("a.en", "one\n")
     whole = (tmp_path / "whole.zip").read_bytes()
     directory = whole.index(b"PK\x01\x02")
-    for offset, value in ((6, 1), (8, 99)):  # of the local header; the central directory has them two bytes later
+    for offset, value in ((6, 1), (8, 99)):  # in the local header; two bytes later in the central directory
         odd = bytearray(whole)
         odd[offset] = odd[directory + offset + 2] = value
         (tmp_path / "odd.zip").write_bytes(odd)
@@ -82,7 +82,7 @@ def test_encrypted_and_unknown_methods_are_one_line(tmp_path: Path) -> None:
             extract(tmp_path / "odd.zip", {tmp_path / "out": ("a.en",)})
 
 
-def test_a_header_that_claims_gigabytes(tmp_path: Path) -> None:
+def test_a_header_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
     for kind in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
         header = tarfile.TarInfo("header")
         header.type, header.size = kind, 300 << 20

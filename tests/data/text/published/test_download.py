@@ -1,4 +1,4 @@
-"""Downloads from a server that cuts connections, has other bytes, or does not have the file."""
+"""Downloads from a server that cuts connections, has wrong bytes, or lacks the file."""
 
 import errno
 import hashlib
@@ -22,7 +22,7 @@ def remote(server: Server, *paths: str, checksum: str | None = SHA256) -> Remote
 
 
 @pytest.mark.parametrize("checksum", [SHA256, f"md5:{hashlib.md5(CONTENT).hexdigest()}", None])
-def test_cut_connections_go_on_where_they_were(server: Server, tmp_path: Path, checksum: str | None) -> None:
+def test_cut_downloads_are_resumed(server: Server, tmp_path: Path, checksum: str | None) -> None:
     server.files["one"], server.cuts["one"] = CONTENT, 3
     path = fetch(remote(server, "one", checksum=checksum), tmp_path)
     assert path.read_bytes() == CONTENT
@@ -33,27 +33,27 @@ def test_cut_connections_go_on_where_they_were(server: Server, tmp_path: Path, c
     assert sorted(p.name for p in tmp_path.iterdir() if not p.name.startswith(".")) == ["a.bin", "checksums.json"]
 
 
-def test_what_an_earlier_command_fetched_is_kept(server: Server, tmp_path: Path) -> None:
+def test_a_download_of_an_earlier_command_is_resumed(server: Server, tmp_path: Path) -> None:
     (tmp_path / ".part-any-a.bin").write_bytes(CONTENT[:200_000])
     server.files["one"] = CONTENT
     fetch(remote(server, "one"), tmp_path)
     assert server.sent["one"] == 100_000
-    (tmp_path / "a.bin").rename(tmp_path / ".part-any-a.bin")  # all of it was there
+    (tmp_path / "a.bin").rename(tmp_path / ".part-any-a.bin")  # the partial file is complete
     assert fetch(remote(server, "one"), tmp_path).read_bytes() == CONTENT
 
 
-def test_a_server_that_does_not_resume(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_cannot_resume_sends_all_again(server: Server, tmp_path: Path) -> None:
     server.files["one"], server.cuts["one"], server.resumes = CONTENT, 1, False
     assert fetch(remote(server, "one"), tmp_path).read_bytes() == CONTENT
 
 
-def test_wrong_bytes_and_missing_files_leave_it_to_the_next_mirror(server: Server, tmp_path: Path) -> None:
+def test_the_next_mirror_is_tried_after_wrong_bytes_or_a_missing_file(server: Server, tmp_path: Path) -> None:
     server.files |= {"bad": b"<html>sorry</html>", "good": CONTENT}
     assert fetch(remote(server, "gone", "bad", "good"), tmp_path).read_bytes() == CONTENT
     assert server.requests == {"gone": 1, "bad": 1, "good": 1}
 
 
-def test_wrong_bytes_everywhere(server: Server, tmp_path: Path) -> None:
+def test_wrong_bytes_on_all_mirrors_are_one_line(server: Server, tmp_path: Path) -> None:
     server.files |= {"a": b"<html>sorry</html>", "b": CONTENT[:-1]}
     with pytest.raises(
         UserError, match=r"a.bin could not be fetched \(.*/a: wrong sha256 .*; .*/b: wrong sha256"
@@ -63,20 +63,20 @@ def test_wrong_bytes_everywhere(server: Server, tmp_path: Path) -> None:
     assert not (tmp_path / "a.bin").exists()
 
 
-def test_404_on_all_mirrors_is_told_at_once(server: Server, tmp_path: Path) -> None:
+def test_404_on_all_mirrors_is_reported_at_once(server: Server, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a: HTTP 404 Not Found; .*b: HTTP 404 .* or put the file at .*a.bin$"):
         fetch(remote(server, "a", "b"), tmp_path, pause=100)
     assert server.requests == {"a": 1, "b": 1}
 
 
-def test_no_network(server: Server, tmp_path: Path) -> None:
+def test_no_network_is_one_line(server: Server, tmp_path: Path) -> None:
     wanted = remote(server, "one")
     server.stop()
     with pytest.raises(UserError, match=r"refused.*; check the network and start again"):
         fetch(wanted, tmp_path, pause=0)
 
 
-def test_without_a_published_checksum_the_first_download_is_the_measure(server: Server, tmp_path: Path) -> None:
+def test_without_a_published_checksum_the_first_download_sets_it(server: Server, tmp_path: Path) -> None:
     wanted = remote(server, "one", checksum=None)
     server.files["one"] = CONTENT
     fetch(wanted, tmp_path)
@@ -92,8 +92,8 @@ def test_without_a_published_checksum_the_first_download_is_the_measure(server: 
 
 
 @pytest.mark.parametrize("checksum", [SHA256, None])
-def test_nobodys_file_is_deleted(server: Server, tmp_path: Path, checksum: str | None, capsys) -> None:
-    """Put there by hand as the message asks: with other bytes than the published ones, or useless."""
+def test_a_users_file_is_never_deleted(server: Server, tmp_path: Path, checksum: str | None, capsys) -> None:
+    """The user put it there as the message asks, but its bytes are not the published ones, or it is useless."""
     server.files["one"] = CONTENT
     (tmp_path / "a.bin").write_bytes(b"mine")
     wanted = remote(server, "one", checksum=checksum)
@@ -105,7 +105,7 @@ def test_nobodys_file_is_deleted(server: Server, tmp_path: Path, checksum: str |
     assert (tmp_path / "a.bin.other-2").read_bytes() == CONTENT
 
 
-def test_a_truncated_archive_is_told_from_a_whole_one(server: Server, tmp_path: Path, tgz: bytes) -> None:
+def test_a_truncated_archive_is_recognised(server: Server, tmp_path: Path, tgz: bytes) -> None:
     server.files |= {"short": tgz[:-20], "page": b"<html>sorry</html>", "whole": tgz}
     urls = tuple(map(server.url, ("short", "page", "whole")))
     assert fetch(Remote("a.tgz", urls), tmp_path, archives.damage).read_bytes() == tgz
@@ -113,7 +113,7 @@ def test_a_truncated_archive_is_told_from_a_whole_one(server: Server, tmp_path: 
         fetch(Remote("b.tgz", urls[:2]), tmp_path, archives.damage)
 
 
-def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_download(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.files |= {"one": CONTENT, "two": CONTENT}
     opened = Path.open
 
@@ -128,17 +128,14 @@ def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert server.requests["two"] == 0  # another mirror would not help
 
 
-def test_a_server_of_crumbs_is_left(server: Server, tmp_path: Path) -> None:
-    """One byte a connection, for ever, is no download."""
+def test_a_server_that_sends_one_byte_per_connection_is_given_up(server: Server, tmp_path: Path) -> None:
     server.files["one"], server.crumb = CONTENT, 1
     with pytest.raises(UserError, match=r"cut off after \d+ of 300,000 bytes"):
         fetch(remote(server, "one"), tmp_path, pause=0)
     assert server.requests["one"] <= download.ROUNDS * (download.SHORT + 1)
 
 
-def test_a_server_that_is_slow_or_endless_is_left(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_or_endless_server_is_given_up(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.files["one"] = CONTENT
     monkeypatch.setattr(download, "LARGEST", 1_000)
     with pytest.raises(UserError, match=r"more than 1,000 bytes, which no corpus has"):
@@ -146,7 +143,7 @@ def test_a_server_that_is_slow_or_endless_is_left(
     monkeypatch.setattr(download, "LARGEST", 1 << 30)
     monkeypatch.setattr(download, "_CHUNK", 1_000)
     monkeypatch.setattr(download, "SHORT", -1)  # nothing is forgiven
-    monkeypatch.setattr(download, "WINDOW", 1e-9)  # every look comes after it
+    monkeypatch.setattr(download, "WINDOW", 1e-9)  # so every check comes after the window
     monkeypatch.setattr(download, "SLOWEST", float("inf"))
     with pytest.raises(UserError, match="slower than inf bytes a second"):
         fetch(Remote("b.bin", (server.url("one"),), SHA256), tmp_path, pause=0)

@@ -1,4 +1,4 @@
-"""Whatever is written as parts of words is read back, all of Unicode and every mark of the formats included."""
+"""Text written as parts of words is read back unchanged, for all of Unicode and all special marks of the formats."""
 
 from collections import Counter
 from pathlib import Path
@@ -29,7 +29,7 @@ LINES = st.lists(
 
 @pytest.fixture(scope="module")
 def codes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Of words that are marks: merges give parts that are marks too."""
+    """Codes learnt from words that are marks, so that merges give parts that are marks too."""
     folder = tmp_path_factory.mktemp("codes")
     words = [("<s>", 9), ("</s>", 8), ("<pad>", 7), ("<unk>", 6), ("x@@", 5), ("và", 4), ("\\\\", 3), ("&#124;", 3)]
     learner = bpe.Learner(words)
@@ -42,7 +42,7 @@ def codes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def write(
     lines: list[str], codes: tuple[Path, Path], moses: bool, folder: Path
 ) -> tuple[Path, list[list[str]], Counter]:
-    """The file of parts that a prepare script writes, the words it wrote, and the parts it counted."""
+    """Return the file of parts that a prepare script writes, the words in it, and the counts of parts."""
     tokenise = Tokenise(("en", "en"), moses, 250, drop=False)
     raw = [f"{line}\n".encode() for line in lines]
     tokens = tokenise(Block(("a", "b"), 1, (raw, raw))).texts[0]
@@ -66,22 +66,22 @@ def test_what_is_written_is_read_back(
     spelt = [vocabulary.decode(line) for line in ids]
     for line, tokens, given_line in zip(spelt, words, lines, strict=True):
         assert line == (Detokeniser("en")(tokens) if moses else " ".join(tokens))
-        if not moses and "&" not in given_line:  # of tokenised text, nothing but Moses' escapes is undone
+        if not moses and "&" not in given_line:  # in tokenised text, only Moses' escapes are undone
             assert line == plain(given_line)
     parts = [" ".join(vocabulary.pieces()[one] for one in line) for line in ids]
-    assert parts == read  # and what is read is written again as it was
+    assert parts == read  # so writing again gives the same file
 
 
 @pytest.mark.parametrize(
     "line", ["foo@@ và", "một ▁ hai", "▁", "a@@ @@ @", "x<s> <pad> <unk>@@ <s>\\ \\", "foo@@\\ và"]
 )
-def test_marks_of_the_audit(codes: tuple[Path, Path], tmp_path: Path, line: str) -> None:
+def test_words_that_once_failed_are_read_back(codes: tuple[Path, Path], tmp_path: Path, line: str) -> None:
     path, _, counts = write([line], codes, False, tmp_path)
     vocabulary = SubwordVocabulary(sorted(counts), " ".join)
     assert vocabulary.decode(vocabulary.encode(list(read_lines(path, as_given)))[0]) == line
 
 
 @given(st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("@\\<s>"))))
-def test_a_mark_is_taken_off_again(word: str) -> None:
+def test_unmarked_undoes_marked(word: str) -> None:
     assert bpe.unmarked(bpe.marked(word)) == word
     assert not bpe.marked(word).endswith("@@")

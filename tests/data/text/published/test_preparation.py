@@ -1,4 +1,4 @@
-"""From a web server to batches: the whole of WMT14 and IWSLT15 in small, with the real steps and file names."""
+"""From a web server to batches: small versions of WMT14 and IWSLT15 with the real steps and file names."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def sgml(pairs: list[tuple[str, str]], side: int) -> bytes:
 
 
 class Origins:
-    """The recipes with their archives on `server`, made of our sentences, under the real members' names."""
+    """The recipes, with archives on `server` that contain our sentences under the real members' names."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -102,7 +102,7 @@ def test_wmt14_from_servers_to_token_ids(origins: Origins, make: Callable, tmp_p
     assert about["lines"] == {
         "europarl-v7": 32, "commoncrawl": 5, "news-commentary-v9": 8, "newstest2013": 2, "newstest2014": 2,
     }  # fmt: skip
-    # Of Common Crawl's lines one is left: without its CR, zero-width space and soft hyphen, in plain quotation marks.
+    # One of Common Crawl's lines is left, without CR, zero-width space and soft hyphen, and with plain quotation marks.
     assert about["pairs"] == 41
     train = (tmp_path / "wmt14/train.en").read_text("utf-8").splitlines()
     found = bpe.joined(train[32].split())
@@ -114,18 +114,18 @@ def test_wmt14_from_servers_to_token_ids(origins: Origins, make: Callable, tmp_p
     assert data.sources("valid") == [pair[0] for pair in HELD_OUT[:2]]
     assert [len(getattr(data, split)) for split in ("train", "valid", "test")] == [41, 2, 2]
     decoded = [data.vocabulary.decode(ids.tolist()) for ids in data.train.target]
-    assert decoded[:32] == [pair[1] for pair in TRAIN]  # BPE and tokenisation undone: what is scored is plain text
+    assert decoded[:32] == [pair[1] for pair in TRAIN]  # BPE and tokenisation are undone, so plain text is scored
     assert max(int(ids.max()) for ids in data.train.source) < len(data.vocabulary) == about["vocabulary"] + 4
 
 
-def test_iwslt15_is_scored_as_it_comes_without_escapes(origins: Origins, make: Callable, tmp_path: Path) -> None:
+def test_iwslt15_is_scored_as_published_but_without_escapes(origins: Origins, make: Callable, tmp_path: Path) -> None:
     make(origins.iwslt15(), "iwslt15")
     data = load(tmp_path / "iwslt15", tmp_path / "cache", "bpe", target="vi")
     assert data.references("test") == ['Đó là một cái ấm " đỏ " và nồi'] * 4
     assert data.vocabulary.decode(data.test.target[0].tolist()) == data.references("test")[0]
 
 
-def test_several_processes_give_the_same_files(
+def test_any_number_of_processes_gives_the_same_files(
     origins: Origins, make: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("skipln.data.text.published.encoding.BLOCK", 4)
@@ -135,7 +135,7 @@ def test_several_processes_give_the_same_files(
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
 
 
-def test_an_interrupted_command_goes_on(
+def test_an_interrupted_preparation_continues(
     origins: Origins, make: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
     recipe = origins.wmt14()
@@ -152,15 +152,15 @@ def test_an_interrupted_command_goes_on(
     assert not (tmp_path / "wmt14/codes").exists()
     requests = server.requests.total()
     make(recipe)
-    assert len(tokenised) == 1  # what was done is not done again
+    assert len(tokenised) == 1  # finished steps are not repeated
     make(recipe)
     assert len(tokenised) == 1
     assert server.requests.total() == requests
     assert not (tmp_path / "wmt14/.work").exists()
-    (tmp_path / "wmt14/train.de").unlink()  # but what is lost is made again
+    (tmp_path / "wmt14/train.de").unlink()  # but lost files are made again
     make(recipe)
     assert (tmp_path / "wmt14/train.de").exists()
-    make(replace(recipe, merges=100))  # and so is what other choices give
+    make(replace(recipe, merges=100))  # and other choices give other files
     assert len((tmp_path / "wmt14/codes").read_text().splitlines()) == 101
 
 
@@ -172,7 +172,7 @@ def _counted(step: Callable, calls: list) -> Callable:
     return counted
 
 
-def test_the_filtered_newstest2014_is_named(origins: Origins, make: Callable) -> None:
+def test_the_filtered_newstest2014_is_recognised(origins: Origins, make: Callable) -> None:
     with pytest.raises(
         UserError, match=r"newstest2014 has 3,003: that is test-filtered.tgz, .* full set of 3,003"
     ) as said:
@@ -181,7 +181,7 @@ def test_the_filtered_newstest2014_is_named(origins: Origins, make: Callable) ->
     assert "\n" not in str(said.value)
 
 
-def test_a_wrong_line_count_and_sides_of_unequal_length(origins: Origins, make: Callable, server: Server) -> None:
+def test_wrong_line_counts_and_unequal_sides_are_refused(origins: Origins, make: Callable, server: Server) -> None:
     with pytest.raises(UserError, match="newstest2014 has 7: start again"):
         make(origins.wmt14(count=7))
     recipe = origins.wmt14()
@@ -192,7 +192,7 @@ def test_a_wrong_line_count_and_sides_of_unequal_length(origins: Origins, make: 
         make(recipe, "other")
 
 
-def test_another_origin_is_taken_where_one_fails(origins: Origins, make: Callable, server: Server) -> None:
+def test_another_origin_is_tried_if_one_fails(origins: Origins, make: Callable, server: Server) -> None:
     recipe = origins.wmt14()
     good = recipe.valid.origins[0]
     server.files["empty.tgz"] = write_tgz({"dev/other": b"x\n"})
@@ -206,7 +206,9 @@ def test_another_origin_is_taken_where_one_fails(origins: Origins, make: Callabl
         make(replace(recipe, valid=replace(valid, origins=((gone,), (lacking,)))), "other")
 
 
-def test_a_damaged_archive_and_text_that_is_not_utf8(origins: Origins, make: Callable, server: Server) -> None:
+def test_damaged_archives_and_text_that_is_not_utf8_are_refused(
+    origins: Origins, make: Callable, server: Server
+) -> None:
     recipe = origins.wmt14()
     name = recipe.train[1].origins[0][0].remote.name
     whole = server.files[name]
@@ -233,29 +235,29 @@ def test_codes_of_another_vocabulary_are_refused(origins: Origins, make: Callabl
             load(tmp_path / "wmt14", tmp_path / "cache")
         assert "\n" not in str(said.value)
         (tmp_path / "wmt14" / name).write_bytes(kept)
-    for path in (tmp_path / "wmt14").glob("train.*"):  # text of other codes beside ours
+    for path in (tmp_path / "wmt14").glob("train.*"):  # text encoded with other codes
         path.write_bytes((tmp_path / "other" / path.name).read_bytes())
     with pytest.raises(UserError, match=r"train\.\w\w: changed since it was made"):
         load(tmp_path / "wmt14", tmp_path / "cache")
-    (tmp_path / "wmt14" / "sums.json").unlink()  # a folder from before there were sums
+    (tmp_path / "wmt14" / "sums.json").unlink()  # as in a folder of an older version, without sums
     with pytest.raises(UserError, match=r"train: \d.* of its parts are not in vocabulary.txt: .* another vocabulary"):
         load(tmp_path / "wmt14", tmp_path / "cache")
 
 
-def test_plain_text_is_not_taken_for_encoded(parallel_text: Path, tmp_path: Path) -> None:
+def test_plain_text_is_not_taken_for_encoded_text(parallel_text: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data.encoding=bpe needs a folder that a prepare script made"):
         TextData.prepare(parallel_text, vocab_size=99, max_length=250, cache=tmp_path, encoding="bpe")
 
 
-def test_a_long_test_sentence_is_cut_in_its_tokens_alone(origins: Origins, make: Callable, tmp_path: Path) -> None:
+def test_a_long_test_sentence_is_cut_but_not_its_reference(origins: Origins, make: Callable, tmp_path: Path) -> None:
     make(origins.wmt14(test=[(LONG, "Ein langer Satz.\u200b\r")]))
     data = load(tmp_path / "wmt14", tmp_path / "cache")
     assert len(data.test.source[0]) == 250
-    assert data.references("test") == ["Ein langer Satz.\u200b"]  # as it was given, but for its end
+    assert data.references("test") == ["Ein langer Satz.\u200b"]  # as given, but without its line end
 
 
-def test_the_result_trains_and_is_scored(origins: Origins, make: Callable, tmp_path: Path) -> None:
-    """data=wmt14_en_de as it is, but for the size: both BLEUs in the result, of plain text."""
+def test_a_model_trains_on_prepared_text_and_is_scored(origins: Origins, make: Callable, tmp_path: Path) -> None:
+    """data=wmt14_en_de in small: the result has both BLEU scores, computed on plain text."""
     from skipln.configuration.composition import compose
     from skipln.engine.run import execute
 

@@ -1,4 +1,4 @@
-"""The thin scripts: --help, a result, and a user's mistake."""
+"""The preparation scripts: --help, a result, and a user's mistake."""
 
 import subprocess
 import sys

@@ -24,7 +24,7 @@ def owner(kind: str, update: int) -> dict:
     return {"run": RUN, "kind": kind, "update": update}
 
 
-def test_keeps_two_states_and_the_last_k_weights(tmp_path):
+def test_two_states_and_the_last_k_weights_are_kept(tmp_path):
     checkpoints = Checkpoints(tmp_path, RUN, keep=3)
     for update in range(1, 7):
         checkpoints.save_state(update, {"update": update})
@@ -52,11 +52,11 @@ def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, damage, capsys):
     said = capsys.readouterr().err
     assert "state-00000002.pt: damaged" in said
     assert said.count("\n") == 1
-    assert checkpoints.load_state() == {"update": 1}  # and it is not asked again
+    assert checkpoints.load_state() == {"update": 1}  # and the damaged one is not read again
     assert "damaged" not in capsys.readouterr().err
 
 
-def test_averaging_fails_loudly_when_one_is_missing_or_damaged(tmp_path):
+def test_averaging_fails_if_weights_are_missing_or_damaged(tmp_path):
     checkpoints = Checkpoints(tmp_path, RUN, keep=2)
     checkpoints.save_weights(1, weights(1))
     with pytest.raises(UserError, match="averaging needs the last 2 weights up to update 1, of which 1 are there"):
@@ -67,25 +67,25 @@ def test_averaging_fails_loudly_when_one_is_missing_or_damaged(tmp_path):
         checkpoints.average(2, every=1)
 
 
-def test_no_older_weights_stand_in_for_missing_ones(tmp_path):
+def test_older_weights_do_not_replace_missing_ones(tmp_path):
     checkpoints = Checkpoints(tmp_path, RUN, keep=2)
     checkpoints.save_weights(10, weights(1))
     checkpoints.save_weights(20, weights(2))
     (tmp_path / "weights-00000020.pt").unlink()
-    checkpoints.save_weights(25, weights(3))  # where training.wall_limit ended it
+    checkpoints.save_weights(25, weights(3))  # where training.wall_limit ended the run
     with pytest.raises(UserError, match="of which 1 are there"):
         checkpoints.average(25, every=10)
 
 
-def test_every_bit_of_a_checkpoint_counts(tmp_path):
-    """Data, headers, central directory and the seal itself; the file stays one that zip programs and torch read."""
+def test_any_changed_bit_of_a_checkpoint_is_found(tmp_path):
+    """In data, headers, central directory or seal; zip programs and torch can still read a sealed file."""
     Checkpoints(tmp_path, RUN, keep=1).save_weights(7, weights(1))
     path = tmp_path / "weights-00000007.pt"
     whole = path.read_bytes()
     assert zipfile.ZipFile(path).testzip() is None
     assert torch.load(path, weights_only=True)["w"].tolist() == [1, 1, 1]
     assert load(path, owner("weights", 7))["w"].tolist() == [1, 1, 1]
-    start = whole.index(b"PK\1\2")  # the central directory, and all behind it
+    start = whole.index(b"PK\1\2")  # the central directory and all that follows
     for place in {*range(0, len(whole), 7), *range(start, len(whole))}:
         damaged = bytearray(whole)
         damaged[place] ^= 1 << place % 8
@@ -114,7 +114,7 @@ def test_a_checkpoint_of_another_run_or_update_is_refused(tmp_path, capsys):
     assert mine.load_state() == {"update": 1}
 
 
-def test_files_of_other_names_are_nobodys(tmp_path):
+def test_files_with_other_names_are_left_alone(tmp_path):
     checkpoints = Checkpoints(tmp_path, RUN, keep=1)
     for name in ("state-foo.pt", "weights-foo.pt", "weights-1.pt", "state-٠٠٠٠٠٠٠١.pt"):
         (tmp_path / name).write_bytes(b"mine")
@@ -124,8 +124,8 @@ def test_files_of_other_names_are_nobodys(tmp_path):
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_a_run_goes_back_to_where_its_log_is_whole(tiny, tmp_path, interrupt, capsys):
-    """Lines lost, changed or glued, and a state of another seed: each is passed over, and the curve is the same."""
+def test_a_run_goes_back_to_where_its_log_is_intact(tiny, tmp_path, interrupt, capsys):
+    """Checkpoints after lost or changed lines of the log are passed over, and the curve is the same in the end."""
     run = [*tiny, "training.checkpoint_every=5", "training.log_every=5"]
     whole = compose([*run, f"paths.runs={tmp_path / 'whole'}"])
     assert execute(whole) == "done"
@@ -148,7 +148,7 @@ def curve(folder: Path) -> list[dict]:
     return [{k: v for k, v in line.items() if k not in ("wall", "tokens_per_second")} for line in lines]
 
 
-def test_going_back_forgets_what_came_after(tmp_path):
+def test_going_back_removes_later_weights(tmp_path):
     checkpoints = Checkpoints(tmp_path, RUN, keep=5)
     for update in (1, 2, 3):
         checkpoints.save_weights(update, weights(update))
@@ -156,7 +156,7 @@ def test_going_back_forgets_what_came_after(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["weights-00000001.pt", "weights-00000002.pt"]
 
 
-def test_a_checkpoint_executes_nothing(tmp_path):
+def test_loading_a_checkpoint_executes_nothing(tmp_path):
     class Evil:
         def __reduce__(self):
             return os.system, (f"touch {tmp_path}/executed",)
@@ -164,7 +164,7 @@ def test_a_checkpoint_executes_nothing(tmp_path):
     path = tmp_path / "state-00000001.pt"
     with path.open("w+b") as file:
         torch.save({"evil": Evil()}, file)
-        seal(file, owner("state", 1))  # whoever can write the file can seal it
+        seal(file, owner("state", 1))  # anybody who can write the file can seal it
     with pytest.raises(UserError, match="damaged"):
         load(path, owner("state", 1))
     assert not (tmp_path / "executed").exists()

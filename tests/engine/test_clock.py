@@ -1,4 +1,4 @@
-"""A clock that is set while a run trains: durations are the monotonic clock's, stamps are for readers alone."""
+"""Setting the clock while a run trains: durations come from the monotonic clock, and time stamps decide nothing."""
 
 import itertools
 import json
@@ -18,7 +18,7 @@ JUMPS = (YEAR, -YEAR, timedelta(0), -3 * YEAR, 40 * YEAR)
 
 @pytest.fixture
 def wild(monkeypatch):
-    """Each look at the clock is years away from the last."""
+    """Every reading of the clock is years away from the last."""
     jumps = itertools.cycle(JUMPS)
 
     class Wild(datetime):
@@ -31,8 +31,8 @@ def wild(monkeypatch):
         monkeypatch.setattr(module, "datetime", Wild)
 
 
-def test_a_run_is_the_same(tiny, tmp_path, interrupt, wild):
-    """Stopped and gone on with, under a limit of its time that a jump must not reach."""
+def test_jumps_of_the_clock_do_not_change_a_run(tiny, tmp_path, interrupt, wild):
+    """An interrupted and a whole run, both under a time limit that a jump must not reach."""
     overrides = [*tiny, "training.updates=12", "training.log_every=4", "training.checkpoint_every=4"]
     broken = compose([*overrides, f"paths.runs={tmp_path / 'broken'}", "training.wall_limit=3600"])
     whole = compose([*overrides, f"paths.runs={tmp_path / 'whole'}", "training.wall_limit=3600"])

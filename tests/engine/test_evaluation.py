@@ -1,4 +1,4 @@
-"""Evaluations: finished runs tested again, another way; nothing is trained."""
+"""Evaluations test finished runs again in another way, without training."""
 
 import json
 
@@ -29,8 +29,8 @@ def trained(run):
     return config
 
 
-def test_translated_again_with_another_beam_and_length_penalty(run, trained):
-    """As a run gives it that is trained alike and tested so from the start."""
+def test_another_beam_and_length_penalty_give_what_such_a_run_gives(run, trained):
+    """The result equals that of a run with the same training that had this search from the start."""
     search = ["task.beam=7", "task.length_penalty=4"]
     evaluation, whole = run(*LONGER, *search, f"inputs=[{trained.hash}]"), run(*LONGER, *search)
     assert len({trained.hash, evaluation.hash, whole.hash}) == 3
@@ -45,17 +45,17 @@ def test_translated_again_with_another_beam_and_length_penalty(run, trained):
     assert result(evaluation)["message"] == f"evaluates {trained.hash}"
     assert result(evaluation)["parameters"] == result(trained)["parameters"]
     before = (evaluation.folder / "result.json").stat().st_mtime_ns
-    assert execute(evaluation) == "done"  # done is done
+    assert execute(evaluation) == "done"  # it is not repeated
     assert (evaluation.folder / "result.json").stat().st_mtime_ns == before
 
 
-def test_the_same_task_gives_the_same_numbers(run, trained):
+def test_an_evaluation_with_the_same_task_gives_the_same_numbers(run, trained):
     evaluation = run(*LONGER, f"inputs=[{trained.hash}]")
     assert execute(evaluation) == "done"
     assert result(evaluation)["metrics"] == result(trained)["metrics"]
 
 
-def test_a_missing_an_interrupted_and_a_failed_input_are_one_line(run, tmp_path):
+def test_missing_interrupted_and_failed_inputs_are_one_line(run, tmp_path):
     config = run("seed=7")
     evaluation = run("seed=7", f"inputs=[{config.hash}]")
     for state, said in (("", "missing"), ("interrupted", "interrupted: by a signal"), ("failed", "failed: no memory")):
@@ -66,7 +66,7 @@ def test_a_missing_an_interrupted_and_a_failed_input_are_one_line(run, tmp_path)
         assert str(error.value) == f"inputs: {config.folder} has no result ({said}); run it first"
 
 
-def test_what_diverged_has_nothing_to_evaluate(run):
+def test_an_evaluation_of_a_diverged_run_is_diverged(run):
     config = run("optim=sgd", "optim.lr=1e6", "skip=xskip", "skip.lam=3", "training.updates=30", "schedule=constant")
     assert execute(config) == "diverged"
     evaluation = config.model_copy(update={"inputs": [config.hash]})
@@ -101,7 +101,7 @@ def test_lost_weights_are_one_line(run, trained):
 
 
 @pytest.mark.parametrize("name", ["787909738042", "012345670123", "12e456789012", "0123456789ab", "000000000000"])
-def test_a_hash_is_a_word_though_it_may_look_like_a_number(name):
+def test_a_hash_that_looks_like_a_number_stays_a_word(name):
     assert compose([f"inputs=[{name}]"]).inputs == [name]
     assert compose([f"inputs=[abcdefabcdef,{name}]"]).inputs == ["abcdefabcdef", name]
     assert compose([f"inputs=['{name}']"]).inputs == [name]

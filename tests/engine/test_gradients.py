@@ -1,4 +1,4 @@
-"""The gradient's norm against exact arithmetic, and that measuring it changes no gradient."""
+"""The gradient's norm equals exact arithmetic, and measuring it changes no gradient."""
 
 import math
 from fractions import Fraction
@@ -24,7 +24,7 @@ def with_gradients(*gradients: list[float], dtype: torch.dtype = torch.float32) 
 
 
 def exact(parameters: list[nn.Parameter]) -> float:
-    """√Σg² in rational arithmetic, scaled so that its root is a float."""
+    """Compute √Σg² in rational arithmetic, scaled so that the root is a float."""
     values = [Fraction(value) for p in parameters if p.grad is not None for value in p.grad.tolist()]
     largest = max(map(abs, values))
     return float(largest) * math.sqrt(sum((value / largest) ** 2 for value in values)) if largest else 0.0
@@ -37,7 +37,7 @@ def test_the_norm_of_finite_gradients_is_finite_and_right(scale):
     assert float(gradient_norm(parameters)) == pytest.approx(exact(parameters), rel=1e-12, abs=0)
 
 
-def test_no_gradient_has_norm_0_and_a_broken_one_is_seen():
+def test_no_gradient_has_norm_0_and_a_broken_one_has_a_broken_norm():
     assert float(gradient_norm([nn.Parameter(torch.ones(2))])) == 0
     assert math.isinf(gradient_norm(with_gradients([1.0, math.inf])))
     assert math.isnan(gradient_norm(with_gradients([1.0, math.nan])))
@@ -59,7 +59,7 @@ def trainer(tiny, tmp_path):
 
 
 def test_measuring_scales_nothing(trainer):
-    """At a logged update the norm overflowed float32 once, and finite gradients became NaN."""
+    """Once the norm overflowed float32 at a logged update, and finite gradients became NaN."""
     logged = trainer("training.log_every=1")
     logged.update = 1
     logged.clip()

@@ -1,4 +1,4 @@
-"""Whole runs on a tiny corpus: a golden loss, exact resume, divergence, and what the folder holds."""
+"""Whole runs on a tiny corpus: a golden loss, exact resuming, divergence, and the content of the folder."""
 
 import json
 import os
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def metrics(folder: Path) -> list[dict]:
-    """metrics.jsonl without what differs by nature: the clock."""
+    """Read metrics.jsonl without the values that depend on the clock."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in ("wall", "tokens_per_second")} for line in lines]
 
@@ -53,7 +53,7 @@ def run(tiny, tmp_path):
     return composed
 
 
-def test_a_run_leaves_its_whole_story(run, tmp_path):
+def test_a_run_writes_all_its_files(run, tmp_path):
     config = run()
     assert execute(config) == "done"
     folder = config.folder
@@ -77,12 +77,12 @@ def test_a_run_leaves_its_whole_story(run, tmp_path):
     assert [line["update"] for line in lines if "valid/loss" in line] == [5, 10, 15, 20]
 
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    assert execute(config) == "done"  # done is done
+    assert execute(config) == "done"  # it is not repeated
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_golden_loss_of_fifty_updates(run):
-    """The curve that a refactoring must not change (CPU, fp32; 1 % allows for other processors' rounding)."""
+    """No refactoring may change this curve (CPU, fp32; 1 % allows for the rounding of other processors)."""
     overrides = ["training.updates=50", "training.log_every=10", "training.checkpoint_every=25", "seed=7"]
     config = run(*overrides, "task.valid_sentences=0")
     execute(config)
@@ -101,7 +101,7 @@ def test_bleu_statistics_add_up_to_the_score(run):
 
 
 def test_modules_act_after_every_update(run, monkeypatch):
-    """And once more on the averaged weights: here every query matrix is kept at norm 1."""
+    """And once more on the averaged weights. Here every query matrix is kept at norm 1."""
     calls = []
 
     class Kept(SoftmaxAttention):
@@ -122,8 +122,8 @@ def test_modules_act_after_every_update(run, monkeypatch):
     assert all(weight.norm().item() == pytest.approx(1, abs=1e-6) for weight in calls[-attentions:])
 
 
-def test_a_profile_is_part_of_the_run_and_a_checkpoint_without_it_is_one_line(run, interrupt):
-    """Admin's ω begins by the first batch, whatever the run's past; a run cannot go on from ω = 1."""
+def test_a_checkpoint_without_the_profile_is_refused_in_one_line(run, interrupt):
+    """Admin sets ω by the run's first batch, even after an interruption; a run cannot continue from ω = 1."""
     steps = ["skip=admin", "training.updates=2", "training.checkpoint_every=1", "training.log_every=1"]
     whole, broken = run(*steps, runs="whole"), run(*steps, runs="broken")
     assert execute(whole) == "done"
@@ -159,7 +159,7 @@ def test_every_connection_trains(run, name):
         "schedule=step", "precision=bf16", "optim.clip=0.1", "training.accumulate=2",
     ],
 )  # fmt: skip
-def test_every_option_takes_steps(run, override):
+def test_every_option_trains(run, override):
     assert execute(run(override, "training.updates=2", "training.checkpoint_every=1")) == "done"
 
 
@@ -171,10 +171,10 @@ def test_an_exploding_loss_is_a_result(run):
     assert result["metrics"] == {}
     assert "training loss" in result["message"]
     assert status(config.folder)["state"] == "diverged"
-    assert execute(config) == "diverged"  # and final
+    assert execute(config) == "diverged"  # and it stays diverged
 
 
-def test_the_lowest_loss_is_kept_for_a_run_that_goes_on(run):
+def test_a_checkpoint_keeps_the_lowest_loss(run):
     config = run("task.valid_sentences=0")
     execute(config)
     losses = [line["train/loss"] for line in metrics(config.folder) if "train/loss" in line]
@@ -199,8 +199,8 @@ def wait_for_update(folder: Path, update: int) -> None:
     raise AssertionError(f"{folder} did not reach update {update}")
 
 
-def test_killed_and_continued_equals_uninterrupted(run, tiny, tmp_path):
-    """kill -9, then SIGTERM, at whatever moment: losses and translations are those of an unbroken run."""
+def test_a_killed_and_continued_run_equals_an_uninterrupted_one(run, tiny, tmp_path):
+    """After kill -9 and then SIGTERM, losses and translations are those of an unbroken run."""
     overrides = ["training.updates=60", "training.log_every=3", "training.checkpoint_every=10", "skip=rskip_ln"]
     whole = run(*overrides, runs="whole")
     assert execute(whole) == "done"
@@ -221,8 +221,8 @@ def test_killed_and_continued_equals_uninterrupted(run, tiny, tmp_path):
         assert (broken.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
 
-def test_a_run_through_the_kernel_goes_on_exactly(run, interrupt, monkeypatch):
-    """Its dropout is a hash of a seed that belongs to the update, not a state that a stop could lose."""
+def test_a_run_through_the_kernel_resumes_exactly(run, interrupt, monkeypatch):
+    """The kernel's dropout is a hash of a seed that belongs to the update, not a state that a stop could lose."""
     if cpu.library() is None:
         pytest.skip("no C++ compiler here")
     monkeypatch.setattr(fused, "SMALLEST", 0)
@@ -239,8 +239,8 @@ def test_a_run_through_the_kernel_goes_on_exactly(run, interrupt, monkeypatch):
     assert (broken.folder / "examples.npy").read_bytes() == (whole.folder / "examples.npy").read_bytes()
 
 
-def test_a_run_whose_attention_draws_features_goes_on_exactly(run, interrupt):
-    """Between two draws, with weights of before and after a draw averaged: what is drawn follows from the update."""
+def test_a_run_whose_attention_draws_features_resumes_exactly(run, interrupt):
+    """It stops between two draws and averages weights from before and after a draw; the update decides the draw."""
     overrides = [
         "attention=favor", "attention.redraw=5", "attention.features=16", "training.updates=20", "training.log_every=2",
         "training.checkpoint_every=8", "training.average=2",
@@ -255,7 +255,7 @@ def test_a_run_whose_attention_draws_features_goes_on_exactly(run, interrupt):
 
 @pytest.mark.parametrize("stop", [False, True])
 def test_two_processes_of_a_run_take_turns(run, capsys, tiny, tmp_path, stop):
-    """The second waits for what the first gives; and goes on where a first that is told to stop has saved."""
+    """The second waits for the first one's result, or continues where a stopped first one has saved."""
     updates = "training.updates=60"
     config = run(updates)
     first = train(config, tiny, tmp_path / "runs", updates)
@@ -318,7 +318,7 @@ def test_a_sweep_is_hydras_multirun(tiny, tmp_path):
 
 @pytest.mark.parametrize(("rate", "what"), [("1e30", "the validation loss is"), ("1e300", "weights or statistics are")])
 def test_weights_that_explode_in_the_last_update_have_diverged(run, rate, what):
-    """The loss, measured before the update, is fine; what the run would be tested with is not."""
+    """The loss is measured before the update and is fine; only the weights to test show the explosion."""
     config = run("training.updates=1", "training.checkpoint_every=1", "training.average=1", f"optim.lr={rate}")
     assert execute(config) == "diverged"
     result = read_result(config.folder)
@@ -331,7 +331,7 @@ def test_weights_that_explode_in_the_last_update_have_diverged(run, rate, what):
     "change", [{"hash": "other"}, {"train_seconds": float("nan")}, {"metrics": {"bleu": None}}, {"update": "20"}]
 )
 def test_a_result_that_the_table_refuses_is_made_again(run, change):
-    """From the last checkpoint, without an update; not refused by one side and kept by the other for ever."""
+    """It is made from the last checkpoint, without an update: engine and table must agree on which results count."""
     config = run("training.updates=5", "training.average=1")
     assert execute(config) == "done"
     path = config.folder / "result.json"

@@ -1,4 +1,4 @@
-"""A search: of runs that read no test set, the best on the validation set is tested, and nothing else of it changes."""
+"""A search tests the best of several runs by the validation set; the runs themselves never read the test set."""
 
 import json
 
@@ -9,7 +9,7 @@ from skipln.engine.run import execute
 from skipln.errors import UserError
 from skipln.tasks.translation import TranslationTask
 
-RATES = ("1e-4", "1e-2", "1e-3")  # of 20 updates the highest learns most
+RATES = ("1e-4", "1e-2", "1e-3")  # in 20 updates the highest rate learns most
 
 
 def result(config) -> dict:
@@ -18,7 +18,7 @@ def result(config) -> dict:
 
 @pytest.fixture(scope="module")
 def search(tiny, tmp_path_factory):
-    """(make a configuration, the runs of a search that are done, by learning rate)."""
+    """Return (a function that makes a configuration, the finished runs of a search by learning rate)."""
     runs = tmp_path_factory.mktemp("runs")
 
     def run(*overrides: str):
@@ -54,7 +54,7 @@ def test_the_best_on_the_validation_set_is_tested(search):
         assert given[key] == result(found["1e-2"])[key] > 0
 
 
-def test_a_run_that_reads_no_test_set_leaves_none_behind(search):
+def test_a_run_with_task_test_false_writes_no_test_outputs(search):
     _, found = search
     for config in found.values():
         assert {"valid_loss", "valid_nll", "valid_bleu"} == set(result(config)["metrics"])
@@ -62,7 +62,7 @@ def test_a_run_that_reads_no_test_set_leaves_none_behind(search):
         assert not (config.folder / "examples.npy").exists()
 
 
-def test_what_diverged_is_never_chosen_and_where_all_did_so_has_the_search(search):
+def test_diverged_runs_are_never_chosen_and_if_all_diverged_so_has_the_search(search):
     run, _ = search
     exploding = ["optim=sgd", "skip=skip", "schedule=constant", "training.average=1", "task.test=false"]
     lost = [run(*exploding, f"optim.lr={rate}") for rate in ("1e6", "1e7")]
@@ -81,7 +81,7 @@ def test_what_diverged_is_never_chosen_and_where_all_did_so_has_the_search(searc
     assert result(none)["metrics"] == {}
 
 
-def test_a_run_that_has_read_the_test_set_is_not_compared(search):
+def test_a_run_that_has_read_the_test_set_is_refused(search):
     run, found = search
     tested = run("optim.lr=1e-2")
     execute(tested)
@@ -90,13 +90,13 @@ def test_a_run_that_has_read_the_test_set_is_not_compared(search):
 
 
 @pytest.mark.parametrize("override", ["seed=2", "skip=skip", "training.updates=10"])
-def test_a_search_is_over_optim_and_schedule_alone(search, override):
+def test_runs_of_a_search_may_differ_in_optim_and_schedule_alone(search, override):
     run, found = search
     inputs = f"inputs=[{found['1e-2'].hash},{found['1e-3'].hash}]"
     with pytest.raises(UserError, match="may differ from its input in keys of task, optim and schedule"):
         execute(run(override, inputs))
 
 
-def test_without_a_validation_set_there_is_nothing_to_choose_by():
+def test_a_search_without_a_validation_set_is_refused():
     with pytest.raises(UserError, match=r"task\.test=false with data\.valid=0: the test set is what would be watched"):
         compose(["task=classification", "scale=test", "task.test=false", "data.valid=0"])

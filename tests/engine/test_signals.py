@@ -1,4 +1,4 @@
-"""Signals: noted, obeyed after the save, and handed on to whoever handled them before."""
+"""Signals are noted, obeyed after a checkpoint is saved, and passed on to earlier handlers."""
 
 import json
 import signal
@@ -16,14 +16,14 @@ from skipln.system.processes import interrupting
 
 @pytest.fixture
 def scheduler():
-    """A scheduler's handler of SIGUSR2, as submitit installs one; what it got is listed."""
+    """Install a scheduler's handler of SIGUSR2, as submitit does, and list the signals it receives."""
     heard: list[int] = []
     before = signal.signal(signal.SIGUSR2, lambda number, frame: heard.append(number))
     yield heard
     signal.signal(signal.SIGUSR2, before)
 
 
-def test_somebodys_signal_is_handed_on_and_is_not_final(scheduler):
+def test_a_signal_with_an_earlier_handler_is_passed_on_and_not_final(scheduler):
     with Interruptions() as interruptions:
         signal.raise_signal(signal.SIGUSR2)
         assert interruptions
@@ -35,7 +35,7 @@ def test_somebodys_signal_is_handed_on_and_is_not_final(scheduler):
         assert not interruptions
 
 
-def test_nobodys_signal_is_final():
+def test_a_signal_without_an_earlier_handler_is_final():
     with Interruptions() as interruptions:
         signal.raise_signal(signal.SIGTERM)
         assert interruptions.final
@@ -48,13 +48,13 @@ def test_a_second_ctrl_c_does_not_wait():
         signal.raise_signal(signal.SIGINT)
 
 
-def test_what_came_too_late_is_not_lost(scheduler):
+def test_a_signal_that_comes_too_late_is_still_passed_on(scheduler):
     with Interruptions():
         signal.raise_signal(signal.SIGUSR2)
     assert scheduler == [signal.SIGUSR2]
 
 
-def test_outside_training_only_nobodys_signals_interrupt(scheduler):
+def test_outside_training_only_signals_without_a_handler_interrupt(scheduler):
     with interrupting():
         signal.raise_signal(signal.SIGUSR2)
         with pytest.raises(KeyboardInterrupt):
@@ -63,12 +63,12 @@ def test_outside_training_only_nobodys_signals_interrupt(scheduler):
 
 
 class Requeued(BaseException):
-    """What the scheduler's handler does to the process: it does not return."""
+    """Stands in for a scheduler's handler that does not return."""
 
 
 @pytest.mark.parametrize("ends", [False, True])
 def test_a_run_saves_before_the_scheduler_acts(ends, tiny, tmp_path, monkeypatch):
-    """In the middle of a log window. The scheduler may let the run go on; the curve is the same either way."""
+    """In the middle of a log window. Whether or not the scheduler lets the run continue, the curve is the same."""
     overrides = [*tiny, "training.log_every=5", "training.checkpoint_every=10"]
     whole = compose([*overrides, f"paths.runs={tmp_path / 'whole'}"])
     assert execute(whole) == "done"

@@ -1,4 +1,4 @@
-"""Averaged weights have statistics of their own: the plain means over batches, computed here by the formula."""
+"""Batch norm statistics of averaged weights are plain means over batches, computed here by the formula."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ FABRIC = Fabric(accelerator="cpu", devices=1)
 
 
 class Batches:
-    """A task whose loss is a pass of its batches."""
+    """A task whose loss passes its batches through the model."""
 
     def __init__(self, batches: list[torch.Tensor]) -> None:
         self.batches = batches
@@ -33,7 +33,7 @@ def test_statistics_are_the_means_over_the_batches(kind):
     torch.manual_seed(0)
     batches = [5 + 2 * torch.randn(size, 3) for size in (8, 20, 4)]
     norm = kind()
-    norm.running_mean.fill_(1e6)  # what checkpoints left behind has no say
+    norm.running_mean.fill_(1e6)  # earlier statistics must not count
     momentum = norm.momentum
     estimate_statistics(nn.Sequential(norm), Batches(batches), FABRIC, seed=1)
     means = torch.stack([batch.double().mean(0) for batch in batches])
@@ -61,8 +61,8 @@ def test_nothing_happens_without_a_batch_norm():
 
 @pytest.mark.parametrize("average", [1, 2])
 @pytest.mark.parametrize("task", ["translation", "classification"])
-def test_one_rule_for_every_task(tiny, tmp_path, task, average):
-    """The statistics that are tested are those of training, or new ones where weights are a mean of several."""
+def test_the_same_rule_holds_for_every_task(tiny, tmp_path, task, average):
+    """The test uses the statistics of training, or new ones if the weights are an average of several checkpoints."""
     own = tiny if task == "translation" else ["task=classification", "scale=test"]
     config = compose([*own, "skip=xskip_bn", f"training.average={average}", f"paths.runs={tmp_path}"])
     assert execute(config) == "done"

@@ -1,4 +1,4 @@
-"""The stream of micro-batches: the same for any number of ranks and workers, and from any position on."""
+"""The stream of micro-batches is the same for any number of ranks and workers, and from any position."""
 
 from contextlib import closing
 
@@ -10,7 +10,7 @@ LENGTHS = [5, 3, 4]
 
 
 class Epochs:
-    """A task whose batches are their own positions."""
+    """A task in which every batch is its own position."""
 
     def __init__(self, workers: int = 0) -> None:
         self.workers = workers
@@ -25,8 +25,8 @@ def positions(count: int) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(("world", "count"), [(1, 2), (2, 2), (2, 5), (3, 5)])
-def test_ranks_share_what_one_would_take(world, count, workers):
-    """Also where the ranks cannot divide an update's micro-batches evenly."""
+def test_ranks_share_the_micro_batches_of_one_process(world, count, workers):
+    """Even if the ranks cannot divide an update's micro-batches evenly."""
     streams = [Stream(Epochs(workers), count=count, rank=rank, world=world) for rank in range(world)]
     for update in range(10 // count):
         shares = [stream.take() for stream in streams]
@@ -39,7 +39,7 @@ def test_ranks_share_what_one_would_take(world, count, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_it_goes_on_from_any_position(workers):
+def test_the_stream_resumes_from_any_position(workers):
     whole = Stream(Epochs())
     for taken in range(12):
         with closing(Stream(Epochs(workers if taken % 5 == 0 else 0), whole.number, whole.index, count=3)) as again:

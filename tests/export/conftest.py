@@ -1,4 +1,4 @@
-"""Runs of both forms that CTranslate2 knows, trained until their translations end; those of tests/trained; another."""
+"""Runs to export: both forms that CTranslate2 knows, trained until translations end, a third form, and two others."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from skipln.configuration.composition import compose
 from skipln.engine.run import execute
 from tests.trained.conftest import SHORT, classifier, translator  # noqa: F401  (fixtures)
 
-# Most words are a piece, so that word by word is learnt at once.
+# Most words are one piece, so that word-by-word translation is learnt quickly.
 LONGER = [
     "data.vocabulary=360", "training.updates=250", "training.checkpoint_every=50", "training.average=2",
     "optim.lr=0.005",
@@ -33,5 +33,5 @@ def pre_ln(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def two_steps(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a connection that CTranslate2 does not know."""
+    """A run with a connection that CTranslate2 does not know."""
     return trained(*tiny, *SHORT, "skip=rskip_ln", "skip.lam=2", f"paths.runs={tmp_path_factory.mktemp('runs')}")

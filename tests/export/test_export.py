@@ -1,4 +1,4 @@
-"""A run exported to each format says what the run says; a folder is written whole, and over nobody's files."""
+"""Exports to every format give the run's own outputs; folders are written whole and overwrite nobody's files."""
 
 import json
 import re
@@ -29,7 +29,7 @@ LONGEST = 6  # words of a line
 
 
 def code_of(folder: Path) -> str:
-    """The first block of Python on an export's page."""
+    """Return the first block of Python on an export's page."""
     found = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text("utf-8"), re.DOTALL)
     assert found
     return found[1]
@@ -37,7 +37,7 @@ def code_of(folder: Path) -> str:
 
 @pytest.mark.parametrize("kind", ["post_ln", "pre_ln"])
 def test_ctranslate2_translates_as_the_run_does(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """A round trip: train, move the folder, translate, export, translate with CTranslate2."""
+    """The whole round trip: train, move the folder, translate, export, translate with CTranslate2."""
     ctranslate2 = pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed: make peers")
     folder = shutil.copytree(request.getfixturevalue(kind), tmp_path / "moved")
     assert main([str(folder), "--to", "ctranslate2", "-o", str(tmp_path / "out")]) == 0
@@ -49,14 +49,16 @@ def test_ctranslate2_translates_as_the_run_does(kind: str, request: pytest.Fixtu
         found = model.translate_batch(sources, beam_size=beam, length_penalty=1)
         theirs = [run.vocabulary.decode([pieces.index(piece) for piece in one.hypotheses[0]]) for one in found]
         ours = run.translate(LINES, search=Search(beam=beam, alpha=1.0, penalty="power"))
-        # What runs to the limit, as a hardly trained model's may, is ended there in another way.
+        # A barely trained model may run to the limit, where CTranslate2 ends a translation in another way.
         ended = [i for i, line in enumerate(ours) if len(line.split()) < 2 * LONGEST]
         assert len(ended) > len(LINES) / 2
         assert [" ".join(theirs[i].split()) for i in ended] == [ours[i] for i in ended]
         assert len({ours[i] for i in ended}) > 2 and set(" ".join(ours).split()) & set(NUMBERS.values())
 
 
-def test_the_page_of_ctranslate2(translator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_the_page_of_a_ctranslate2_export_is_complete_and_its_code_runs(
+    translator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed: make peers")
     assert main([str(translator), "--to", "ctranslate2", "-o", str(tmp_path / "out")]) == 0
     monkeypatch.chdir(tmp_path / "out")
@@ -72,19 +74,21 @@ def test_the_page_of_ctranslate2(translator: Path, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("kind", ["translator", "two_steps"])
-def test_safetensors_is_loaded_like_the_run(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_a_safetensors_export_is_loaded_like_the_run(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     folder = request.getfixturevalue(kind)
     assert main([str(folder), "--to", "safetensors", "-o", str(tmp_path / "out")]) == 0
     moved = (tmp_path / "out").rename(tmp_path / "mine")
     run, again = (skipln.load_run(one, "cpu") for one in (folder, moved))
     assert again.candidates(LINES, count=2) == run.candidates(LINES, count=2)
     assert again.config.hash == run.config.hash
-    assert "/" not in str(again.config.data.dir) + again.config.paths.runs  # nothing of this machine
+    assert "/" not in str(again.config.data.dir) + again.config.paths.runs  # no path of this machine
     for name, value in run.model.state_dict().items():
         assert value.equal(again.model.state_dict()[name]), name
 
 
-def test_safetensors_of_a_classifier(classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_classifiers_safetensors_export_gives_its_probabilities(
+    classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([str(classifier), "--to", "safetensors"]) == 0
     folder = tmp_path / f"{classifier.name}-safetensors"
@@ -95,7 +99,7 @@ def test_safetensors_of_a_classifier(classifier: Path, tmp_path: Path, monkeypat
     run = {}
     exec(code_of(folder), run)
     assert np.array_equal(run["run"].probabilities(images), expected)
-    assert main([str(folder), "--to", "safetensors", "-o", str(tmp_path / "again")]) == 0  # an export of an export
+    assert main([str(folder), "--to", "safetensors", "-o", str(tmp_path / "again")]) == 0  # export the export
     assert np.array_equal(skipln.load_run(tmp_path / "again", "cpu").probabilities(images), expected)
 
 
@@ -120,12 +124,10 @@ def test_onnx_gives_the_probabilities_of_the_run(
     assert capsys.readouterr().out.strip() in skipln.load_run(classifier, "cpu").classes
 
 
-def test_an_export_is_made_again_and_nothing_else_is_replaced(
-    translator: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_only_an_earlier_export_is_replaced(translator: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     given = [str(translator), "--to", "safetensors", "-o", str(tmp_path / "out")]
     assert main(given) == main(given) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]  # no lock, no half of anything
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]  # neither a lock nor a partial folder
     capsys.readouterr()
     (tmp_path / "out" / "inputs" / "mine").write_text("notes")
     for target, said in (
@@ -164,11 +166,11 @@ def test_a_failed_export_leaves_nothing(
         ("two_steps", "ctranslate2", "and not skip=rskip_ln skip.lam=2 skip.share_norm=False norm=layer "),
     ],
 )
-def test_what_a_format_cannot_hold(
+def test_a_run_that_a_format_cannot_express_is_refused(
     kind: str, to: str, said: str, request: pytest.FixtureRequest, tmp_path: Path, capsys, monkeypatch
 ) -> None:
     monkeypatch.setattr("skipln.export.__main__.find_spec", lambda name: True)
-    folder = request.getfixturevalue(kind)  # which may be trained now, and says so
+    folder = request.getfixturevalue(kind)  # training it now may print lines
     capsys.readouterr()
     assert main([str(folder), "--to", to, "-o", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
@@ -185,7 +187,7 @@ def test_what_a_format_cannot_hold(
         ({"skip": {"name": "xskip_ln", "lam": 2.0}}, "and not skip=xskip_ln skip.lam=2.0 "),
     ],
 )
-def test_what_ctranslate2_does_not_compute(translator: Path, tmp_path: Path, update: dict, said: str) -> None:
+def test_what_ctranslate2_cannot_compute_is_refused(translator: Path, tmp_path: Path, update: dict, said: str) -> None:
     run = skipln.load_run(translator, "cpu")
     other = replace(run, config=run.config.model_copy(update=update))
     with pytest.raises(UserError) as error:
@@ -195,7 +197,7 @@ def test_what_ctranslate2_does_not_compute(translator: Path, tmp_path: Path, upd
 
 
 @pytest.mark.parametrize(("to", "said"), [("onnx", "onnx and onnxscript: pip"), ("ctranslate2", "ctranslate2: pip")])
-def test_a_package_that_is_not_there_is_named(to: str, said: str, tmp_path: Path, capsys, monkeypatch) -> None:
+def test_a_missing_package_is_named(to: str, said: str, tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.setattr("skipln.export.__main__.find_spec", lambda name: None)
     assert main([str(tmp_path / "run"), "--to", to, "-o", str(tmp_path / "out")]) == 2
     assert f"--to {to} needs {said}" in capsys.readouterr().err
@@ -223,7 +225,9 @@ def _change(name: str, **values: object):
         ),
     ],
 )
-def test_a_run_that_is_no_use_is_one_line(translator: Path, tmp_path: Path, capsys, break_it, said: str) -> None:
+def test_a_run_that_cannot_be_exported_is_one_line(
+    translator: Path, tmp_path: Path, capsys, break_it, said: str
+) -> None:
     shutil.copytree(translator, tmp_path / "run")
     break_it(tmp_path / "run")
     assert main([str(tmp_path / "run"), "--to", "safetensors", "-o", str(tmp_path / "out")]) == 2
@@ -244,14 +248,14 @@ def test_a_run_that_is_no_use_is_one_line(translator: Path, tmp_path: Path, caps
         ),
     ],
 )
-def test_an_export_that_was_changed_is_one_line(translator: Path, tmp_path: Path, break_it, said: str) -> None:
+def test_loading_a_changed_export_is_one_line(translator: Path, tmp_path: Path, break_it, said: str) -> None:
     assert main([str(translator), "--to", "safetensors", "-o", str(tmp_path / "out")]) == 0
     break_it(tmp_path / "out")
     with pytest.raises(UserError, match=said):
         skipln.load_run(tmp_path / "out", "cpu")
 
 
-def test_a_format_is_asked_for(capsys: pytest.CaptureFixture) -> None:
+def test_a_format_is_required(capsys: pytest.CaptureFixture) -> None:
     for arguments in (["run"], ["run", "--to", "tensorflow"]):
         with pytest.raises(SystemExit) as ended:
             main(arguments)
@@ -259,8 +263,8 @@ def test_a_format_is_asked_for(capsys: pytest.CaptureFixture) -> None:
     assert "ctranslate2, safetensors, onnx" in capsys.readouterr().err.replace("'", "")
 
 
-def test_a_mistake_is_answered_before_torch(translator: Path) -> None:
-    """A target that is taken, in under what torch alone takes to load."""
+def test_a_mistake_is_reported_without_importing_torch(translator: Path) -> None:
+    """Here the target folder is the run itself."""
     code = (
         "import sys; from skipln.export.__main__ import main\n"
         f"status = main([{str(translator)!r}, '--to', 'safetensors', '-o', {str(translator)!r}])\n"

@@ -1,4 +1,4 @@
-"""How many attacks there are: a sample by default, all of them with --faults SHARE (1: as `make test-faults`)."""
+"""The number of attacks: a sample by default, or a share of all with --faults SHARE (1: as `make test-faults`)."""
 
 import random
 import shutil
@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
-    """All attacks of the session; with --faults they are printed and written to docs/reliability.md."""
+    """Count all attacks of the session; with --faults, print them and write them to docs/reliability.md."""
     counted = Tally()
     yield counted
     if share := request.config.getoption("--faults"):
@@ -36,12 +36,12 @@ def draw(request: pytest.FixtureRequest) -> random.Random:
 
 @pytest.fixture(scope="session")
 def times(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
-    """times(all, sample): how many attacks of a kind there are; where the sample has none the test is skipped."""
+    """times(all, sample) is the number of attacks of a kind to make; a test without any in the sample is skipped."""
     share = request.config.getoption("--faults")
 
     def counted(whole: int, sample: int) -> int:
         if not share and not sample:
-            pytest.skip("by make test-faults alone")
+            pytest.skip("too slow for the default sample; `make test-faults` runs it")
         return max(1, round(share * whole)) if share else sample
 
     return counted
@@ -54,7 +54,7 @@ def overrides(tiny: list[str]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def undisturbed(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """The table as it is made when nothing happens."""
+    """The table as it is made without any attack."""
     desk = Desk(tmp_path_factory.mktemp("undisturbed"), overrides)
     process = desk.table()
     _, said = process.communicate(timeout=300)
@@ -70,6 +70,6 @@ def desk(undisturbed: Desk, tmp_path: Path) -> Desk:
 
 @pytest.fixture
 def finished(undisturbed: Desk, tmp_path: Path) -> Desk:
-    """A copy of the undisturbed one."""
+    """A copy of the undisturbed desk."""
     shutil.copytree(undisturbed.path, tmp_path / "finished")
     return Desk(tmp_path / "finished", undisturbed.overrides)

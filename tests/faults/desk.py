@@ -1,4 +1,4 @@
-"""A folder in which somebody makes a small table with real processes, and what must not depend on what befell it."""
+"""A folder in which real processes make a small table, and the results that must not depend on any attack."""
 
 import json
 import os
@@ -31,7 +31,7 @@ rows:
 
 @dataclass
 class Desk:
-    """`overrides`: of both runs."""
+    """`overrides`: those of both runs."""
 
     path: Path
     overrides: list[str]
@@ -60,7 +60,7 @@ class Desk:
         )  # fmt: skip
 
     def made(self) -> dict[str, Any]:
-        """Of each record hash, state, metrics, data, curve, translations and the statistics of its examples."""
+        """Collect hash, state, metrics, data, curve, translations and example statistics of each record."""
         records = [json.loads(line) for line in (self.results / "records.jsonl").read_text("utf-8").splitlines()]
         found: dict[str, Any] = {"runs": [record["hash"] for record in records]}
         for record in records:
@@ -77,12 +77,12 @@ class Desk:
 
 
 def _hear_ctrl_c() -> None:
-    """A shell that starts tests in the background has them ignore it."""
+    """Restore SIGINT's default: a shell that starts tests in the background makes them ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def offspring(pid: int) -> list[int]:
-    """The processes that `pid` started, and those that they did."""
+    """Return the processes that `pid` started, and their own children."""
     try:
         children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -91,5 +91,5 @@ def offspring(pid: int) -> list[int]:
 
 
 def in_one_line(said: str) -> bool:
-    """Whether what a command said on stderr is a mistake that is explained, and nothing that escaped."""
+    """Return whether a command's stderr explains the mistake, without a traceback."""
     return "Traceback" not in said and any("error: " in line or "failed" in line for line in said.splitlines())

@@ -1,4 +1,4 @@
-"""What attacks came to: counted by kind, and written into docs/reliability.md by `make test-faults`."""
+"""Outcomes of attacks, counted by kind; `make test-faults` writes them into docs/reliability.md."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ BEGIN, END = "<!-- attacks -->\n", "<!-- /attacks -->"
 
 @dataclass
 class Tally:
-    """survived: the right result all the same; refused: one line and no result; failed: anything else."""
+    """survived: the result was still right; refused: one line and no result; failed: anything else."""
 
     counts: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
     failures: list[str] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Tally:
             self.failures.append(f"{kind}: {what}")
 
     def rows(self, share: float) -> dict[str, str]:
-        """By kind, a line of the page's table."""
+        """Return a line of the page's table for each kind."""
         found = {}
         for kind, counts in self.counts.items():
             numbers = (counts.total(), counts["survived"], counts["refused"], counts["failed"])
@@ -34,7 +34,7 @@ class Tally:
         return found
 
     def write(self, page: Path, share: float) -> str:
-        """Replace the rows of these kinds between the marks of `page`, and leave those of others; returns the table."""
+        """Replace the rows of these kinds between the marks of `page`, keep the other rows, and return the table."""
         text = page.read_text("utf-8")
         before, after = text.partition(BEGIN)[0], text.partition(END)[2]
         lines = text.partition(BEGIN)[2].partition(END)[0].splitlines()

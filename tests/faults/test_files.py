@@ -1,4 +1,4 @@
-"""Files that are damaged, swapped or somebody else's: the right result, or one line."""
+"""Damaged, swapped and foreign files: the result is right, or there is one line."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.faults.tally import Tally
 
 
 def damaged(content: bytes, draw: random.Random) -> bytes:
-    """One bit, a byte, a block of zeros, an end, a beginning, nothing, or another encoding."""
+    """Damage bytes: change a bit or a byte, zero a block, cut the end or the beginning or all, append, or re-encode."""
     if not content:
         return b"\0"
     place = draw.randrange(len(content))
@@ -39,7 +39,7 @@ def damaged(content: bytes, draw: random.Random) -> bytes:
 
 
 def test_checkpoints(undisturbed: Desk, tmp_path: Path, draw: random.Random, times: Callable, tally: Tally) -> None:
-    """Damaged anywhere, in the central directory above all, or another run's or update's."""
+    """They are damaged anywhere, mostly in the central directory, or belong to another run or update."""
     kind = "damaged and swapped checkpoints"
     mine, other = sorted((undisturbed.path / "runs").glob("*/checkpoints"))
     states = {path: path.read_bytes() for path in sorted(mine.glob("*-*.pt"))}
@@ -73,7 +73,7 @@ def test_checkpoints(undisturbed: Desk, tmp_path: Path, draw: random.Random, tim
 
 
 def test_hostile_checkpoints(tmp_path: Path, draw: random.Random, times: Callable, tally: Tally) -> None:
-    """Sealed by whoever wrote them: what they would execute is not executed."""
+    """Their author has sealed them; still, what they would execute is not executed."""
 
     class Evil:
         def __init__(self, call: Callable, *arguments: object) -> None:
@@ -101,7 +101,7 @@ def test_files_of_a_finished_table(
     finished: Desk, undisturbed: Desk, draw: random.Random, times: Callable, tally: Tally,
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture,
 ) -> None:  # fmt: skip
-    """The table is given again: with the same numbers, or one line. Every file but checkpoints, locks and logs."""
+    """Making the table again gives the same numbers, or one line. Checkpoints, locks and logs are not attacked here."""
     kind = "damaged files in run folders and results"
     monkeypatch.chdir(finished.path)
     expected = undisturbed.made()
@@ -137,7 +137,7 @@ def test_files_of_a_finished_table(
 
 
 def test_prepared_text(undisturbed: Desk, tmp_path: Path, draw: random.Random, times: Callable, tally: Tally) -> None:
-    """What is trained on is what was prepared."""
+    """Training uses the data as they were prepared, or stops."""
     kind = "damaged files in the cache"
     overrides = [text for text in undisturbed.overrides if not text.startswith("paths.cache=")]
     config = compose(["scale=test", *overrides, f"paths.cache={tmp_path}"])

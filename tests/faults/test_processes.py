@@ -1,4 +1,4 @@
-"""Processes that are killed, stopped, started twice, or share a cache: the table is the undisturbed one."""
+"""Processes are killed, stopped, started twice, or share a cache: the table equals the undisturbed one."""
 
 import os
 import random
@@ -14,11 +14,11 @@ import pytest
 from tests.faults.desk import Desk, in_one_line, offspring
 from tests.faults.tally import Tally
 
-MOMENTS = (0.2, 14.0)  # seconds: from the imports to the last run's test
+MOMENTS = (0.2, 14.0)  # seconds after the start: from the imports to the test of the last run
 
 
 def test_kills(desk: Desk, undisturbed: Desk, draw: random.Random, times: Callable, tally: Tally) -> None:
-    """kill -9 of the table, with its runs or without; in between, files get times of last year or of next."""
+    """kill -9 hits the table, with or without its runs; in between, files get time stamps up to a year off."""
     left, since = times(100, 1), 0
     while left:
         process = desk.table()
@@ -42,7 +42,7 @@ def test_kills(desk: Desk, undisturbed: Desk, draw: random.Random, times: Callab
 
 
 def _jump(desk: Desk, draw: random.Random) -> None:
-    """The clock was wrong while some files were written."""
+    """Set time stamps as if the clock had been wrong while some files were written."""
     for path in desk.path.rglob("*"):
         if path.is_file() and draw.random() < 0.3:
             moment = time.time() + draw.uniform(-1, 1) * 365 * 86_400
@@ -70,7 +70,7 @@ def test_signals_in_every_phase(
     while left:
         process = desk.start(*command)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(draw.uniform(1.5, 9))  # Python itself is there by then
+            process.wait(draw.uniform(1.5, 9))  # by then Python itself has started
         if process.poll() is None:
             number = draw.choice([signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
             process.send_signal(number)
@@ -99,7 +99,7 @@ def test_two_tables_at_once(desk: Desk, undisturbed: Desk, draw: random.Random, 
 
 
 def test_runs_share_a_cache(undisturbed: Desk, tmp_path: Path, times: Callable, tally: Tally) -> None:
-    """All start at once where nothing is prepared, one is killed; all give the same."""
+    """All start at once with nothing prepared and one is killed; the others all give the same result."""
     kind = "runs sharing one new cache, one of them killed"
     count = max(2, times(32, 0))
     desk = Desk(tmp_path, [text for text in undisturbed.overrides if not text.startswith("paths.cache=")])
@@ -120,7 +120,7 @@ def test_runs_share_a_cache(undisturbed: Desk, tmp_path: Path, times: Callable, 
 def test_full_and_read_only_disks(
     undisturbed: Desk, tmp_path: Path, draw: random.Random, times: Callable, tally: Tally
 ) -> None:
-    """A disk that fills up or turns read-only half-way; with room again the same command gives the undisturbed run."""
+    """A disk fills up or is read-only; once there is room again, the same command gives the undisturbed run."""
     kind = "full or read-only disks"
     expected = undisturbed.made()["rskip_ln"]
     for i in range(times(20, 1)):

@@ -1,4 +1,4 @@
-"""What only a GPU has: CUDA in bf16, compiled, and NCCL; skipped where there is none."""
+"""Tests that need a GPU: CUDA in bf16, plain and compiled, and NCCL; they are skipped without one."""
 
 import json
 import subprocess
@@ -27,8 +27,8 @@ def test_a_run_on_cuda(tiny, tmp_path, compiled):
     assert result["environment"]["device"] != "cpu"
 
 
-@pytest.mark.skipif(gpus < 2, reason="no two GPUs here")
-def test_two_ranks_by_nccl_equal_one(tiny, tmp_path):
+@pytest.mark.skipif(gpus < 2, reason="fewer than two GPUs here")
+def test_two_ranks_with_nccl_equal_one_process(tiny, tmp_path):
     where = ["compute.accelerator=cuda", "precision=fp32", "skip=rskip_ln"]
     one = compose([*tiny, *RUN, *where, f"paths.runs={tmp_path / 'one'}"])
     assert execute(one) == "done"

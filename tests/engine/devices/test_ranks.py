@@ -1,4 +1,4 @@
-"""Several processes: the ranks of an update share its micro-batches, and the curve is that of one process."""
+"""Several processes: ranks share the micro-batches of an update, and the curve equals that of one process."""
 
 import atexit
 import json
@@ -21,7 +21,7 @@ from skipln.engine.run import execute
 from skipln.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
-# Three micro-batches for two ranks: one has two of them, the other one.
+# Three micro-batches for two ranks: one rank gets two of them, the other gets one.
 RUN = ["training.accumulate=3", "training.updates=8", "training.log_every=1", "training.checkpoint_every=4"]
 
 
@@ -36,7 +36,7 @@ def losses(folder: Path) -> list[float]:
 
 
 def torchrun(overrides: list[str]) -> subprocess.Popen:
-    """Two ranks with gloo on the CPU."""
+    """Start two ranks with gloo on the CPU."""
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "skipln.train"]
     command = [sys.executable, *launch, *overrides, "compute.devices=2"]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -49,9 +49,9 @@ IMAGES = [
 
 
 @pytest.mark.parametrize("skip", ["rskip_ln", pytest.param("pre_ln", marks=pytest.mark.slow)])
-def test_two_ranks_equal_one_that_takes_all_micro_batches(tiny, tmp_path, skip):
-    """Dropout included: its seed belongs to the micro-batch, not to the rank. And images through pre-LN, whose norm is
-    for nothing in a block that changes shape."""
+def test_two_ranks_equal_one_process_with_all_micro_batches(tiny, tmp_path, skip):
+    """Even with dropout, whose seed belongs to the micro-batch and not to the rank, and with images through pre-LN,
+    whose norm has no effect in a block that changes shape."""
     run = [*tiny, *RUN] if skip == "rskip_ln" else [*IMAGES, *RUN, f"paths.cache={tmp_path}"]
     one = compose([*run, f"skip={skip}", f"paths.runs={tmp_path / 'one'}"])
     assert execute(one) == "done"
@@ -67,7 +67,7 @@ def test_two_ranks_equal_one_that_takes_all_micro_batches(tiny, tmp_path, skip):
 
 
 class Store:
-    """A store as torch's: keys, and counters."""
+    """Stands in for torch's store of keys and counters."""
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
@@ -89,7 +89,7 @@ class Store:
 
 @pytest.fixture
 def ranks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Ranks]:
-    """ranks(i): rank i of two that share a store."""
+    """ranks(i) is rank i of two that share a store."""
     store = Store()
     monkeypatch.setattr(dist.distributed_c10d, "_get_default_store", lambda: store)
     monkeypatch.setattr(dist, "PrefixStore", lambda prefix, inner: inner)
@@ -97,12 +97,12 @@ def ranks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Ranks]:
     return lambda rank: Ranks(SimpleNamespace(is_global_zero=rank == 0, world_size=2))
 
 
-def test_the_others_leave_after_rank_0_and_rank_0_goes_last(ranks):
+def test_other_ranks_leave_only_after_rank_0_is_done(ranks):
     said: list[str] = []
 
     def take_part(rank: int) -> None:
         with ranks(rank):
-            time.sleep(0.3 * (rank == 0))  # the test, on rank 0 alone
+            time.sleep(0.3 * (rank == 0))  # stands in for the evaluation, which rank 0 does alone
             said.append(f"{rank} is done")
         said.append(f"{rank} left")
 
@@ -115,7 +115,7 @@ def test_the_others_leave_after_rank_0_and_rank_0_goes_last(ranks):
     assert sorted(said[2:]) == ["0 left", "1 left"]
 
 
-def test_rank_0_does_not_wait_for_ever_for_a_rank_that_died(ranks, monkeypatch):
+def test_rank_0_does_not_wait_for_ever_for_a_dead_rank(ranks, monkeypatch):
     monkeypatch.setattr("skipln.engine.ranks.GOODBYE", 0.1)
     with ranks(0):
         pass
@@ -136,7 +136,7 @@ def test_a_rank_that_fails_waits_for_nobody(ranks):
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_rank_that_dies_is_seen(rank, tiny, tmp_path):
-    """Killed in training: the other one ends, and the run goes on when it is started again."""
+    """A rank is killed in training: the whole job ends without a result."""
     run = ["training.accumulate=2", "training.updates=400", "training.log_every=100", "training.checkpoint_every=15"]
     overrides = [*tiny, *run, f"paths.runs={tmp_path}"]
     folder = compose(overrides).folder
@@ -151,7 +151,7 @@ def test_a_rank_that_dies_is_seen(rank, tiny, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_ranks_stop_together_in_the_middle_of_a_window(rank, tiny, tmp_path):
-    """A signal to one rank stops both at one update, and the saved sums of the loss are those of both."""
+    """A signal to one rank stops both at the same update, and the saved sums of the loss are those of both."""
     run = ["training.accumulate=2", "training.updates=120", "training.log_every=60", "training.checkpoint_every=15"]
     one = compose([*tiny, *run, f"paths.runs={tmp_path / 'one'}"])
     assert execute(one) == "done"
@@ -174,7 +174,7 @@ def test_ranks_stop_together_in_the_middle_of_a_window(rank, tiny, tmp_path):
 
 
 def child(parent: int, rank: int) -> int:
-    """The process of `rank` that torchrun, process `parent`, started."""
+    """Return the process of `rank` that torchrun (process `parent`) started."""
     for number in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
         if f"RANK={rank}".encode() in Path(f"/proc/{number}/environ").read_bytes().split(b"\0"):
             return int(number)

@@ -1,4 +1,4 @@
-"""Training starts from weights: strictly, named by what they are, and nothing in them is executed."""
+"""Training from given weights: they must fit, their content names the run, and nothing in them is executed."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def source(short: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def started(overrides: list[str]) -> torch.nn.Module:
-    """The model of a configuration as its training starts."""
+    """Return the model of a configuration as it is when training starts."""
     config = compose(overrides)
     torch.manual_seed(config.seed)
     model = create_task(config).build().eval()
@@ -55,7 +55,7 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
         return model(source, target)
 
 
-def test_the_weights_name_the_run_and_not_their_path(source: Path, short: list[str], tmp_path: Path) -> None:
+def test_the_weights_content_names_the_run_but_not_their_path(source: Path, short: list[str], tmp_path: Path) -> None:
     moved = shutil.copytree(source, tmp_path / "moved")
     file = moved / "checkpoints" / "tested.pt"
     names = {compose([*short, f"init_from={one}"]).hash for one in (source, moved, file)}
@@ -79,7 +79,7 @@ def test_the_weights_name_the_run_and_not_their_path(source: Path, short: list[s
         (["skip=xskip_ln_learned", "init_connections=first_norm"], "norm"),
     ],
 )
-def test_it_starts_as_the_run_ended(
+def test_training_starts_with_the_trained_weights(
     source: Path, short: list[str], overrides: list[str], norm: str, tmp_path: Path
 ) -> None:
     trained = started(short)
@@ -93,8 +93,8 @@ def test_it_starts_as_the_run_ended(
     assert logits(again).equal(logits(model))
 
 
-def test_an_attention_that_draws_starts_from_the_weights_of_one_that_does_not(source: Path, short: list[str]) -> None:
-    """FAVOR+ estimates the softmax whose projections it takes over; with few features it does so badly."""
+def test_favor_starts_from_the_weights_of_softmax_attention(source: Path, short: list[str]) -> None:
+    """FAVOR+ estimates the softmax whose projections it takes over, and with few features it does so badly."""
     many, few, trained = (
         logits(started([*short, *overrides, f"init_from={source}"]))
         for overrides in (
@@ -110,10 +110,10 @@ def test_an_attention_that_draws_starts_from_the_weights_of_one_that_does_not(so
         fit(weights, create_task(config).build(), "same")
 
 
-def test_rskip_takes_over_the_first_norm_and_draws_the_second(
+def test_rskip_takes_over_the_first_norm_and_starts_a_second(
     source: Path, short: list[str], capsys: pytest.CaptureFixture
 ) -> None:
-    """y_1 = LN(x + F(x)) is the trained block; the norm of y_2 starts with gain 1 and bias 0."""
+    """y_1 = LN(x + F(x)) is the trained block, and the norm of y_2 starts with gain 1 and bias 0."""
     given = [*short, "skip=rskip_ln", "skip.lam=2"]
     model = started([*given, f"init_from={source}", "init_connections=first_norm"])
     said = capsys.readouterr().err
@@ -133,10 +133,10 @@ def test_rskip_takes_over_the_first_norm_and_draws_the_second(
     assert "left over: encoder.0.sites.0.norm.weight" in str(error.value)
 
 
-def test_other_text_is_encoded_with_the_vocabulary_of_the_weights(
+def test_other_text_is_encoded_with_the_weights_vocabulary(
     source: Path, short: list[str], tmp_path: Path, interrupt
 ) -> None:
-    """And a run that has begun needs neither the weights nor their folder any more."""
+    """And a run that has started no longer needs the weights or their folder."""
     write_tiny_text(tmp_path / "other", pairs=150)
     for path in (tmp_path / "other").iterdir():
         path.write_text(path.read_text("utf-8").replace("o", "a"), "utf-8")
@@ -246,7 +246,7 @@ def _cut(folder: Path) -> Path:
         ),
     ],
 )
-def test_what_is_no_start_is_one_line(
+def test_weights_that_do_not_fit_are_one_line(
     source: Path, short: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make, overrides, said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -261,7 +261,7 @@ def test_what_is_no_start_is_one_line(
     assert not (tmp_path / "executed").exists()
 
 
-def test_how_connections_are_taken_needs_weights(short: list[str]) -> None:
+def test_init_connections_needs_init_from(short: list[str]) -> None:
     with pytest.raises(UserError, match="init_connections=new says how init_from is taken: give init_from too"):
         compose([*short, "init_connections=new"])
     with pytest.raises(UserError, match="init_weights"):
@@ -270,7 +270,7 @@ def test_how_connections_are_taken_needs_weights(short: list[str]) -> None:
         start_from_weights(torch.nn.Linear(1, 1), compose([*short, f"init_weights={'0' * 64}"]))
 
 
-def test_norms_in_front_of_the_branches_are_no_norms_of_sums(short: list[str], tmp_path: Path) -> None:
+def test_pre_ln_weights_are_refused_as_norms_of_sums(short: list[str], tmp_path: Path) -> None:
     config = compose([*short, "skip=pre_ln", "training.updates=2", f"paths.runs={tmp_path}"])
     assert execute(config) == "done"
     with pytest.raises(UserError, match=r"last_norm\.weight is of a norm in front of the branches; new leaves them"):
@@ -278,8 +278,8 @@ def test_norms_in_front_of_the_branches_are_no_norms_of_sums(short: list[str], t
     assert weights_file(config.folder) == config.folder / "checkpoints" / "tested.pt"
 
 
-def test_images_start_from_weights_with_their_statistics(tmp_path: Path) -> None:
-    """A ResNet's own batch norms come along; another number of classes is listed, a connection's norm may be new."""
+def test_a_resnet_starts_from_weights_with_their_statistics(tmp_path: Path) -> None:
+    """Its own batch norms are taken over, a connection's norm may be new, and other class counts are refused."""
     images = ["task=classification", "scale=test", "data=digits", "compute.accelerator=cpu", "compute.threads=1"]
     config = compose([*images, "training.updates=4", "training.checkpoint_every=2", f"paths.runs={tmp_path}"])
     assert execute(config) == "done"

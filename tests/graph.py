@@ -1,10 +1,10 @@
-"""What made a tensor, by autograd's account of it: which way was taken is seen without touching the code."""
+"""The autograd functions that made a tensor: they show which implementation ran, without changing the code."""
 
 from torch import Tensor
 
 
 def functions(tensor: Tensor) -> set[str]:
-    """The names of all autograd functions behind `tensor`, such as "AddBackward0"."""
+    """Return the names of all autograd functions that led to `tensor`, such as "AddBackward0"."""
     found, todo = set(), [tensor.grad_fn]
     while todo:
         if (node := todo.pop()) is not None and node not in found:

@@ -1,4 +1,4 @@
-"""A figure from its manifest to its page: which nets, what is kept, what an interruption costs, what is rendered."""
+"""A figure from its manifest to its page: its nets, its kept numbers, interruptions, and what is rendered."""
 
 import math
 import os
@@ -48,7 +48,7 @@ scales:
 
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Arguments of a figure of three nets: skip, xskip λ=0.5 and λ=2."""
+    """Return the arguments of a figure of three nets: skip, xskip λ=0.5 and λ=2."""
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments/figure9.yaml").write_text(MANIFEST.format(runs=tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
@@ -57,13 +57,13 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nets are measured in this process: another takes seconds to load torch."""
+    """Measure nets in this process, since another takes seconds to load torch."""
     monkeypatch.setattr(runner, "measure_all", lambda missing, _: [measuring.make(point) for point in missing] and [])
 
 
 @pytest.mark.slow
-def test_the_real_command(tiny, tmp_path):
-    """In processes of its own, stopped by a signal and started again."""
+def test_the_command_continues_after_a_signal(tiny, tmp_path):
+    """The real command, with its own processes, is stopped by a signal and started again."""
     path = tmp_path / "experiments/figure9.yaml"
     path.write_text(path.read_text().replace("updates=2,", "updates=200,").replace("every=2,", "every=200,"))
     command = [sys.executable, "-m", "skipln.figures", *tiny, "run", "figure9", "--scale", "test"]
@@ -84,7 +84,7 @@ def test_the_real_command(tiny, tmp_path):
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
 
 
-def test_it_is_made_once_and_goes_on_where_it_was(tiny, here, tmp_path, capfd):
+def test_a_figure_is_made_once_and_continued(tiny, here, tmp_path, capfd):
     command = [*tiny, "run", "figure9", "--scale", "test"]
     assert main(command) == 0
     first = capfd.readouterr()
@@ -108,12 +108,12 @@ def test_it_is_made_once_and_goes_on_where_it_was(tiny, here, tmp_path, capfd):
 
     files = [*folder.glob("*.svg"), *(tmp_path / "runs/figures").iterdir()]
     stamps = {path: path.stat().st_mtime_ns for path in files}
-    assert main(command) == 0  # the third time nothing is measured, and nothing drawn
+    assert main(command) == 0  # the third time nothing is measured or drawn
     assert stamps == {path: path.stat().st_mtime_ns for path in files}
 
 
-def test_what_is_measured_is_the_same_net_before_and_after(tiny, tmp_path):
-    """The numbers of a net at the start, for an untrained copy of it, are those of `gradients.measure`."""
+def test_a_net_is_measured_before_and_after_training(tiny, tmp_path):
+    """At the start the loss is that of a guess among ten classes; training changes the gradients."""
     point = points(load("figure9", tmp_path / "experiments"), "test")[-1]
     measuring.make(point)
     found = measuring.read(point)
@@ -160,7 +160,7 @@ def test_a_manifest_is_checked(tiny, tmp_path, old, new, said):
     assert said in str(error.value)
 
 
-def test_a_form_comes_with_each_lam_of_its_type():
+def test_every_form_has_every_lambda_of_its_type():
     found = points(load("figure1"), "demo")
     lams: dict[str, list] = {}
     for p in found:
@@ -172,15 +172,15 @@ def test_a_form_comes_with_each_lam_of_its_type():
     assert len({point.path for point in found}) == len(found)
 
 
-def test_a_figure_shows_the_forms_of_its_manifest_alone(tiny, tmp_path):
-    """A connection that is added later is in no committed figure."""
+def test_a_figure_shows_only_the_forms_of_its_manifest(tiny, tmp_path):
+    """So a connection that is added later changes no committed figure."""
     manifest = load("figure9", tmp_path / "experiments")
     assert {point.form for point in points(manifest, "test")} == {"skip", "xskip"} < set(skips.names())
     with pytest.raises(UserError, match="figure9: unknown connection 'no_such': choose one of "):
         points(manifest.model_copy(update={"forms": ["no_such"]}), "test")
 
 
-def test_a_nets_configuration_is_the_one_that_its_command_composes():
+def test_a_nets_configuration_equals_that_of_its_command():
     found = points(load("figure1"), "test")
     manifest = load("figure1").at("test")
     shared = ["scale=test", *manifest.overrides, *manifest.models[1].overrides, *manifest.models[1].depths[8]]
@@ -189,7 +189,7 @@ def test_a_nets_configuration_is_the_one_that_its_command_composes():
         assert point.config.hash == compose([*shared, f"skip={form}", *options, "seed=1"]).hash
 
 
-def test_the_geometric_mean_and_its_spread():
+def test_geometric_mean_and_spread_by_hand():
     assert geometric([1.0, 100.0]) == pytest.approx((10, math.exp(math.log(10) * math.sqrt(2))))
     assert geometric([4.0]) == (pytest.approx(4), None)
     assert geometric([0.0, 1.0]) == (0.0, None)
@@ -197,7 +197,7 @@ def test_the_geometric_mean_and_its_spread():
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_the_page_and_a_drawing_made_anew_are_the_same_bytes(folder):
+def test_the_committed_page_and_drawing_follow_from_the_numbers(folder):
     manifest, numbers, scale = load(folder.name), load_numbers(folder), folder.parent.name
     model = manifest.at(scale).models[0]
     assert (folder / "figure.md").read_text("utf-8") == page(numbers, manifest, scale)
@@ -207,7 +207,7 @@ def test_the_page_and_a_drawing_made_anew_are_the_same_bytes(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_rendered_anew_from_the_numbers_is_the_same_bytes(folder, tmp_path):
+def test_rendering_again_from_the_numbers_gives_the_same_bytes(folder, tmp_path):
     for name in ("sites.csv", "nets.csv", "about.json"):
         shutil.copy(folder / name, tmp_path)
     render(load(folder.name), folder.parent.name, tmp_path)
@@ -216,15 +216,15 @@ def test_rendered_anew_from_the_numbers_is_the_same_bytes(folder, tmp_path):
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_the_numbers_are_of_todays_configuration(folder):
-    """Whoever changes a default that a committed figure rests on must make the figure again."""
+def test_the_numbers_belong_to_the_current_configuration(folder):
+    """If a default behind a committed figure changes, the figure must be made again."""
     today = {point.config.hash for point in points(load(folder.name), folder.parent.name)}
     assert {run for net in load_numbers(folder).nets for run in net.runs.split()} == today
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_the_committed_numbers_show_the_law(folder):
-    """xSkip on PreAct-ResNet, whose branches have a norm: λ a site; with LN: about 1."""
+    """On PreAct-ResNet, whose branches have a norm, xSkip multiplies gradients by λ per site; with LN by about 1."""
     deepest = [s for s in load_numbers(folder).sites if (s.model, s.depth, s.state) == ("preact_resnet", 110, "start")]
     for lam in (2.0, 3.0):
         for form, expected in (("xskip", lam), ("xskip_ln", 1), ("rskip_ln", 1)):
@@ -257,20 +257,25 @@ OF = "models: [{name: preact_resnet, label: PreAct-ResNet, of: table9, depths: {
 
 @pytest.fixture
 def trained(tiny, tmp_path: Path) -> list[str]:
-    """A figure of the finished runs of a table, of which one is there."""
+    """Return the arguments of a figure of a table's finished runs, of which only one exists."""
     path = tmp_path / "experiments/figure9.yaml"
     text = path.read_text()
     path.write_text(text[: text.index("    models:")] + f"    {OF}\n")
     (tmp_path / "experiments/table9.yaml").write_text(TABLE)
     manifest = load("figure9", tmp_path / "experiments")
     skip, xskip = points(manifest, "test", tmp_path / "experiments")
-    assert (skip.form, xskip.form, xskip.lam, xskip.depth) == ("skip", "xskip", 2, 8)  # rskip_ln is no form of it
+    assert (skip.form, xskip.form, xskip.lam, xskip.depth) == (
+        "skip",
+        "xskip",
+        2,
+        8,
+    )  # rskip_ln is not one of its forms
     assert execute(skip.config) == "done"
     return tiny
 
 
 def test_the_nets_of_finished_runs_are_measured(trained, here, tmp_path, capfd):
-    """As the run was tested: what `load_run` loads, measured by itself, has the same numbers."""
+    """They are measured with the tested weights: the model of `load_run`, measured by itself, has the same numbers."""
     command = [*trained, "run", "figure9", "--scale", "test"]
     assert main(command) == 0
     said = capfd.readouterr()
@@ -287,7 +292,7 @@ def test_the_nets_of_finished_runs_are_measured(trained, here, tmp_path, capfd):
     assert own[0].sites[0].stream == pytest.approx(found.states["trained"].sites["stream"][0][0], rel=1e-5)
 
 
-def test_a_figure_of_runs_that_are_not_there_is_one_line(trained, here, tmp_path, capfd):
+def test_a_figure_of_missing_runs_is_one_line(trained, here, tmp_path, capfd):
     shutil.rmtree(tmp_path / "runs")
     assert main([*trained, "run", "figure9", "--scale", "test"]) == 2
     assert "2 nets have no finished run here: make table9 SCALE=test\nerror: figure9: no net is measured\n" in (
@@ -311,7 +316,7 @@ def test_mistakes_about_finished_runs_are_one_line(trained, tmp_path, capsys, ne
     assert said in err and err.count("\n") == 1
 
 
-def test_a_figure_is_published_whole_and_only_when_asked(trained, here, tmp_path, capfd):
+def test_a_figure_is_published_whole_and_only_on_request(trained, here, tmp_path, capfd):
     assert main([*trained, "publish", "figure9", "--scale", "test"]) == 2
     assert "no figure of yours in runs/tables/test/figure9" in capfd.readouterr().err
     assert main([*trained, "run", "figure9", "--scale", "test"]) == 0

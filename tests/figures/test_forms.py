@@ -1,4 +1,4 @@
-"""Names, looks and order of a figure's lines, and where their names stand."""
+"""Names, styles and order of a figure's lines, and the positions of their labels."""
 
 import math
 import re
@@ -17,7 +17,7 @@ from skipln.tables.presentation.palette import palette
 from tests.figures.test_figures import COMMITTED
 
 
-def test_names_are_those_of_the_tables():
+def test_labels_are_those_of_the_tables():
     rows = {row.name: row.label for row in tables.load("table1").rows}
     assert label("skip", None) == rows["skip"]
     assert [label("xskip", 2), label("xskip_ln", 3), label("rskip_ln", 2)] == [
@@ -28,7 +28,7 @@ def test_names_are_those_of_the_tables():
     assert label("no_form_of_ours", 0.5) == "no_form_of_ours λ=0.5"
 
 
-def test_a_family_has_its_hue_and_dash_of_the_tables():
+def test_a_family_has_the_colour_and_dash_of_the_tables():
     table = tables.load("table1")
     theirs = palette(table.rows)
     ours = looks([("skip", None), ("xskip", 0.5), ("xskip", 2), ("xskip", 3), ("rskip_ln", 2), ("rskip_ln", 3)])
@@ -36,7 +36,7 @@ def test_a_family_has_its_hue_and_dash_of_the_tables():
     assert ours["xskip", 3] == theirs["xskip_3"]
 
 
-def test_the_same_net_is_shown_once_and_only_where_the_other_is():
+def test_a_net_with_two_names_is_shown_once():
     found = distinct([("rskip_ln", 1), ("rskip_ln", 2), ("xskip_ln", 1), ("xskip", 1), ("skip", None), ("xskip", 2)])
     assert found == [("skip", None), ("xskip", 2), ("xskip_ln", 1), ("rskip_ln", 2)]
     assert list(families(found)) == ["xskip", "xskip_ln", "rskip_ln"]
@@ -44,8 +44,8 @@ def test_the_same_net_is_shown_once_and_only_where_the_other_is():
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_what_is_shown_once_has_the_same_numbers(folder):
-    """The reason to leave it out, held against the measurements."""
+def test_nets_that_are_shown_once_have_equal_numbers(folder):
+    """The measurements confirm that one of the two names can be left out."""
     nets: dict[tuple, list[float | None]] = {}
     for row in load_numbers(folder).sites:
         if row.state == "start":
@@ -56,7 +56,7 @@ def test_what_is_shown_once_has_the_same_numbers(folder):
             assert nets[model, depth, *one] == pytest.approx(nets[model, depth, *other], rel=1e-3)
 
 
-def test_places_keep_their_distance_and_stay_near():
+def test_labels_keep_their_distance_and_stay_close():
     assert spread([0.1, 0.9], 0.1) == [0.1, 0.9]
     assert spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
     assert spread([1.0, 0.98], 0.1) == pytest.approx([1.0, 0.9])
@@ -65,7 +65,7 @@ def test_places_keep_their_distance_and_stay_near():
     assert spread([], 0.1) == []
 
 
-def test_what_leaves_the_frame_is_named_at_its_edge():
+def test_a_line_that_leaves_the_frame_is_labelled_at_its_edge():
     panel = Figure().subplots()
     panel.set(xlim=(0, 1), ylim=(1, 2))
     label_ends(panel, [(1, 1e30, "above", "red"), (1, -5, "below", "blue"), (1, math.nan, "lost", "red")], 2.0)
@@ -73,8 +73,7 @@ def test_what_leaves_the_frame_is_named_at_its_edge():
     assert at["below"] == 0 and max(at.values()) == 1 and at["lost"] > 0.9 and at["above"] > 0.9
 
 
-def test_panels_share_their_scales_and_none_is_empty():
-    """As many axes as families × depths, and one set of ticks on y."""
+def test_there_is_a_panel_for_every_family_and_depth_and_none_is_empty():
     folder = COMMITTED[0]
     manifest, rows = load(folder.name), load_numbers(folder).sites
     model = next(one for one in manifest.at("demo").models if one.name == "resnet")
@@ -84,7 +83,7 @@ def test_panels_share_their_scales_and_none_is_empty():
     assert len(re.findall(r'id="axes_\d+"', draw(few, manifest, model, "branch"))) == 2
 
 
-def test_an_overview_of_nets_that_are_not_there_says_so():
+def test_an_overview_without_nets_is_small():
     folder = COMMITTED[0]
     manifest, rows = load(folder.name), load_numbers(folder).sites
     model = manifest.at("demo").models[0]

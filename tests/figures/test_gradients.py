@@ -1,4 +1,4 @@
-"""The law λ^L where theory says so, and what the measurement takes for whose.
+"""The law λ^L where theory predicts it, and the measurement of gradients itself.
 
 y = λx + F(x) has ∂y/∂x = λ + F′(x), so the gradient through the sites of a stack is multiplied by Π(λ + F′ₗ):
 exactly λ^L where F = 0, and about λ^L where a norm inside F makes F′ₗ shrink as the stream grows (F(cx) = F(x), so
@@ -22,7 +22,7 @@ from skipln.ops import smoothed_cross_entropy
 from skipln.seam.connection import Connection
 from tests.skips import IN_RESNETS
 
-DEPTH = 8  # blocks of the one stage of the ResNet; layers of the decoder, three sites each
+DEPTH = 8  # blocks of the ResNet's single stage, and layers of the decoder, which have three sites each
 
 
 def resnet(name: str, activation: str = "pre", **options: object) -> ResNet:
@@ -39,11 +39,11 @@ def transformer(name: str, **options: object) -> Transformer:
 
 MODELS = {"resnet": resnet, "transformer": transformer}
 PAIRS = [("resnet", name) for name in IN_RESNETS] + [("transformer", name) for name in skips.names()]
-SILENT = ("fixup", "rezero", "skipinit")  # start as the identity, and so without a gradient in any branch
+SILENT = ("fixup", "rezero", "skipinit")  # start as the identity, so no branch has a gradient
 
 
 def passed(net: nn.Module) -> Pass:
-    """The sites of the ResNet's stage, or of the decoder, in a pass of random data."""
+    """Measure the sites of the ResNet's stage, or of the decoder, in a pass of random data."""
     draw = torch.Generator().manual_seed(1)
     labels = torch.randint(4, 10, (6, 9), generator=draw)
     if isinstance(net, ResNet):
@@ -55,17 +55,17 @@ def passed(net: nn.Module) -> Pass:
 
 
 def relative(found: Pass) -> list[float]:
-    """The stream's gradient behind each site over that behind the last."""
+    """Return the stream's gradient after each site, relative to that after the last site."""
     return [site.stream / found.sites[-1].stream for site in found.sites]
 
 
 def rate(found: Pass) -> float:
-    """What the gradient is multiplied by a site, the geometric mean."""
+    """Return the factor by which a site multiplies the gradient, as a geometric mean."""
     return relative(found)[0] ** (1 / (len(found.sites) - 1))
 
 
 def silence(net: nn.Module) -> nn.Module:
-    """F = 0 everywhere: the last weights of every branch are zero."""
+    """Set F = 0 everywhere by zeroing the last weights of every branch."""
     for name, module in net.named_modules():
         if isinstance(module, FeedForward):
             nn.init.zeros_(module[-1].weight)
@@ -78,7 +78,7 @@ def silence(net: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize("lam", [0.5, 1.0, 2.0, 3.0])
 @pytest.mark.parametrize("model", MODELS)
-def test_the_law_is_exact_where_the_branches_are_silent(model, lam):
+def test_the_law_is_exact_if_branches_are_zero(model, lam):
     found = passed(silence(MODELS[model]("xskip", lam=lam)))
     assert relative(found) == pytest.approx(law(lam, len(found.sites)), rel=1e-9)
     assert all(site.share == 0 for site in found.sites)
@@ -89,8 +89,8 @@ def test_the_law_is_exact_where_the_branches_are_silent(model, lam):
 
 @pytest.mark.parametrize(("lam", "tolerance"), [(2.0, 0.03), (3.0, 0.01), (10.0, 0.001)])
 @pytest.mark.parametrize(("model", "options"), [("resnet", {}), ("transformer", {"pre_norm": True})])
-def test_the_law_is_nearly_met_where_the_branch_has_a_norm_of_its_own(model, options, lam, tolerance):
-    """The stream outgrows what the branches add, so each F′ₗ is smaller by λ than the one before."""
+def test_the_law_nearly_holds_if_branches_have_a_norm(model, options, lam, tolerance):
+    """The stream outgrows what the branches add, so each F′ₗ is smaller by a factor λ than the one before."""
     found = passed(MODELS[model]("xskip", lam=lam, **options))
     assert rate(found) == pytest.approx(lam, rel=tolerance)
     shares = [site.share for site in found.sites]
@@ -99,7 +99,7 @@ def test_the_law_is_nearly_met_where_the_branch_has_a_norm_of_its_own(model, opt
 
 @pytest.mark.parametrize(("lam", "depth"), [(3.0, 500), (2.0, 900), (0.5, 900)])
 def test_no_square_overflows_or_vanishes(lam, depth):
-    """λ^900 = 2^900 is a number, and its square none: the norm is of scaled elements. x = 1 throughout, F = 0."""
+    """2^900 is a float but its square is not, so the norm must scale its elements. Here x = 1 and F = 0."""
 
     class Deep(nn.Module):
         def __init__(self) -> None:
@@ -120,7 +120,7 @@ def test_no_square_overflows_or_vanishes(lam, depth):
 
 
 class Types(TorchDispatchMode):
-    """The floating-point types of all that is computed."""
+    """Records the floating-point types of all results."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class Types(TorchDispatchMode):
     ("model", "name", "smoothing"), [*((*pair, 0.1) for pair in PAIRS), *((model, "skip", 0.0) for model in MODELS)]
 )
 def test_everything_is_computed_in_float64(model, name, smoothing):
-    """From the embeddings to the loss that the tasks use, and back."""
+    """From the embeddings to the tasks' loss, and back."""
     net = MODELS[model](name)
     net.double()
     labels = torch.randint(4, 10, (6, 9))
@@ -154,7 +154,7 @@ def test_everything_is_computed_in_float64(model, name, smoothing):
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e5, 1e12])
-def test_the_tasks_loss_is_right_in_float64_far_from_zero(scale):
+def test_the_tasks_loss_is_exact_in_float64_even_for_large_logits(scale):
     torch.manual_seed(0)
     logits, targets = (scale * torch.randn(5, 7, dtype=torch.float64)).requires_grad_(), torch.arange(5)
     total, nll = smoothed_cross_entropy(logits, targets, 0.1)
@@ -169,8 +169,8 @@ def test_the_tasks_loss_is_right_in_float64_far_from_zero(scale):
 
 @pytest.mark.parametrize("lam", [3.0, 10.0])
 def test_without_any_norm_the_branches_add_to_the_law(lam):
-    """F′ does not shrink with the stream: ‖λ + F′‖² ≈ λ² + ‖F′‖², and ‖F′‖² ≤ 1 at the init of this Transformer once
-    the scores of its attention are so large that the softmax has chosen; before that their gradient comes on top."""
+    """Without a norm F′ does not shrink as the stream grows: ‖λ + F′‖² ≈ λ² + ‖F′‖². In this Transformer ‖F′‖² ≤ 1 at
+    initialisation once attention scores are so large that the softmax is one-hot; before, their gradient adds to it."""
     found = passed(transformer("xskip", lam=lam))
     assert rate(found) >= lam
     found.sites[: len(found.sites) // 2] = []
@@ -182,13 +182,14 @@ def test_without_any_norm_the_branches_add_to_the_law(lam):
     [("xskip_ln", 0.5), ("xskip_bn", 0.5), ("xskip_ln", 3), ("xskip_bn", 3), ("rskip_ln", 3), ("rskip_bn", 3)],
 )
 @pytest.mark.parametrize("model", MODELS)
-def test_behind_a_norm_the_gradient_does_not_follow_the_law(model, name, lam):
+def test_after_a_norm_the_gradient_does_not_follow_the_law(model, name, lam):
     found = passed(MODELS[model](name, lam=lam))
     assert abs(math.log(rate(found))) < 0.5 * abs(math.log(lam))
 
 
-def test_the_last_norm_of_a_preact_net_hides_the_scale_and_turns_the_gradient_around():
-    """The logits stay; behind a BN of a stream of scale λ^L the gradient is λ^−L, and grows to about 1 at the input."""
+def test_the_last_norm_of_a_preact_net_hides_the_scale_from_logits_and_gradient():
+    """The logits stay the same. At the BN after a stream of scale λ^L the gradient is λ^−L; it grows to about 1 at the
+    input."""
     small, large = (passed(resnet("xskip", lam=lam)) for lam in (1.0, 10.0))
     assert large.output == pytest.approx(small.output, rel=1)
     assert large.sites[-1].scale > 1e6 * small.sites[-1].scale
@@ -197,19 +198,19 @@ def test_the_last_norm_of_a_preact_net_hides_the_scale_and_turns_the_gradient_ar
     assert original.output > 1e5 * large.output
 
 
-def test_every_parameter_of_a_branch_is_of_one_site():
+def test_every_parameter_of_a_branch_belongs_to_one_site():
     net = transformer("xskip_ln")
     found = measure(net, lambda n: n(torch.randint(4, 40, (2, 5)), torch.randint(4, 40, (2, 4))).square().mean())
     owned = [parameter for site in found.sites for parameter in site.parameters]
     assert len(owned) == len(set(owned))
-    elsewhere = ("embedding", "sites", "source_attention.key_value")  # the source's keys are made before the site
+    elsewhere = ("embedding", "sites", "source_attention.key_value")  # the source's keys are computed before the site
     count = sum(p.numel() for name, p in net.named_parameters() if not any(part in name for part in elsewhere))
     assert sum(p.numel() for p in owned) == count
     assert [site.stack for site in found.sites] == ["encoder"] * 4 + ["decoder"] * 3 * DEPTH
 
 
-def test_the_gradients_are_autograds():
-    """Two sites by hand: y = 2x + w·x twice, loss = Σy, x = (1, 2): ∂y₂/∂y₁ = 2 + w₂, ∂loss/∂w₁ = (2 + w₂)·Σx."""
+def test_measured_gradients_equal_those_computed_by_hand():
+    """Two sites y = 2x + w·x with loss = Σy and x = (1, 2) have ∂y₂/∂y₁ = 2 + w₂ and ∂loss/∂w₁ = (2 + w₂)·Σx."""
 
     class Two(nn.Module):
         def __init__(self) -> None:
@@ -231,7 +232,7 @@ def test_the_gradients_are_autograds():
     assert first.scale == pytest.approx(2.5 * math.sqrt(2.5))
 
 
-def test_the_measured_net_stays_as_it_was():
+def test_measuring_does_not_change_the_net():
     net = resnet("rskip_bn", lam=2)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     passed(net.eval())
@@ -240,7 +241,7 @@ def test_the_measured_net_stays_as_it_was():
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
-STREAMS = {  # how a connection may hold (x, memory), and how it is read again
+STREAMS = {  # ways in which a connection may pack (x, memory), and how to unpack them
     "tuple": (lambda x, memory: (x, memory), lambda stream: stream),
     "dict": (lambda x, memory: {"x": x, "memory": [memory]}, lambda stream: (stream["x"], stream["memory"][0])),
     "object": (lambda x, memory: SimpleNamespace(x=x, memory=memory), lambda stream: (stream.x, stream.memory)),
@@ -249,7 +250,7 @@ STREAMS = {  # how a connection may hold (x, memory), and how it is read again
 
 def streamed(pack, unpack) -> Pass:
     class Streamed(Connection):
-        """Carries x and what it was before, as ResiDual and Hyper-Connections carry theirs."""
+        """Carries x and a memory, in the way of ResiDual and Hyper-Connections."""
 
         def enter(self, x):
             return pack(x, 0 * x)
@@ -266,7 +267,7 @@ def streamed(pack, unpack) -> Pass:
     return passed(Transformer(40, shape, lambda dim, place: Streamed(dim, place=place)))
 
 
-def test_a_stream_is_measured_whole_whatever_its_structure():
+def test_a_stream_of_any_structure_is_measured_as_a_whole():
     found = {kind: streamed(*functions) for kind, functions in STREAMS.items()}
     sites = [[(site.stream, site.branch, site.share, site.scale) for site in one.sites] for one in found.values()]
     assert sites[0] == sites[1] == sites[2]

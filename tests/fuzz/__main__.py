@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz TARGET CORPUS [libFuzzer's options]`: coverage-guided bytes, until one escapes."""
+"""`python -m tests.fuzz TARGET CORPUS [libFuzzer's options]` tries coverage-guided bytes until an error escapes."""
 
 import logging
 import sys
@@ -15,6 +15,6 @@ if __name__ == "__main__":
     name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
     if name not in TARGETS:
         sys.exit(f"error: no target {name}: choose one of {', '.join(TARGETS)}")
-    logging.disable()  # a warning for each damaged file is what is wanted, a thousand times a second
+    logging.disable()  # each damaged file gives a warning, a thousand times a second
     atheris.Setup(sys.argv, lambda content: attempt(TARGETS[name], content))
     atheris.Fuzz()

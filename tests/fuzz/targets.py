@@ -1,4 +1,4 @@
-"""Readers of files and flags that anybody may have written: any bytes give a value, or one line (`UserError`)."""
+"""Readers of files and flags that anybody may have written: any bytes give a value or a `UserError` of one line."""
 
 import tempfile
 from collections.abc import Callable
@@ -71,13 +71,13 @@ def idx_files(content: bytes, folder: Path) -> object:
 
 
 def checkpoint(content: bytes, folder: Path) -> object:
-    """Sealed by its writer: torch's reader is what is left to meet the bytes."""
+    """Seal the file first, so that torch's reader gets the bytes."""
     path = folder / "x.pt"
     with path.open("w+b") as file:
         file.write(content)
         try:
             seal(file, {})
-        except (AssertionError, OSError):  # no zip file
+        except (AssertionError, OSError):  # not a zip file
             return None
     return load(path, {})
 
@@ -88,7 +88,7 @@ TARGETS: dict[str, Target] = {
 
 
 def attempt(target: Target, content: bytes) -> None:
-    """Give `content` to the target in a folder of its own; whatever is not a UserError escapes."""
+    """Give `content` to the target in a new folder; any error but UserError escapes."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             target(content, Path(folder))
@@ -97,7 +97,7 @@ def attempt(target: Target, content: bytes) -> None:
 
 
 def _each(*reads: Callable[[], object]) -> None:
-    """All of them, though one refuses."""
+    """Call all of them, even if one refuses."""
     for read in reads:
         try:
             read()

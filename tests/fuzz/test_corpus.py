@@ -1,4 +1,4 @@
-"""What fuzzing began with and what it found (`make fuzz`), without atheris."""
+"""The files that fuzzing (`make fuzz`) started from and found, read without atheris."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ CORPUS = Path(__file__).with_name("corpus")
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_the_corpus(name: str) -> None:
+def test_every_file_of_the_corpus_and_variants_of_it(name: str) -> None:
     contents = [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]
     assert contents
     for content in contents:

@@ -1,4 +1,4 @@
-"""The same model twice: ours and fairseq's, of one set of weights."""
+"""The same model twice, ours and fairseq's, with the same weights."""
 
 from argparse import Namespace
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ SIZE = 60
 
 @pytest.fixture(scope="session")
 def fairseq():
-    """fairseq in this process, whose other tests compose our configuration."""
+    """Import fairseq in this process, in which other tests compose our configuration."""
     return pytest.importorskip("fairseq", reason="fairseq is not installed (make peers)")
 
 
 def peer(model, size: int = SIZE) -> Any:
-    """fairseq's model, built from the arguments that our conversion writes."""
+    """Build fairseq's model from the arguments that our conversion writes."""
     from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
 
     import skipln.interop.fairseq.model  # noqa: F401  # registers skipln_transformer
@@ -51,23 +51,23 @@ def ours(model, size: int = SIZE, seed: int = 0) -> Transformer:
     make = connections_of(model.skip, model.norm)
     built = Transformer(size, model.shape, make)
     with torch.no_grad():
-        for parameter in built.parameters():  # biases and gains that a wrong name would show
+        for parameter in built.parameters():  # so that swapped biases or gains would show
             parameter.add_(0.02 * torch.randn_like(parameter))
-        built.embedding.weight[PAD] = 0.0  # fairseq's begins, and stays in its lookups, at zero
+        built.embedding.weight[PAD] = 0.0  # fairseq's padding starts at zero and stays there
     return built
 
 
 @dataclass
 class Pair:
-    """Both models, and a batch in the ids of each."""
+    """Both models, and batches for them."""
 
     model: Any
     ours: Transformer
     theirs: Any
 
     def batch(self, seed: int = 0, sentences: int = 5) -> tuple[Tensor, Tensor, Tensor]:
-        """source, target_in, target_out, padded on the right. A target is its source with every word but one in five
-        replaced by the next of the vocabulary, and those in five left out: a task with something to learn."""
+        """Return source, target_in and target_out, padded on the right. A target is its source without every fifth word
+        of the vocabulary, and with each other word replaced by the next one, which can be learnt."""
         draw = torch.Generator().manual_seed(seed)
         start = {"bos": BOS, "eos": EOS}[self.model.start]
         lengths = torch.randint(1, 9, (sentences,), generator=draw).tolist()

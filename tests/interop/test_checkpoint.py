@@ -1,4 +1,4 @@
-"""Checkpoints both ways, and what is refused."""
+"""Checkpoints from and to fairseq, and those that are refused."""
 
 import pickle
 import sys
@@ -31,7 +31,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS, ids=["fairseq", "paper", "pre", "rskip"])
-def test_written_and_read_again(model, tmp_path):
+def test_a_written_checkpoint_is_read_again(model, tmp_path):
     built = ours(model)
     write_checkpoint(tmp_path / "x.pt", built.state_dict(), model)
     found = import_checkpoint(tmp_path / "x.pt", tmp_path / "imported")
@@ -129,7 +129,7 @@ class Evil:
         return (type(self.path).touch, (self.path,))
 
 
-def test_nothing_is_executed(tmp_path):
+def test_reading_a_checkpoint_executes_nothing(tmp_path):
     path = save(tmp_path, {**state(), "extra": Evil(tmp_path / "executed")})
     with pytest.raises(UserError, match="holds objects beside tensors and settings"):
         read_checkpoint(path)
@@ -155,7 +155,7 @@ KEYS = ["arch", "encoder_layers", "encoder_embed_dim", "decoder_attention_heads"
 
 @pytest.mark.parametrize("key", KEYS)
 def test_odd_settings_are_one_line(key, tmp_path):
-    """Or harmless, such as a dropout in a file that is only read. 100,000 repetitions are refused at once."""
+    """Or they are harmless, like dropout in a file that is only read. 100,000 repetitions are refused at once."""
     for value in [*ODD, 100_000]:
         try:
             import_checkpoint(save(tmp_path, state(MODELS[3], **{key: value})), tmp_path / "out")
@@ -181,7 +181,7 @@ def test_odd_weights_are_one_line(odd, tmp_path):
         assert len(str(error.value).splitlines()) == 1
 
 
-def test_the_average_is_the_mean(tmp_path):
+def test_average_is_the_mean_of_the_weights(tmp_path):
     one, other = state(), state()
     for value in other["model"].values():
         value += 1
@@ -205,7 +205,7 @@ def test_the_command_line(tmp_path, capsys):
     assert "not the folder of a translation run" in capsys.readouterr().err
 
 
-def test_without_fairseq_the_engine_says_what_to_do(monkeypatch):
+def test_a_missing_fairseq_is_an_error_with_a_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "fairseq", None)
     with pytest.raises(UserError, match="fairseq is not installed: `make peers` adds it"):
         require_fairseq()

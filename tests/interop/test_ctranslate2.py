@@ -1,4 +1,4 @@
-"""Weights in CTranslate2's format say what ours say: log-probabilities of given translations, form by form."""
+"""Weights in CTranslate2's format give our log-probabilities of given translations, for every form."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ def random_model(skip: dict, positions: str = "paper") -> Transformer:
     model = Transformer(len(PIECES), replace(SHAPE, positions=positions), connections_of(skip, LAYER)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))  # gains, biases and all
+            parameter.add_(0.3 * torch.randn_like(parameter))  # gains and biases too
     return model
 
 
@@ -36,7 +36,9 @@ def random_model(skip: dict, positions: str = "paper") -> Transformer:
         ({"name": "skip", "pre_norm": True}, "pre", EOS, "paper"),
     ],
 )
-def test_the_probabilities_are_ours(skip: dict, form: str, start: int, positions: str, tmp_path: Path) -> None:
+def test_ctranslate2_gives_our_log_probabilities(
+    skip: dict, form: str, start: int, positions: str, tmp_path: Path
+) -> None:
     ctranslate2 = pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed: make peers")
     assert field_form(skip, LAYER) == form
     model = random_model(skip, positions)
@@ -53,7 +55,7 @@ def test_the_probabilities_are_ours(skip: dict, form: str, start: int, positions
         np.testing.assert_allclose(found.log_probs, expected.numpy(), atol=2e-4)
 
 
-def test_what_ours_never_says_is_never_said(tmp_path: Path) -> None:
+def test_ctranslate2_never_outputs_padding_or_begin_symbols(tmp_path: Path) -> None:
     ctranslate2 = pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed: make peers")
     model = random_model({"name": "pre_ln"})
     with torch.no_grad():
@@ -74,13 +76,13 @@ def test_what_ours_never_says_is_never_said(tmp_path: Path) -> None:
         {"name": "deepnorm"},
     ],
 )
-def test_other_connections_are_of_no_form(skip: dict) -> None:
+def test_other_connections_and_norms_have_no_form(skip: dict) -> None:
     assert field_form(skip, LAYER) == ""
     assert field_form({"name": "pre_ln"}, {"name": "rms"}) == ""
     assert field_form({"name": "pre_ln"}, {"name": "layer", "eps": 1e-6}) == ""
 
 
-def test_a_piece_that_stands_for_two_ids_is_refused(tmp_path: Path) -> None:
+def test_a_piece_with_two_ids_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'</s>' stands for two ids"):
         pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed: make peers")
         save_model(random_model({"name": "pre_ln"}), "pre", [*SPECIAL, "</s>"], tmp_path, start="<s>", positions=40)

@@ -1,4 +1,4 @@
-"""Prepared text as a data-bin and back; fairseq reads what we write, and we what it wrote."""
+"""Prepared text as a fairseq data-bin and back: fairseq reads what we write, and we read what it writes."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,14 @@ def databin(data, tmp_path):
     return write_databin(data, tmp_path / "bin")
 
 
-def test_special_symbols_have_fairseqs_ids():
+def test_special_symbols_get_fairseqs_ids():
     ids = fairseq_ids(10)
     assert [ids[BOS], ids[PAD], ids[EOS], ids[UNK]] == [0, 1, 2, 3]
     assert ids[4:].tolist() == list(range(4, 10))
     assert our_ids(10)[ids].tolist() == list(range(10))
 
 
-def test_there_and_back(data, databin, tmp_path):
+def test_a_data_bin_is_read_back_unchanged(data, databin, tmp_path):
     back = read_databin(databin, databin / "vocabulary.model", tmp_path / "back")
     assert back.languages == data.languages
     for split in ("train", "valid", "test"):
@@ -39,10 +39,10 @@ def test_there_and_back(data, databin, tmp_path):
             one, other = (getattr(getattr(d, split), side) for d in (data, back))
             assert [ids.tolist() for ids in one] == [ids.tolist() for ids in other]
     assert back.references("test") == [data.vocabulary.decode(ids.tolist()) for ids in data.test.target]
-    assert write_databin(data, databin) == databin  # this very text: left as it is
+    assert write_databin(data, databin) == databin  # the same text, so the folder is left as it is
 
 
-def test_fairseq_reads_it(fairseq, data, databin):
+def test_fairseq_reads_our_data_bin(fairseq, data, databin):
     from fairseq.data import Dictionary
     from fairseq.data.data_utils import load_indexed_dataset
 
@@ -56,7 +56,7 @@ def test_fairseq_reads_it(fairseq, data, databin):
 
 
 def test_we_read_what_fairseq_wrote(fairseq, data, databin, tmp_path):
-    """The same sentences through fairseq's own writer, as 32-bit ids."""
+    """fairseq's own writer writes the same sentences, as 32-bit ids."""
     import torch
     from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 
@@ -71,7 +71,7 @@ def test_we_read_what_fairseq_wrote(fairseq, data, databin, tmp_path):
     assert [ids.tolist() for ids in back.train.target] == [ids.tolist() for ids in data.train.target]
 
 
-def test_empty_sentences_and_large_vocabularies(tmp_path):
+def test_empty_sentences_and_large_vocabularies_are_written(tmp_path):
     with TokenWriter(tmp_path / "x", 70_000) as writer:
         for ids in ([], [69_999, 5], [], []):
             writer.add(ids)
@@ -116,7 +116,7 @@ def test_another_vocabulary_is_refused(databin, data, tmp_path):
         read_databin(databin, tmp_path / "other.model", tmp_path / "back")
 
 
-def test_nothing_of_the_users_is_overwritten(data, databin, tmp_path):
+def test_a_users_folder_is_not_overwritten(data, databin, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(UserError, match="there already"):
@@ -128,7 +128,7 @@ def test_nothing_of_the_users_is_overwritten(data, databin, tmp_path):
 
 @pytest.mark.parametrize("encoding", ["sentencepiece", "bpe"])
 def test_fairseq_reads_the_dictionary_of_any_text(fairseq, tmp_path, encoding):
-    """Text full of fairseq's own symbols, white space and control characters."""
+    """Even of text full of fairseq's own symbols, white space and control characters."""
     from fairseq.data import Dictionary
 
     from skipln.data.text import bpe

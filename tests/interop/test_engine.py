@@ -1,4 +1,4 @@
-"""engine=fairseq: its arguments, its log as our metrics, whole runs, and Multi30k against our own search."""
+"""engine=fairseq: its arguments, its log as our metrics, whole runs, and translations of Multi30k."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def flag(found, name):
     return found[found.index(f"--{name}") + 1]
 
 
-def test_the_engine_is_part_of_what_a_run_is():
+def test_the_engine_is_part_of_a_runs_identity():
     assert compose(["engine=fairseq"]).hash != compose([]).hash
     assert compose(["engine=skipln", "training.wall_limit=0"]).hash == compose([]).hash
     assert compose(["training.wall_limit=60"]).hash != compose([]).hash
@@ -35,7 +35,7 @@ def test_the_engine_is_part_of_what_a_run_is():
         compose(["engine=marian"])
 
 
-def test_post_ln_is_fairseqs_own_transformer_and_the_rest_the_plug_in():
+def test_post_ln_uses_fairseqs_own_transformer_and_other_forms_our_plug_in():
     own = arguments("skip=xskip_ln")
     assert flag(own, "arch") == "transformer"
     assert "--user-dir" not in own
@@ -46,7 +46,7 @@ def test_post_ln_is_fairseqs_own_transformer_and_the_rest_the_plug_in():
     ]  # fmt: skip
 
 
-def test_the_recipe_in_fairseqs_words():
+def test_the_recipe_becomes_fairseqs_arguments():
     found = arguments("schedule=inverse_sqrt", "schedule.warmup=100", "training.wall_limit=2700", "optim.clip=0.5")
     assert (flag(found, "lr-scheduler"), flag(found, "warmup-updates"), flag(found, "clip-norm")) == (
         "inverse_sqrt", "100", "0.5",
@@ -62,7 +62,7 @@ def test_the_recipe_in_fairseqs_words():
     assert (flag(generate, "beam"), flag(generate, "lenpen"), flag(generate, "max-len-b")) == ("5", "0.6", "49")
 
 
-def test_what_differs_is_said():
+def test_differences_between_the_engines_are_listed():
     said = "; ".join(differences(compose(["precision=bf16"]), cpu=True))
     for part in ("sinusoids", "</s>", "one update behind", "fp32, the only precision", "length^0.6"):
         assert part in said
@@ -89,7 +89,7 @@ def test_what_fairseq_cannot_do_is_one_line(overrides, said):
     assert said in str(error.value)
 
 
-def test_a_log_line_is_a_point_in_nats():
+def test_a_log_line_becomes_metrics_in_nats():
     inner = '{"epoch": 3, "update": 2.5, "loss": "2", "nll_loss": "1", "ppl": "2", "wps": "3075.8", "wpb": "212", '
     inner += '"num_updates": "15", "lr": "0.0008", "gnorm": "1.091", "wall": "3"}'
     point = metrics_of(f"2026-01-01 00:00:00 | INFO | train_inner | {inner}\n")
@@ -98,7 +98,7 @@ def test_a_log_line_is_a_point_in_nats():
     valid = '{"epoch": 3, "valid_loss": "4", "valid_nll_loss": "3", "valid_num_updates": "15"}'
     assert metrics_of(f"x | INFO | valid | {valid}")["valid/nll"] == pytest.approx(3 * math.log(2))
     assert metrics_of("x | INFO | train_inner | {torn") is None
-    assert metrics_of(f"x | INFO | train | {inner}") is None  # the means of an epoch
+    assert metrics_of(f"x | INFO | train | {inner}") is None  # these are the means of an epoch
     exploded = inner.replace('"loss": "2"', '"loss": "nan"')
     assert math.isnan(metrics_of(f"x | INFO | train_inner | {exploded}")["train/loss"])
 
@@ -106,8 +106,8 @@ def test_a_log_line_is_a_point_in_nats():
 @pytest.mark.slow
 @needs_fairseq
 @pytest.mark.parametrize("skip", [["skip=xskip_ln"], ["skip=rskip_ln", "skip.lam=2"]], ids=["own", "plug-in"])
-def test_a_run_lands_where_ours_do(skip, tiny, tmp_path):
-    """Stopped by time, continued, tested; the record is one that a table reads."""
+def test_a_run_by_fairseq_leaves_what_our_runs_leave(skip, tiny, tmp_path):
+    """It is trained and tested, and a table can read its result."""
     from skipln.interop.fairseq.engine import execute
     from skipln.runs.reading import read_examples, read_metrics
     from skipln.runs.result import read_result
@@ -136,7 +136,7 @@ def test_a_run_lands_where_ours_do(skip, tiny, tmp_path):
 @pytest.mark.slow
 @needs_fairseq
 def test_both_engines_call_the_same_explosion_diverged(tiny, tmp_path):
-    """By one criterion of the losses in metrics.jsonl, far before training.diverged_after."""
+    """Both apply one criterion to the losses in metrics.jsonl, long before training.diverged_after."""
     from skipln.train import run
 
     exploding = [
@@ -152,7 +152,7 @@ def test_both_engines_call_the_same_explosion_diverged(tiny, tmp_path):
         assert run(config) == 0
         result = json.loads((config.folder / "result.json").read_text())
         assert (result["state"], result["metrics"]) == ("diverged", {})
-        assert "times the lowest before" in result["message"] or "not finite" in result["message"]  # fairseq's own word
+        assert "times the lowest before" in result["message"] or "not finite" in result["message"]  # fairseq's words
 
 
 @pytest.mark.slow
@@ -173,8 +173,8 @@ def test_a_wall_limit_stops_both_engines(tiny, tmp_path):
 @needs_fairseq
 @pytest.mark.timeout(3600)
 def test_multi30k_is_translated_alike(tmp_path):
-    """A model trained here, its converted checkpoint in fairseq-generate: the same beam-5 translations. One sentence a
-    batch, or the longest of a batch sets the limit of all and endless repetitions end elsewhere."""
+    """fairseq-generate gives the beam-5 translations of a model trained here and converted. It gets one sentence per
+    batch: otherwise the longest in a batch sets the limit of all, and endless repetitions end elsewhere."""
     if not MULTI30K.is_dir():
         pytest.skip(f"no Multi30k at {MULTI30K}: give its folder as MULTI30K=…")
     from sacrebleu.metrics import BLEU
@@ -212,7 +212,7 @@ def test_multi30k_is_translated_alike(tmp_path):
 
 
 def test_fairseq_in_this_process_leaves_our_configuration_as_it_is(fairseq):
-    """On import it puts `config` and `task/translation` of its own into the store that Hydra takes schemas from."""
+    """On import it adds its own `config` and `task/translation` to the store from which Hydra takes schemas."""
     from hydra.core.config_store import ConfigStore
 
     assert {"config.yaml", "task"} <= ConfigStore.instance().repo.keys()

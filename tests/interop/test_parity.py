@@ -25,7 +25,7 @@ ROWS = torch.from_numpy(our_ids(SIZE))
 
 
 def refusal(name):
-    """Why fairseq cannot have a connection, "" where it can."""
+    """Return why fairseq cannot have a connection, or "" if it can."""
     try:
         refuse_what_fairseq_lacks({"name": name}, {"name": "layer"})
     except UserError as error:
@@ -39,7 +39,7 @@ FORMS += [POST_LN, {"name": "skip", "pre_norm": True}]
 
 
 def sample(batch, left_pad_source=True):
-    """A batch as fairseq's trainer has it."""
+    """Return a batch in the form of fairseq's trainer."""
     source, target_in, target_out = (IDS[tokens] for tokens in batch)
     if left_pad_source:  # fairseq's default
         source = torch.stack([torch.roll(row, int((row == FAIRSEQ_PAD).sum())) for row in source])
@@ -56,7 +56,7 @@ def criterion(smoothing):
 
 
 def fairseq_smoothing(ours):
-    """fairseq's --label-smoothing that is our ε: it spreads ε over the V − 1 wrong symbols and then over all V."""
+    """Convert our ε to fairseq's, which is spread over the V − 1 wrong symbols and then over all V."""
     return ours * (SIZE - 1) / SIZE
 
 
@@ -68,16 +68,16 @@ def logits_of_both(pair):
 
 @pytest.mark.parametrize("skip", [POST_LN, {"name": "rskip_ln", "lam": 2}], ids=["transformer", "skipln_transformer"])
 @torch.no_grad()
-def test_equal_logits(skip):
+def test_logits_are_equal(skip):
     ours, theirs = logits_of_both(make_pair(skip))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("skip", FORMS, ids=lambda skip: "_".join(map(str, skip.values())))
 @torch.no_grad()
-def test_equal_logits_of_every_form(skip):
-    """In double precision, but for fairseq's softmax of the attention to the source, and relative to the logits:
-    without a norm that acts, activations and so their rounding grow from layer to layer."""
+def test_logits_of_every_form_are_equal(skip):
+    """All but fairseq's softmax of source attention is in double precision. The tolerance is relative to the logits:
+    without a norm, activations and so their rounding errors grow from layer to layer."""
     pair = make_pair(skip)
     pair.ours.double(), pair.theirs.double()
     ours, theirs = logits_of_both(pair)
@@ -111,8 +111,8 @@ def test_the_post_ln_peer_is_fairseqs_own_transformer():
 
 @pytest.mark.parametrize("skip", [POST_LN, {"name": "rskip_ln", "lam": 2}], ids=["transformer", "skipln_transformer"])
 @torch.no_grad()
-def test_our_positions_and_begin_symbol_become_tables_of_fairseqs(skip):
-    """A model trained here, which begins with <s>, computes the same there, where </s> begins."""
+def test_our_positions_and_begin_symbol_work_in_fairseq(skip):
+    """A model of ours, whose targets begin with <s>, computes the same in fairseq, where they begin with </s>."""
     pair = make_pair(skip, shape=PAPER, start="bos")
     batch = pair.batch()
     there = sample(batch)
@@ -122,7 +122,7 @@ def test_our_positions_and_begin_symbol_become_tables_of_fairseqs(skip):
 
 
 @pytest.mark.parametrize("skip", [POST_LN, {"name": "rskip_ln", "lam": 2}, {"name": "rskip_bn"}], ids=str)
-def test_equal_loss_and_gradients(skip):
+def test_loss_and_gradients_are_equal(skip):
     pair = make_pair(skip)
     batch = pair.batch()
     pair.ours.train()
@@ -149,7 +149,7 @@ def vars_of(model):
 
 
 def fairseq_optimizer(parameters, peak, warmup):
-    """(Adam, its inverse-sqrt schedule) as fairseq's trainer builds them."""
+    """Return Adam and its inverse-sqrt schedule as fairseq's trainer builds them."""
     from fairseq.optim.adam import FairseqAdam
     from fairseq.optim.lr_scheduler.inverse_square_root_schedule import InverseSquareRootSchedule
 
@@ -160,8 +160,8 @@ def fairseq_optimizer(parameters, peak, warmup):
     )
 
 
-def test_equal_inverse_square_root_schedule():
-    """As functions of the update. fairseq's trainer is one update late: its first has rate 0, its k-th k − 1's."""
+def test_inverse_square_root_schedules_are_equal():
+    """As functions of the update. fairseq's trainer is one update late: its k-th update has the rate of k − 1."""
     warmup, peak = 10, 2e-3
     _, theirs = fairseq_optimizer([torch.nn.Parameter(torch.zeros(1))], peak, warmup)
     schedule = InverseSqrt(name="inverse_sqrt", warmup=warmup)
@@ -170,7 +170,7 @@ def test_equal_inverse_square_root_schedule():
 
 
 def fairseq_translations(model, sources, beam, lenpen, extra, size=SIZE):
-    """What fairseq's generator gives for each source alone, in our ids (in a batch, the longest sets all limits)."""
+    """Return fairseq's translation of each source alone, in our ids (in a batch, the longest sets all limits)."""
     from fairseq.sequence_generator import SequenceGenerator
 
     generator = SequenceGenerator(
@@ -193,7 +193,7 @@ def fairseq_translations(model, sources, beam, lenpen, extra, size=SIZE):
 
 
 def train_both(pair, updates, smoothing=0.1):
-    """The mean losses of a training on the same batches by each side's model, loss, schedule and Adam."""
+    """Train both sides on the same batches, each with its own model, loss, schedule and Adam; return mean losses."""
     schedule = InverseSqrt(name="inverse_sqrt", warmup=20)
     adam = Adam(name="adam", lr=1e-3, betas=[0.9, 0.98], eps=1e-9, weight_decay=0.0, clip=0.0)
     mine = create_optimizer(adam, pair.ours.parameters())
@@ -232,7 +232,7 @@ def trained(request, fairseq):
 
 
 def test_two_hundred_updates_give_the_same_loss_curve(trained):
-    """At a rate at which training does not amplify rounding: at 2e-3 it makes 0.01 nats of it within 200 updates."""
+    """The rate is low enough not to amplify rounding; at 2e-3 rounding becomes 0.01 nats within 200 updates."""
     _, ours, theirs = trained
     assert theirs[-1] < 0.75 * theirs[0]
     assert ours == pytest.approx(theirs, abs=1e-4)
@@ -240,9 +240,9 @@ def test_two_hundred_updates_give_the_same_loss_curve(trained):
 
 @pytest.mark.parametrize("lenpen", [0.0, 1.0])
 @torch.no_grad()
-def test_the_same_beam_5_translations(trained, lenpen):
-    """Of the same weights: after training the two differ by float noise. fairseq's --min-len is 0 here: its default 1
-    forbids empty translations, which our search may give."""
+def test_beam_5_translations_are_equal(trained, lenpen):
+    """The weights are copied, since after training the two differ by float noise. fairseq's --min-len is 0 here: its
+    default 1 forbids empty translations, which our search may give."""
     pair, *_ = trained
     pair.theirs.load_state_dict(to_fairseq(pair.ours.state_dict(), pair.model))
     draw = torch.Generator().manual_seed(1)
@@ -255,7 +255,7 @@ def test_the_same_beam_5_translations(trained, lenpen):
 
 
 @pytest.mark.parametrize("skip", FORMS, ids=lambda skip: "_".join(map(str, skip.values())))
-def test_weights_there_and_back(skip):
+def test_weights_converted_there_and_back_are_unchanged(skip):
     pair = make_pair(skip, shape=PAPER, start="bos")
     weights = pair.ours.state_dict()
     back = from_fairseq(to_fairseq(weights, pair.model), pair.model)

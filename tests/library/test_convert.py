@@ -1,4 +1,4 @@
-"""Nets of others with another connection: the same at λ = 1, with the same parameters, or refused."""
+"""Converted nets of torch and torchvision: equal at λ = 1, with the same parameters, or refused."""
 
 import copy
 
@@ -17,7 +17,7 @@ CASES = [(first, skip, lam) for first, found in IDENTITIES.items() for skip, lam
 
 
 def shaken(module: nn.Module) -> nn.Module:
-    """In double precision and with gains, biases and statistics that are not those of the start."""
+    """Change the module to double precision, and its gains, biases and statistics from their initial values."""
     torch.manual_seed(3)
     with torch.no_grad():
         for tensor in [*module.parameters(), *module.buffers()]:
@@ -27,7 +27,7 @@ def shaken(module: nn.Module) -> nn.Module:
 
 
 def alike(theirs: nn.Module, ours: nn.Module, *inputs: torch.Tensor, **options) -> None:
-    """Outputs, and the gradients of the inputs and of every parameter."""
+    """Compare outputs, and the gradients of the inputs and of every parameter."""
     found = []
     for net in (theirs, ours):
         net.zero_grad()
@@ -43,7 +43,9 @@ def alike(theirs: nn.Module, ours: nn.Module, *inputs: torch.Tensor, **options) 
 @pytest.mark.parametrize(("norm_first", "skip", "lam"), CASES)
 @pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize("training", [True, False])
-def test_an_encoder_is_the_same(norm_first: bool, skip: str, lam: float, batch_first: bool, training: bool) -> None:
+def test_a_converted_encoder_computes_the_same(
+    norm_first: bool, skip: str, lam: float, batch_first: bool, training: bool
+) -> None:
     layer = nn.TransformerEncoderLayer(**SIZE, norm_first=norm_first, batch_first=batch_first, layer_norm_eps=1e-3)
     theirs = shaken(nn.TransformerEncoder(layer, 2, nn.LayerNorm(16), enable_nested_tensor=False)).train(training)
     ours = skipln.convert(copy.deepcopy(theirs), skip, lam=lam)
@@ -59,7 +61,7 @@ def test_an_encoder_is_the_same(norm_first: bool, skip: str, lam: float, batch_f
 
 
 @pytest.mark.parametrize(("norm_first", "skip", "lam"), CASES)
-def test_a_whole_transformer_is_the_same(norm_first: bool, skip: str, lam: float) -> None:
+def test_a_converted_transformer_computes_the_same(norm_first: bool, skip: str, lam: float) -> None:
     theirs = shaken(nn.Transformer(**SIZE, num_encoder_layers=2, num_decoder_layers=2, norm_first=norm_first))
     ours = skipln.convert(copy.deepcopy(theirs), skip, lam=lam)
     source, target = (torch.randn(time, 3, 16, dtype=torch.double) for time in (6, 4))
@@ -76,7 +78,7 @@ def test_a_whole_transformer_is_the_same(norm_first: bool, skip: str, lam: float
 
 @pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
 @pytest.mark.parametrize("training", [True, False])
-def test_a_resnet_is_the_same(block, training: bool) -> None:
+def test_a_converted_resnet_computes_the_same(block, training: bool) -> None:
     theirs = shaken(ResNet(block, [2, 1, 1, 1], num_classes=5)).train(training)
     ours = skipln.convert(copy.deepcopy(theirs), "xskip", lam=1.0)
     images = torch.randn(4, 3, 32, 32, dtype=torch.double)
@@ -87,8 +89,8 @@ def test_a_resnet_is_the_same(block, training: bool) -> None:
     ]  # fmt: skip
 
 
-def test_torchs_own_kernels_for_whole_layers_are_left_out() -> None:
-    """In evaluation and without gradients torch would take one past the sites."""
+def test_torchs_kernels_for_whole_layers_are_not_used() -> None:
+    """In evaluation without gradients torch would use one, and skip the sites."""
     layer = nn.TransformerEncoderLayer(**SIZE, batch_first=True)
     theirs = nn.TransformerEncoder(layer, 2).eval()
     ours = skipln.convert(copy.deepcopy(theirs), "xskip_ln", lam=2.0)
@@ -100,7 +102,7 @@ def test_torchs_own_kernels_for_whole_layers_are_left_out() -> None:
     assert not torch.allclose(found[0], theirs(x, src_key_padding_mask=padding)[0], atol=1e-2)
 
 
-def test_parameters_are_kept_and_the_norm_becomes_the_first_one() -> None:
+def test_parameters_are_kept_and_norms_become_the_first_norms() -> None:
     layer = nn.TransformerEncoderLayer(**SIZE)
     before = dict(layer.named_parameters())
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
@@ -116,7 +118,7 @@ def test_parameters_are_kept_and_the_norm_becomes_the_first_one() -> None:
     assert not after["sites.0.norms.1.weight"].grad.eq(0).all()
 
 
-def test_rskip_and_xskip_do_what_their_formulas_say() -> None:
+def test_converted_rskip_and_xskip_follow_their_formulas() -> None:
     layer = shaken(nn.TransformerEncoderLayer(**SIZE))
     theirs, x = copy.deepcopy(layer), torch.randn(5, 2, 16, dtype=torch.double)
     made = skipln.convert(layer, skip="rskip_ln", lam=2).double()
@@ -132,7 +134,7 @@ def test_rskip_and_xskip_do_what_their_formulas_say() -> None:
     torch.testing.assert_close(skipln.convert(block, "xskip", lam=3.0)(images), expected, rtol=0, atol=1e-6)
 
 
-def test_padding_does_not_count_in_a_norm_over_the_batch() -> None:
+def test_padding_does_not_count_in_a_converted_batch_norm() -> None:
     layer = nn.TransformerEncoderLayer(**SIZE, norm_first=True, batch_first=True)
     made = skipln.convert(nn.TransformerEncoder(layer, 1), "rskip_bn", lam=1)
     padding = torch.zeros(3, 5, dtype=torch.bool)
@@ -175,7 +177,7 @@ def hooked() -> nn.Module:
         (lambda: ResNet(BasicBlock, [1, 1, 1, 1]), {"skip": "denseformer"}, "carries more than x"),
     ],
 )
-def test_what_cannot_be_converted_is_left_as_it_was(module, options: dict, said: str) -> None:
+def test_a_refused_module_is_left_unchanged(module, options: dict, said: str) -> None:
     net = module()
     before = {name: id(part) for name, part in net.named_modules()}
     with pytest.raises(UserError) as error:
@@ -185,7 +187,7 @@ def test_what_cannot_be_converted_is_left_as_it_was(module, options: dict, said:
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_connection_is_taken_or_refused_in_one_line(name: str) -> None:
+def test_every_connection_is_accepted_or_refused_in_one_line(name: str) -> None:
     nets = [
         (nn.TransformerEncoderLayer(**SIZE, norm_first=True), torch.randn(5, 2, 16)),
         (ResNet(BasicBlock, [1, 1, 1, 1]), torch.randn(2, 3, 32, 32)),

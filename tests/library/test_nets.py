@@ -1,4 +1,4 @@
-"""Nets in one call, and the examples of README and docs/guide.md, executed."""
+"""Nets built by one call, and the examples of README and docs/guide.md, which are executed."""
 
 import re
 
@@ -17,11 +17,11 @@ EXAMPLES = [
     (path.name, code)
     for path in PAGES
     for code in re.findall(r"```python\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
-    if "register" not in code and "load_run" not in code  # those of tests/test_add_a_connection.py and tests/trained
+    if "register" not in code and "load_run" not in code  # see tests/test_add_a_connection.py and tests/trained
 ]
 
 
-def test_the_transformer_is_that_of_a_configuration() -> None:
+def test_the_transformer_equals_that_of_a_configuration() -> None:
     config = compose(["model=transformer_tiny", "skip=rskip_ln", "skip.lam=3"])
     expected = build_transformer(config, 90)
     net = skipln.transformer(90, skip="rskip_ln", lam=3, layers=2, dim=128, heads=4, dropout=0.0)
@@ -35,7 +35,7 @@ def test_the_transformer_is_that_of_a_configuration() -> None:
     ("depth", "model", "activation"),
     [(20, "resnet20", "post"), (56, "preact_resnet56", "pre"), (18, "resnet18", "post"), (50, "resnet50", "post")],
 )
-def test_the_resnet_is_that_of_a_configuration(depth: int, model: str, activation: str) -> None:
+def test_the_resnet_equals_that_of_a_configuration(depth: int, model: str, activation: str) -> None:
     with torch.device("meta"):
         config = compose(["task=classification", f"model={model}", "skip=xskip", "skip.lam=2"])
         expected = build_resnet(config, 3, 10)
@@ -68,7 +68,7 @@ def test_the_example_runs(page: str, code: str) -> None:
     exec(code, {})
 
 
-def test_there_are_examples() -> None:
+def test_readme_has_an_example_of_every_call() -> None:
     said = "".join(code for page, code in EXAMPLES if page == "README.md")
     for call in ("skips.create(", "skipln.transformer(", "skipln.resnet(", "skipln.convert("):
         assert call in said

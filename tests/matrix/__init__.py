@@ -1,1 +1,1 @@
-"""Every connection in every kind of net with every norm that is legal; run by `make test-matrix`."""
+"""Every connection in every kind of net with every legal norm; `make test-matrix` runs this."""

@@ -1,4 +1,4 @@
-"""Each legal triple of connection, kind of net and norm trains, stops and goes on; each other one says why not."""
+"""Every legal triple of connection, kind of net and norm trains, stops and resumes; the others say why they cannot."""
 
 import math
 import re
@@ -26,15 +26,15 @@ NETS = {
     for activation in ("pre", "post")
     for block in ("basic", "bottleneck")
 }
-CHOICES = [name for name in norms.names() if name != "batch"]  # the _bn forms have that
+CHOICES = [name for name in norms.names() if name != "batch"]  # the _bn forms have batch norm
 TINY = [
     "scale=test", "compute.accelerator=cpu", "compute.threads=1", "training.log_every=1", "training.average=1",
-    "training.diverged_above=1e30", "training.diverged_after=9",  # a loss may be large where there is no norm
+    "training.diverged_above=1e30", "training.diverged_after=9",  # without a norm a loss may be large
 ]  # fmt: skip
 
 
 def reason(net: str, name: str, norm: str) -> str:
-    """Why the triple is illegal, as its error begins; "" where it is legal."""
+    """Return how the error of an illegal triple begins, or "" for a legal one."""
     if net == "transformer":
         return "norm=mimic is for nets of convolutions" if norm == "mimic" else ""
     site = skips.create(name, 4, layout="nchw", place=Place())
@@ -42,7 +42,7 @@ def reason(net: str, name: str, norm: str) -> str:
 
 
 def triples(legal: bool) -> list[tuple[str, str, str]]:
-    """(kind of net, connection, norm), those that are legal or those that are not."""
+    """List the legal or the illegal triples (kind of net, connection, norm)."""
     return [
         (net, name, norm)
         for net in ("transformer", *NETS)
@@ -54,12 +54,12 @@ def triples(legal: bool) -> list[tuple[str, str, str]]:
 
 @pytest.fixture
 def run(tmp_path, tiny):
-    """Compose a run of two updates of a triple, in its own runs folder."""
+    """Compose a run of two updates for a triple, in a runs folder of its own."""
 
     def composed(net: str, name: str, norm: str, *overrides: str, runs: str = "runs"):
         task = tiny if net == "transformer" else ["task=classification", f"paths.cache={tmp_path}"]
         model = [f"model.{key}={value}" for key, value in NETS.get(net, {}).items()]
-        if norm == "mimic" and net != "transformer":  # it stands in BN's place
+        if norm == "mimic" and net != "transformer":  # it replaces BN
             model += ["model.norm=none", "model.head_norm=batch"]
         steps = ["training.updates=2", "training.checkpoint_every=1", f"paths.runs={tmp_path / runs}"]
         return compose([*task, *TINY, *model, f"skip={name}", f"norm={norm}", *steps, *overrides])
@@ -68,7 +68,7 @@ def run(tmp_path, tiny):
 
 
 def story(config) -> list[dict]:
-    """metrics.jsonl without what differs by nature: the clock."""
+    """Read metrics.jsonl without the values that depend on the clock."""
     return [
         {key: value for key, value in point.items() if key != "wall" and not key.endswith("_per_second")}
         for point in read_metrics(config.folder)
@@ -76,8 +76,8 @@ def story(config) -> list[dict]:
 
 
 @pytest.mark.parametrize(("net", "name", "norm"), triples(legal=True))
-def test_it_trains_and_goes_on_where_it_was_stopped(run, interrupt, net, name, norm):
-    """In single precision two runs to the last digit, whole and broken; under bf16 autocast a finite step."""
+def test_it_trains_and_resumes_exactly(run, interrupt, net, name, norm):
+    """In single precision a whole and an interrupted run are equal; under bf16 autocast a step is finite."""
     whole, broken = (run(net, name, norm, runs=runs) for runs in ("whole", "broken"))
     state = execute(whole)
     assert state in ("done", "diverged")
@@ -107,7 +107,7 @@ def transformer(name: str, norm: str, shape: TransformerShape) -> Transformer:
 
 @pytest.mark.parametrize(("name", "norm"), [triple[1:] for triple in triples(legal=True) if triple[0] == "transformer"])
 def test_it_decodes_the_same_in_any_batch(name, norm):
-    """In double precision, where no rounding decides between two words."""
+    """In double precision, so that rounding does not decide between two words."""
     net = transformer(name, norm, TransformerShape(2, 2, 16, 32, 4, dropout=0.0)).double()
     for parameter in net.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
@@ -120,8 +120,8 @@ def test_it_decodes_the_same_in_any_batch(name, norm):
 
 
 @pytest.mark.parametrize("name", skips.names())
-def test_twelve_deep_the_gradients_picture_has_no_gap(name):
-    """48 sites at the start, 24 of an encoder of twelve layers and as many of a decoder: each number is finite."""
+def test_all_gradients_of_a_deep_net_are_finite(name):
+    """At the start, at 24 sites of an encoder of twelve layers and 24 of a decoder of eight."""
     net = transformer(name, "layer", TransformerShape(12, 8, 16, 32, 4, dropout=0.0))
     draw = torch.Generator().manual_seed(1)
     source, target = torch.randint(4, 40, (2, 4, 7), generator=draw)

@@ -67,7 +67,7 @@ def test_imagenet_nets_have_torchvisions_size(depth, count):
 def test_torchvisions_weights_give_torchvisions_logits(depth):
     torch.manual_seed(0)
     theirs = torchvision.models.get_model(f"resnet{depth}").eval()
-    for module in theirs.modules():  # set apart, so that no two could be exchanged
+    for module in theirs.modules():  # make them differ, so that exchanged ones would show
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.2, 0.6)
             for tensor in (module.bias, module.running_mean):
@@ -80,13 +80,13 @@ def test_torchvisions_weights_give_torchvisions_logits(depth):
         torch.testing.assert_close(ours(images), theirs(images), rtol=1e-5, atol=1e-5)
 
 
-def test_another_nets_weights_are_refused_in_one_line():
+def test_weights_of_another_net_are_refused_in_one_line():
     with pytest.raises(UserError, match=r"features\.0\.weight: not a key of torchvision's ResNets"):
         from_torchvision({"features.0.weight": torch.zeros(1)})
 
 
 def test_golden_logits():
-    """A PreAct-ResNet of set weights on a set image: what a refactoring must not change."""
+    """No refactoring may change the logits of a PreAct-ResNet with fixed weights for a fixed image."""
     net = model(TINY, classes=3).double().eval()
     for i, parameter in enumerate(net.parameters()):
         parameter.data = 0.3 * torch.cos(torch.arange(parameter.numel(), dtype=torch.float64) + i).view_as(parameter)
@@ -96,7 +96,7 @@ def test_golden_logits():
 
 @pytest.mark.parametrize("name", skips.names())
 @pytest.mark.parametrize("kind", SHAPES)
-def test_every_connection_joins_every_kind_of_block(kind, name):
+def test_every_connection_works_in_every_kind_of_block_or_is_refused(kind, name):
     if reason := refusal(skips.create(name, 4, layout="nchw", place=Place()), SHAPES[kind]):
         with pytest.raises(UserError, match=re.escape(reason)):
             model(SHAPES[kind], name, channels=1)
@@ -107,7 +107,7 @@ def test_every_connection_joins_every_kind_of_block(kind, name):
     logits.sum().backward()
     for key, parameter in net.named_parameters():
         stage, block = (int(part) for part in key.split(".")[1:3]) if key.startswith("stages") else (0, 0)
-        # What a site does to F's input is for nothing in a block whose branch reads what the projection reads.
+        # A site's change of F's input has no effect in a block whose branch reads what the projection reads.
         project = net.stages[stage][block].project
         spared = ".site." in key and not isinstance(project, torch.nn.Identity | None)
         assert spared if parameter.grad is None else parameter.grad.isfinite().all(), key
@@ -131,7 +131,7 @@ def test_every_site_knows_its_place(kind):
 
 
 class Streamed(Connection):
-    """Carries (x, calls) from site to site within a stage, as ResiDual and Hyper-Connections carry theirs."""
+    """Carries (x, calls) from site to site within a stage, in the way of ResiDual and Hyper-Connections."""
 
     def enter(self, x):
         return x, 0
@@ -159,14 +159,14 @@ def test_a_connection_may_carry_a_stream_through_a_stage(kind):
 
 
 @pytest.mark.parametrize("kind", ["basic-post", "bottleneck-post"])
-def test_a_stream_is_refused_where_a_relu_would_break_it(kind):
+def test_a_stream_is_refused_if_a_relu_would_break_it(kind):
     with pytest.raises(UserError, match=r"^Streamed carries more than x .* relu between them: set model\.activation"):
         ResNet(SHAPES[kind], 3, 10, streamed)
 
 
 @pytest.mark.parametrize("activation", ["pre", "post"])
 def test_a_stage_is_left_once(activation):
-    """The LN behind a pre-LN stack belongs to the last site of each stage."""
+    """The LN after a pre-LN stack belongs to the last site of each stage."""
     net = model(ResNetShape([2, 2], 4, activation=activation), pre_norm=True)
     names = [name for name, module in net.named_modules() if name.endswith("last_norm") and list(module.parameters())]
     assert names == ["stages.0.1.site.last_norm", "stages.1.1.site.last_norm"]
@@ -179,7 +179,7 @@ def test_a_stage_is_left_once(activation):
 
 @pytest.mark.parametrize("kind", SHAPES)
 def test_a_connection_initialises_its_branch(kind):
-    """After the model's own initialisation, each of its convolutions; what is put before the last one is used."""
+    """It changes every convolution, after the model's own initialisation; a module put before the last one is used."""
 
     class Doubles(Streamed):
         def enter(self, x):
@@ -206,7 +206,7 @@ def test_a_connection_initialises_its_branch(kind):
     assert added.weight.grad.abs().sum() > 0
 
 
-def test_nets_without_norms_and_with_one_at_the_head():
+def test_nets_without_norms_but_with_one_at_the_head():
     shape = ResNetShape([1, 1], 4, norm="none", head_norm="batch")
     for kind in ("pre", "post"):
         net = model(replace(shape, activation=kind), "skip")
@@ -221,14 +221,14 @@ def test_nets_without_norms_and_with_one_at_the_head():
         convolutions = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)]
         assert all(conv.bias is not None and not conv.bias.any() for conv in convolutions)
         logits.square().sum().backward()
-    x = torch.randn(2, 4, 8, 8)  # the stream that a block reads stays as it was
+    x = torch.randn(2, 4, 8, 8)  # a block must not change the stream that it reads
     stream = x.clone()
     model(replace(shape, blocks=[2]), "skip").stages[0][1](stream)
     assert torch.equal(stream, x)
 
 
-def test_the_first_preact_units_are_those_of_the_appendix():
-    """Unit 1: activated before the paths part; a unit that changes shape: both paths see the activated input."""
+def test_the_first_preact_units_follow_the_papers_appendix():
+    """Unit 1 is activated before the paths split; in a unit that changes shape, both paths get the activated input."""
     net = model(ResNetShape([1, 1], 4)).eval()
     image = torch.randn(2, 3, 8, 8)
     one, two = net.stages[0][0], net.stages[1][0]
@@ -244,13 +244,13 @@ def statistics(norm: torch.nn.Module) -> tuple[torch.Tensor, ...]:
     return norm.running_mean, norm.running_var, norm.weight, norm.bias
 
 
-def test_a_strided_pointwise_convolution_is_torchs():
+def test_a_strided_pointwise_convolution_equals_torchs():
     conv = StridedPointwise(4, 8, 1, 2, bias=False)
     x = torch.randn(2, 4, 7, 6)
     torch.testing.assert_close(conv(x), F.conv2d(x, conv.weight, stride=2))
 
 
-def test_init_is_hes():
+def test_initialisation_is_that_of_he_et_al():
     net = model(ResNetShape([1, 1], 64))
     conv = net.stages[1][0].branch[0]
     assert conv.weight.shape == (128, 64, 3, 3)
@@ -259,7 +259,7 @@ def test_init_is_hes():
 
 
 def test_scaling_multiplies_the_forward_scale():
-    """λx + F: with silent branches the map after L sites of one shape is λ^L of the stem's."""
+    """With λx + F and zero branches, the map after L sites of one shape is λ^L times the stem's."""
     net = model(ResNetShape([5], 4), "xskip", lam=2.0).eval()
     for block in net.stages[0]:
         torch.nn.init.zeros_(block.branch[-1].weight)

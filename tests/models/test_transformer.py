@@ -20,7 +20,7 @@ def model(name: str = "xskip_ln", shape: TransformerShape = SHAPE, vocabulary: i
 
 
 @pytest.mark.parametrize(("size", "millions"), [("base", 65), ("big", 213)])
-def test_parameters_are_those_published(size, millions):
+def test_parameter_counts_are_those_published(size, millions):
     """Vaswani et al. 2017, table 3, with a joint vocabulary of 37k."""
     fields = compose([f"model=transformer_{size}"]).model.model_dump(exclude={"kind"})
     with torch.device("meta"):
@@ -52,7 +52,7 @@ def test_every_site_knows_its_place():
 
 
 class Words(nn.Module):
-    """In the embedding's place: remembers which tokens were read."""
+    """Replaces the embedding and remembers which tokens were read."""
 
     def __init__(self, embedding: nn.Embedding) -> None:
         super().__init__()
@@ -64,8 +64,8 @@ class Words(nn.Module):
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.6])
-def test_a_word_that_is_read_is_unknown_with_the_given_probability(rate):
-    """Each on its own, in both languages, begin and end symbols too; padding and what is predicted are as they were.
+def test_word_dropout_replaces_tokens_with_the_given_probability(rate):
+    """It drops each token independently, in both languages, begin and end symbols included, but no padding.
 
     Nguyen & Salazar 2019, model.py, replace_with_unk.
     """
@@ -75,7 +75,7 @@ def test_a_word_that_is_read_is_unknown_with_the_given_probability(rate):
     tokens = [torch.randint(2, 50, (200, 40)).masked_fill(torch.arange(40) >= 30, 0) for _ in range(2)]
     given = [t.clone() for t in tokens]
     built(*tokens)
-    assert all(torch.equal(a, b) for a, b in zip(tokens, given, strict=True))  # the batch itself is not touched
+    assert all(torch.equal(a, b) for a, b in zip(tokens, given, strict=True))  # the batch itself is unchanged
     drops = []
     for read, before in zip(words.read, given, strict=True):
         dropped = read != before
@@ -83,15 +83,15 @@ def test_a_word_that_is_read_is_unknown_with_the_given_probability(rate):
         assert (read[dropped] == built.unknown).all()
         assert not dropped[:, 30:].any()
         assert drops[-1].mean().item() == pytest.approx(rate, abs=0.02)  # more than 4 standard deviations
-        assert (drops[-1].mean(0) - rate).abs().max() < 5 * (rate * (1 - rate) / 200) ** 0.5  # at every place
+        assert (drops[-1].mean(0) - rate).abs().max() < 5 * (rate * (1 - rate) / 200) ** 0.5  # at every position
     assert not torch.equal(*drops)
     words.read.clear()
     built.eval()(*tokens)
     assert all(torch.equal(a, b) for a, b in zip(words.read, given, strict=True))
 
 
-def test_word_dropout_scales_nothing_and_leaves_the_targets():
-    """A sentence whose every word became unknown is the sentence of unknown words, with its own targets."""
+def test_word_dropout_scales_nothing_and_keeps_the_targets():
+    """Dropping every word equals giving a sentence of unknown words, with the same targets."""
     torch.manual_seed(0)
     source, target, out = (torch.randint(4, 50, (3, 9)) for _ in range(3))
     certain = model(shape=replace(SHAPE, word_dropout=1 - 1e-9, dropout=0.0)).train()
@@ -100,8 +100,8 @@ def test_word_dropout_scales_nothing_and_leaves_the_targets():
     torch.testing.assert_close(certain(source, target, out)[0], plain(unknown, unknown, out)[0], rtol=0, atol=0)
 
 
-def test_without_word_dropout_nothing_is_drawn_for_it():
-    """What was trained before there was any has the same numbers."""
+def test_without_word_dropout_no_random_number_is_drawn():
+    """So runs from before word dropout existed keep their numbers."""
     built = model(shape=replace(SHAPE, dropout=0.0)).train()
     state = torch.get_rng_state()
     built(torch.full((1, 3), 5), torch.full((1, 3), 5))
@@ -109,7 +109,7 @@ def test_without_word_dropout_nothing_is_drawn_for_it():
 
 
 class Streamed(Connection):
-    """Carries (x, calls) from site to site, as ResiDual and Hyper-Connections carry theirs."""
+    """Carries (x, calls) from site to site, in the way of ResiDual and Hyper-Connections."""
 
     def enter(self, x):
         return x, 0
@@ -133,7 +133,7 @@ def test_a_connection_may_carry_a_stream():
 
 
 class Initialises(Connection):
-    """Has a matrix of its own, changes the weights of its branch, and puts a norm before its last matrix."""
+    """Has its own matrix, changes the weights of its branch, and puts a norm before the branch's last matrix."""
 
     def __init__(self, dim, *, layout="btc", place):
         super().__init__(dim, layout=layout, place=place)
@@ -149,7 +149,7 @@ class Initialises(Connection):
 
 
 def test_a_connection_initialises_its_branch():
-    """After the model's own initialisation, which leaves what is the connection's alone."""
+    """It does so after the model's own initialisation, which leaves the connection's parameters alone."""
     built = Transformer(50, SHAPE, lambda dim, place: Initialises(dim, place=place)).eval()
     layer = built.decoder[2]
     for attention in (layer.self_attention, layer.source_attention):
@@ -172,10 +172,9 @@ def test_a_connection_initialises_its_branch():
     assert len(norms) == 13 and all(norm.weight.grad.abs().sum() > 0 for norm in norms)
 
 
-@pytest.mark.parametrize("gradients", [True, False])  # without, by the kernels
+@pytest.mark.parametrize("gradients", [True, False])  # without gradients the kernels are used
 @pytest.mark.parametrize("name", skips.names())
-def test_steps_equal_the_whole(name, gradients):
-    """Decoding one position at a time gives the logits of all positions at once."""
+def test_decoding_step_by_step_gives_the_logits_of_the_whole(name, gradients):
     built = model(name).eval()
     source, target = torch.randint(4, 50, (2, 3, 7))
     source[1, 5:] = target[2, 3:] = 0
@@ -207,7 +206,7 @@ def test_no_position_sees_a_later_one():
 
 @pytest.mark.parametrize("gradients", [True, False])
 def test_rows_are_selected_with_their_state(gradients):
-    """After rows branched, changed places and were dropped, each goes on from the tokens that are its own."""
+    """After rows branched, swapped places and were dropped, each continues from its own tokens."""
     built = model().eval()
     source = torch.randint(4, 50, (3, 5))
     histories = torch.tensor([[5, 6, 7]]).T  # [rows, steps]
@@ -224,7 +223,7 @@ def test_rows_are_selected_with_their_state(gradients):
     torch.testing.assert_close(after, whole, rtol=1e-4, atol=1e-5 * whole.abs().max().item())
 
 
-def test_init_is_xavier_for_each_projection():
+def test_initialisation_is_xaviers_for_each_projection():
     built = model(shape=TransformerShape(1, 1, 256, 1024, 4), vocabulary=1000)
     bound = (6 / (256 + 256)) ** 0.5
     for attention in (built.encoder[0].self_attention, built.decoder[0].source_attention):
@@ -234,14 +233,14 @@ def test_init_is_xavier_for_each_projection():
     assert built.embedding.weight.std().item() == pytest.approx(1 / 16, rel=0.02)
 
 
-def test_positions_are_the_papers():
+def test_positions_are_the_papers_sinusoids():
     table = sinusoids(50, 8)
     assert table[0].tolist() == [0, 1] * 4
     assert table[3, 2].item() == pytest.approx(torch.tensor(3 / 10000 ** (2 / 8)).sin().item())
     assert table[3, 3].item() == pytest.approx(torch.tensor(3 / 10000 ** (2 / 8)).cos().item())
 
 
-def test_a_sentence_longer_than_the_table_of_positions():
+def test_a_sentence_may_be_longer_than_the_table_of_positions():
     built = model().eval()
     logits = built(torch.randint(4, 50, (1, 1500)), torch.randint(4, 50, (1, 3)))
     assert built.positions.shape == (3000, 32)

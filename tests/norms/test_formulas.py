@@ -1,4 +1,4 @@
-"""Every norm against its formula, written here once more in float64, and against what it equals under a setting."""
+"""Every norm against its formula, written again here in float64, and against what it equals under certain options."""
 
 import math
 
@@ -18,7 +18,7 @@ def tokens(maps) -> torch.Tensor:  # noqa: F811
 
 
 def in_layout(tokens: torch.Tensor, layout: str) -> torch.Tensor:
-    """[batch, time, dim] as it is, or its positions as the pixels of a map of one column."""
+    """Return [batch, time, dim] unchanged, or its positions as the pixels of a map with one column."""
     return tokens if layout == "btc" else tokens.transpose(1, 2).unsqueeze(-1)
 
 
@@ -57,7 +57,7 @@ def derf(norm, x):
 
 @pytest.mark.parametrize("layout", ["btc", "nchw"])
 @pytest.mark.parametrize("formula", [layer_simple, ada, rms, scale, dyt, derf], ids=lambda f: f.__name__)
-def test_a_position_or_pixel_is_as_the_formula_says(formula, layout, tokens):
+def test_a_position_or_pixel_follows_the_formula(formula, layout, tokens):
     options = {"axes": "channel"} if "axes" in norms.options(formula.__name__) else {}
     norm = build(formula.__name__, DIM, layout, **options)
     y = norm(in_layout(tokens, layout))
@@ -65,29 +65,29 @@ def test_a_position_or_pixel_is_as_the_formula_says(formula, layout, tokens):
 
 
 @pytest.mark.parametrize("name", ["layer_simple", "ada", "rms"])
-def test_a_whole_map_is_as_one_long_vector(name, maps):  # noqa: F811
-    """axes=all on a map is the norm of all its values, the gain apart."""
+def test_a_whole_map_is_normalised_like_one_long_vector(name, maps):  # noqa: F811
+    """With axes=all, the norm of a map is over all its values, apart from the gain."""
     norm = norms.create(name, axes="all")(DIM, "nchw").double()
     long = norms.create(name)(maps[0].numel(), "btc").double()
     torch.testing.assert_close(norm(maps), long(maps.flatten(1)[:, None]).view_as(maps))
 
 
 @pytest.mark.parametrize(("layout", "axes"), [("btc", "all"), ("nchw", "all"), ("nchw", "channel")])
-def test_layer_norm_starts_as_its_simple_form(layout, axes, tokens):
+def test_layer_norm_starts_as_layer_simple(layout, axes, tokens):
     x = in_layout(tokens, layout)
     simple, whole = (norms.create(name, axes=axes)(DIM, layout).double() for name in ("layer_simple", "layer"))
     torch.testing.assert_close(simple(x), whole(x), rtol=1e-12, atol=1e-12)
     assert not list(simple.parameters()) and not simple.in_one_pass
 
 
-def test_ada_norm_without_k_is_the_simple_form_with_the_other_deviation(tokens):
+def test_ada_norm_without_k_is_layer_simple_with_the_unbiased_deviation(tokens):
     y = norms.create("ada", k=0.0, c=3.0, eps=1e-12)(DIM, "btc")(tokens)
     simple = norms.create("layer_simple", eps=1e-12)(DIM, "btc")(tokens)
     torch.testing.assert_close(y, 3 * simple * ((DIM - 1) / DIM) ** 0.5)
 
 
 def test_ada_norms_factor_has_no_gradient(tokens):
-    """The gradient is that of f ⊙ y(x) with f held at what it is at x; not that of the whole, which differs."""
+    """The gradient is that of f ⊙ y(x) with f constant, which differs from the gradient of the whole product."""
     norm, x = norms.create("ada", k=0.4)(DIM, "btc"), tokens[0, :1].clone().requires_grad_()
     weights = torch.linspace(-1, 2, DIM, dtype=torch.float64)
     (found,) = torch.autograd.grad((norm(x) * weights).sum(), x)
@@ -121,11 +121,11 @@ def test_squashing_norms_are_linear_near_zero_and_bounded_far_from_it(name, slop
     torch.testing.assert_close(large(tokens), tokens.sign())
 
 
-def test_pre_ln_of_zero_mean_outputs_is_pre_rms_norm():
-    """Where every value that is added to the stream has a mean of 0, subtracting it is for nothing."""
+def test_pre_ln_of_zero_mean_outputs_equals_pre_rms_norm():
+    """If all that is added to the stream has mean 0, subtracting the mean changes nothing."""
     torch.manual_seed(0)
     inner, outer = torch.randn(DIM, DIM).double(), torch.randn(DIM, DIM).double()
-    outer -= outer.mean(0)  # of the output's channels
+    outer -= outer.mean(0)  # so that the outputs have mean 0 over channels
     x = torch.randn(3, 4, DIM).double()
     x -= x.mean(-1, keepdim=True)
 
@@ -139,10 +139,10 @@ def test_pre_ln_of_zero_mean_outputs_is_pre_rms_norm():
     assert not torch.allclose(stack(x + 1, layer), stack(x + 1, rms))
 
 
-def test_no_norm_is_nothing(tokens):
+def test_norm_none_returns_its_input(tokens):
     assert norms.create("none")(DIM, "btc")(tokens) is tokens
 
 
-def test_torchs_own_agrees(tokens):
+def test_rms_norm_equals_torchs(tokens):
     y = norms.create("rms")(DIM, "btc").double()(tokens)
     torch.testing.assert_close(y, F.rms_norm(tokens, (DIM,), eps=1e-6))

@@ -1,4 +1,4 @@
-"""Every norm inside the forms that have a choice: both layouts, types, padding, options; every parameter learns."""
+"""Every norm inside the forms that take one: both layouts, types, padding and options; every parameter learns."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_the_yaml_lists_the_options_of_the_class():
 @pytest.mark.parametrize(("norm", "layout"), LEGAL)
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_takes_every_norm(form, norm, layout):
-    """In float32 and under bf16 autocast; every parameter gets a gradient, which is not zero after one update."""
+    """In float32 and under bf16 autocast. After one update every parameter has a gradient that is not zero."""
     site, x = build(form, norm, layout), torch.randn(SHAPES[layout])
     optimizer = torch.optim.SGD(site.parameters(), 1e-3) if list(site.parameters()) else None
     for _ in range(2):
@@ -59,7 +59,7 @@ def test_every_form_takes_every_norm(form, norm, layout):
 
 @pytest.mark.parametrize("form", ["xskip_ln", "rskip_ln"])
 @pytest.mark.parametrize("norm", ["none", "mimic"])
-def test_without_a_norm_both_forms_are_the_scaled_skip(form, norm):
+def test_without_a_norm_both_forms_equal_the_scaled_skip(form, norm):
     x = torch.randn(SHAPES["nchw"]).double()
     site = skips.create(form, DIM, layout="nchw", norm=norms.create(norm), lam=3)
     plain = skips.create("xskip", DIM, layout="nchw", lam=3.0)
@@ -75,7 +75,7 @@ def test_padding_changes_no_real_position(norm):
 
 
 @pytest.mark.parametrize(("norm", "layout"), [pair for pair in LEGAL if pair[0] != "batch"])
-def test_a_row_does_not_know_the_others(norm, layout):
+def test_a_row_does_not_depend_on_others(norm, layout):
     made, x = norms.create(norm)(DIM, layout), torch.randn(SHAPES[layout])
     torch.testing.assert_close(made(x)[1:2], made(x[1:2]))
 
@@ -87,7 +87,7 @@ OPTIONS = [(name, option) for name in norms.names() for option in norms.options(
 def test_every_option_changes_the_output(norm, option):
     value = other_value(norm, option, norms) if option != "axes" else {"all": "channel", "channel": "all"}
     value = value[norms.options(norm)[option]] if isinstance(value, dict) else value
-    x = 1e-3 * torch.randn(SHAPES["nchw"])  # so small that eps is felt
+    x = 1e-3 * torch.randn(SHAPES["nchw"])  # so small that eps matters
     if (norm, option) == ("scale", "eps"):
         x = 1e-6 * x
     default, other = norms.create(norm)(DIM, "nchw"), norms.create(norm, **{option: value})(DIM, "nchw")

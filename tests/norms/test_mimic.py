@@ -16,7 +16,7 @@ def net(block: str = "basic", activation: str = "post", form: str = "rskip_ln", 
 
 
 def means(built: ResNet) -> dict[str, torch.Tensor]:
-    """Of the weights of each output channel, by the fan-in of its convolution."""
+    """Return the mean weight of each output channel, grouped by the fan-in of its convolution."""
     found = [(m.weight[0].numel(), m.weight.mean((1, 2, 3))) for m in built.modules() if isinstance(m, torch.nn.Conv2d)]
     return {
         "centred": torch.cat([mean for fan_in, mean in found if fan_in > 50]),
@@ -26,7 +26,7 @@ def means(built: ResNet) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("activation", ["pre", "post"])
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
-def test_weights_are_centred_after_the_start_and_after_every_step(block, activation):
+def test_weights_are_centred_at_the_start_and_after_every_step(block, activation):
     built = net(block, activation)
     linear = built.classifier.weight.detach().clone()
     optimizer = torch.optim.SGD(built.parameters(), 0.5)
@@ -36,10 +36,10 @@ def test_weights_are_centred_after_the_start_and_after_every_step(block, activat
         assert now["centred"].abs().max() < 1e-7 < 1e-3 < now["others"].abs().max()
         torch.nn.functional.cross_entropy(built(images), labels).backward()
         optimizer.step()
-        assert means(built)["centred"].abs().max() > 1e-5  # the step alone would not keep them so
+        assert means(built)["centred"].abs().max() > 1e-5  # the optimizer's step alone does not keep them centred
         after_step(built)
         for name, parameter in built.named_parameters():
-            assert parameter.grad.any() or name == "classifier.bias", name  # which a norm of the logits takes out
+            assert parameter.grad.any() or name == "classifier.bias", name  # a norm of the logits cancels that bias
         optimizer.zero_grad()
     assert built.classifier.weight.mean(1).abs().max() > 1e-3 and not torch.equal(built.classifier.weight, linear)
 
@@ -52,8 +52,8 @@ def test_branches_start_scaled_by_their_depth(block, convolutions):
     assert scales == pytest.approx([2.0**convolutions, 2.0**convolutions / 2, 2.0**convolutions / 3])
 
 
-def test_a_block_computes_what_the_paper_says():
-    """The first of a net: relu(λx + s·F(x)), with F and s of the block."""
+def test_a_block_follows_the_papers_formula():
+    """The first block of a net computes relu(λx + s·F(x)), with its own F and s."""
     built = net(form="xskip_ln")
     block, x = built.stages[0][0], torch.randn(2, 8, 4, 4)
     *inner, scale = block.branch
@@ -66,12 +66,12 @@ def test_logits_are_normalised_over_the_batch():
     torch.testing.assert_close(logits.std(0, correction=0), torch.ones(5), atol=1e-2, rtol=0)
 
 
-def test_the_limit_of_the_fan_in_is_an_option():
+def test_the_fan_in_limit_is_an_option():
     assert means(net(fan_in=0))["others"].abs().max() < 1e-7
     assert means(net(fan_in=1000))["centred"].abs().max() > 1e-3
 
 
-def test_there_is_one_holder_and_it_owns_no_weights():
+def test_one_norm_centres_all_weights_and_none_owns_any():
     built = net()
     holders = [m for m in built.modules() if isinstance(m, norms.registry.find("mimic").kind)]
     assert [bool(m.centred) for m in holders] == [True] + [False] * (len(holders) - 1)

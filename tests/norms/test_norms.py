@@ -25,7 +25,7 @@ def test_layer_norm_of_a_feature_map_is_over_channel_height_width(maps):
     torch.testing.assert_close(norm(maps), gain * (maps - mean) / std + bias)
 
 
-def test_layer_norm_of_each_pixel(maps):
+def test_layer_norm_with_axes_channel_is_per_pixel(maps):
     norm = build("layer", 6, "nchw", axes="channel")
     expected = F.layer_norm(maps.movedim(1, -1), (6,), norm.weight, norm.bias).movedim(-1, 1)
     torch.testing.assert_close(norm(maps), expected)
@@ -40,7 +40,7 @@ def test_layouts_agree_on_single_pixels(name, maps):
     torch.testing.assert_close(as_map.flatten(2).transpose(1, 2), as_tokens)
 
 
-def test_batch_norm_is_torchs_on_maps_and_counts_positions_in_sequences(maps):
+def test_batch_norm_equals_torchs_on_maps_and_counts_real_positions_in_sequences(maps):
     ours, theirs = build("batch", 6, "nchw"), torch.nn.BatchNorm2d(6).double()
     theirs.weight.data, theirs.bias.data = ours.weight.data, ours.bias.data
     for _ in range(3):

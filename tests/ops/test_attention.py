@@ -1,4 +1,4 @@
-"""Attention by plain products and by the kernel is torch's."""
+"""Attention by plain products and by the kernel equals torch's."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float64: 1e-12}
 
 
 def inputs(queries: int, keys: int, kind: torch.dtype) -> list[Tensor]:
-    """As a model has them: heads split off a projection, so not contiguous."""
+    """Make inputs as a model does: heads are split off a projection, so they are not contiguous."""
     torch.manual_seed(0)
     lengths = (queries, keys, keys)
     return [torch.randn(3, time, 2, 8).to(kind).transpose(1, 2).requires_grad_() for time in lengths]
@@ -28,7 +28,7 @@ def inputs(queries: int, keys: int, kind: torch.dtype) -> list[Tensor]:
     (5, 5, False, False), (5, 5, True, False), (5, 9, False, True), (1, 7, False, True), (1, 7, False, False),
     (70, 70, False, True), (130, 130, False, True),
 ])  # fmt: skip
-def test_it_is_torchs(queries: int, keys: int, causal: bool, padded: bool, kind: torch.dtype) -> None:
+def test_attention_equals_torchs(queries: int, keys: int, causal: bool, padded: bool, kind: torch.dtype) -> None:
     mask = torch.arange(keys) < torch.tensor([keys, 3, 1])[:, None] if padded else None
     mask = mask[:, None, None, :] if mask is not None else None
     found = []
@@ -41,8 +41,8 @@ def test_it_is_torchs(queries: int, keys: int, causal: bool, padded: bool, kind:
         torch.testing.assert_close(ours, theirs, rtol=TOLERANCE[kind], atol=10 * TOLERANCE[kind])
 
 
-def test_short_ones_do_not_reach_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that compares torch with itself would always pass."""
+def test_short_sequences_do_not_use_torchs_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the test above would compare torch with itself."""
     monkeypatch.setattr(F, "scaled_dot_product_attention", None)
     for kind, longest in SHORT.items():
         attention(*inputs(5, longest, kind))
@@ -54,7 +54,7 @@ def test_short_ones_do_not_reach_torchs(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize("keys", [14, 32, 64])
 def test_bfloat16_scores_are_not_rounded_before_the_softmax(keys: int, autocast: bool) -> None:
-    """Against float64 they are about as far off as torch's own; the weights' rounding is what remains.
+    """Their error against float64 is about that of torch, from rounding the weights.
 
     With scores in bfloat16 the mean square is more than seven times torch's.
     """
@@ -75,7 +75,7 @@ def kernel() -> Kernel:
 
 
 @pytest.mark.usefixtures("kernel")
-def test_the_kernel_is_taken_without_dropout() -> None:
+def test_the_kernel_is_used_only_without_dropout_for_short_sequences() -> None:
     for kind in (torch.float32, torch.bfloat16):
         given = inputs(5, 5, kind)
         assert "_AttentionBackward" in functions(attention(*given))
@@ -96,7 +96,7 @@ def with_gradients(function: Callable[..., Tensor], given: list[Tensor], *how: A
     (5, 3, 8, False), (17, 17, 44, False), (2, 65, 64, False), (64, 64, 64, False), (33, 128, 16, False),
     (17, 17, 44, True), (64, 64, 64, True),
 ])  # fmt: skip
-def test_value_and_gradients_are_as_near_to_float64s_as_torchs(
+def test_value_and_gradients_are_as_close_to_float64_as_torchs(
     queries: int, keys: int, depth: int, causal: bool, scale: float
 ) -> None:
     torch.manual_seed(0)
@@ -110,7 +110,7 @@ def test_value_and_gradients_are_as_near_to_float64s_as_torchs(
 
 
 @pytest.mark.usefixtures("kernel")
-def test_what_is_masked_is_not_seen_and_threads_change_nothing() -> None:
+def test_masked_keys_and_the_number_of_threads_change_nothing() -> None:
     given = [t.detach() for t in inputs(9, 20, torch.bfloat16)]
     mask = torch.arange(20) < torch.tensor([20, 3, 1])[:, None, None, None]
     found = with_gradients(attention, given, mask)
@@ -127,8 +127,8 @@ def test_what_is_masked_is_not_seen_and_threads_change_nothing() -> None:
 
 
 @pytest.mark.usefixtures("kernel")
-def test_a_number_that_is_none_stays_none() -> None:
-    """In its own sentence and head alone; and a query that may look nowhere has no value, as in the plain form."""
+def test_nan_appears_where_it_does_in_the_plain_form() -> None:
+    """It stays in its own sentence and head; a query that may see no key gives NaN."""
     given = [t.detach().clone() for t in inputs(4, 6, torch.bfloat16)]
     given[0][1, 1, 2, 3] = torch.nan
     mask = torch.ones(3, 1, 4, 6, dtype=torch.bool)
@@ -139,7 +139,7 @@ def test_a_number_that_is_none_stays_none() -> None:
 
 
 @pytest.mark.usefixtures("kernel")
-def test_the_kernels_gradient_has_a_gradient() -> None:
+def test_the_kernel_has_second_derivatives() -> None:
     seconds = []
     for kind in (torch.bfloat16, torch.float64):
         leaves = [t.detach().to(kind).requires_grad_() for t in inputs(3, 4, torch.bfloat16)]
@@ -149,7 +149,7 @@ def test_the_kernels_gradient_has_a_gradient() -> None:
         assert (ours - right).norm() < 0.03 * right.norm()
 
 
-def test_dropout_takes_weights_and_keeps_the_mean() -> None:
+def test_dropout_drops_weights_and_keeps_the_mean() -> None:
     queries, keys, _ = inputs(20, 40, torch.float32)
     ones = torch.ones(3, 2, 40, 8)
     torch.manual_seed(1)
@@ -158,6 +158,6 @@ def test_dropout_takes_weights_and_keeps_the_mean() -> None:
     assert dropped.mean().item() == pytest.approx(1, abs=0.1)
 
 
-def test_gradients_of_gradients() -> None:
+def test_second_derivatives_are_right() -> None:
     leaves = inputs(3, 4, torch.float64)
     assert torch.autograd.gradgradcheck(lambda q, k, v: attention(q, k, v, causal=False), leaves)

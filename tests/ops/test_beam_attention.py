@@ -1,4 +1,4 @@
-"""A beam's attention by the kernel and by gathering is that of each row to its own history."""
+"""Beam attention, by the kernel or by gathering, lets each row attend to its own history."""
 
 import sys
 
@@ -24,7 +24,7 @@ def inputs(rows: int, steps: int, slots: int, heads: int, depth: int, kind: torc
 
 
 def row_by_row(queries: Tensor, cache: Tensor, ancestors: Tensor, heads: int) -> Tensor:
-    """The definition."""
+    """Compute the definition, one row after the other."""
     rows = []
     for r, query in enumerate(queries.double()):
         history = torch.stack([cache[t, slot] for t, slot in enumerate(ancestors[:, r].tolist())]).double()
@@ -46,7 +46,7 @@ def test_each_row_attends_to_its_ancestors(size: str, kind: torch.dtype, gradien
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_the_kernel_computes_it_where_no_gradient_is_asked_for(kind: torch.dtype, monkeypatch) -> None:
+def test_the_kernel_is_used_if_no_gradient_is_needed(kind: torch.dtype, monkeypatch) -> None:
     if compiled(SOURCE) is None:
         pytest.skip("no C++ compiler here")
     given = inputs(*SIZES["odd"], kind)
@@ -78,7 +78,7 @@ def test_gradients() -> None:
     assert torch.autograd.gradcheck(lambda q, c: beam_attention(q, c, ancestors, 3), leaves)
 
 
-def test_without_a_compiler(monkeypatch) -> None:
+def test_without_a_compiler_the_plain_form_is_used(monkeypatch) -> None:
     given = inputs(*SIZES["odd"], torch.float32)
     expected = plain_beam_attention(*given, 3)
     monkeypatch.setenv("PATH", "")

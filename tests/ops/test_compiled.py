@@ -1,4 +1,4 @@
-"""C++ is compiled once for a source and its headers, and what cannot be is one line."""
+"""C++ is compiled once for a source and its headers, and a failure is one line."""
 
 import ctypes
 import logging
@@ -25,7 +25,7 @@ def source(tmp_path, monkeypatch):
     compiled.cache_clear()
 
 
-def test_it_is_compiled_once(source):
+def test_a_source_is_compiled_only_once(source):
     library = compiled(source)
     assert isinstance(library, ctypes.CDLL)
     assert library.number() == 7
@@ -36,7 +36,7 @@ def test_it_is_compiled_once(source):
     assert kept.stat().st_mtime_ns == written
 
 
-def test_a_changed_header_is_another_library(source):
+def test_a_changed_header_gives_another_library(source):
     assert compiled(source).number() == 7
     (source.parent / "number.h").write_text("#define NUMBER 8\n")
     compiled.cache_clear()
@@ -44,7 +44,7 @@ def test_a_changed_header_is_another_library(source):
     assert len(list((source.parent / "cache").iterdir())) == 2
 
 
-def test_what_does_not_compile_is_one_line(source, caplog):
+def test_a_source_that_does_not_compile_is_one_line(source, caplog):
     source.write_text("nonsense")
     with caplog.at_level(logging.INFO):
         assert compiled(source) is None

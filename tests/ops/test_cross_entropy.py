@@ -1,4 +1,4 @@
-"""Cross-entropy against torch's in float64, whole and by chunks of the output layer's product."""
+"""Cross-entropy against torch's in float64, at once and in chunks of the output layer's product."""
 
 import sys
 
@@ -18,7 +18,7 @@ OUTPUT = sys.modules[output_cross_entropy.__module__]
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("positions", [1, 7])
 @pytest.mark.parametrize("scale", [1.0, 300.0])  # so large that most probabilities are 0
-def test_equals_torch_in_value_and_gradient(smoothing, positions, scale):
+def test_value_and_gradient_equal_torchs(smoothing, positions, scale):
     logits = (scale * torch.randn(positions, 11)).requires_grad_()
     targets = torch.randint(11, (positions,))
     total, nll = smoothed_cross_entropy(logits, targets, smoothing)
@@ -46,7 +46,7 @@ def test_no_gradient_flows_through_the_nll():
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("scale", [1.0, 2.0**10, 2.0**16])
 def test_a_float16_gradient_is_rounded_after_the_loss_scale(smoothing, scale):
-    """Probabilities of 37,000 words are near 2⁻¹⁵, the least positive float16 is 2⁻²⁴."""
+    """The probabilities of 37,000 words are near 2⁻¹⁵, and the least positive float16 is 2⁻²⁴."""
     logits = torch.randn(4, 37_000).half().requires_grad_()
     targets, denominator = torch.randint(37_000, (4,)), 1000.0
     exact = logits.detach().double().requires_grad_()
@@ -59,7 +59,7 @@ def test_a_float16_gradient_is_rounded_after_the_loss_scale(smoothing, scale):
 
 @pytest.fixture(params=["whole", "chunks"])
 def of_logits(request, monkeypatch):
-    """(logits, targets, ε) -> the two sums, by both ways: hidden states are the logits of an output layer that is 1."""
+    """(logits, targets, ε) -> the two sums, by either way. In chunks, the output layer is the identity."""
     if request.param == "whole":
         return smoothed_cross_entropy
     if cpu_kernel(SOURCE, torch.float32) is None:
@@ -84,8 +84,8 @@ def test_far_from_zero_no_digit_is_lost(of_logits, smoothing, shift):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_an_impossible_word(smoothing):
-    """Without smoothing it costs nothing, unless it is the target; with smoothing it costs infinitely much."""
+def test_a_word_of_probability_0(smoothing):
+    """Without smoothing it costs nothing unless it is the target; with smoothing the loss is infinite."""
     logits = torch.tensor([[0.0, -torch.inf, 1.0]], requires_grad=True)
     total, _ = smoothed_cross_entropy(logits, torch.tensor([2]), smoothing)
     expected = F.cross_entropy(logits, torch.tensor([2]), reduction="sum", label_smoothing=smoothing)
@@ -107,7 +107,7 @@ def test_float64_stays_float64():
 @pytest.mark.parametrize("positions", [0, 1, 5, 12])
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("autocast", [False, True])
-def test_chunks_of_the_output_layer_are_the_whole(positions, kind, autocast, monkeypatch):
+def test_chunks_of_the_output_layer_equal_the_whole(positions, kind, autocast, monkeypatch):
     monkeypatch.setattr(OUTPUT, "CHUNK", 5)
     torch.manual_seed(0)
     hidden, weight = torch.randn(positions, 16).to(kind), torch.randn(90, 16)
@@ -127,8 +127,8 @@ def test_chunks_of_the_output_layer_are_the_whole(positions, kind, autocast, mon
         torch.testing.assert_close(ours.double(), theirs, rtol=digits, atol=digits * max(1, positions) ** 0.5)
 
 
-def test_the_logits_are_never_held_as_a_whole(monkeypatch):
-    """The largest tensor is a chunk's, whatever the vocabulary."""
+def test_the_logits_are_never_all_in_memory(monkeypatch):
+    """The largest tensor is that of a chunk, whatever the vocabulary."""
     if cpu_kernel(SOURCE, torch.float32) is None:
         pytest.skip("no C++ compiler here")
     monkeypatch.setattr(OUTPUT, "CHUNK", 8)
@@ -139,7 +139,7 @@ def test_the_logits_are_never_held_as_a_whole(monkeypatch):
 
 
 class Sizes(TorchDispatchMode):
-    """The number of elements of every tensor that an operator of torch gives."""
+    """Records the number of elements of every tensor that an operator of torch returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,6 +152,6 @@ class Sizes(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("target", [-1, 5])
-def test_a_target_that_is_no_word_is_refused(target):
+def test_a_target_outside_the_vocabulary_is_refused(target):
     with pytest.raises((IndexError, RuntimeError)):
         output_cross_entropy(torch.randn(2, 4), torch.randn(5, 4), torch.tensor([0, target]), 0.1)

@@ -1,4 +1,4 @@
-"""Sixteen lanes give the bits that eight give: every kernel, both types, widths with and without a remainder."""
+"""Sixteen lanes give the same bits as eight, for every kernel, both types, and widths with and without a remainder."""
 
 from collections.abc import Callable, Iterator
 
@@ -26,7 +26,7 @@ def maps() -> Iterator[Tensor]:
 
 
 def site(x: Tensor, layout: str, channels: int) -> Iterator[Tensor]:
-    """The residual site of x and its gradients, with one step and more, with dropout and without."""
+    """Yield the residual site of x and its gradients, with one step and more, with and without dropout."""
     for steps, p in ((1, 0.0), (3, 0.0), (3, 0.2)):
         leaves = [t.requires_grad_() for t in (x.clone(), x.flip(0).clone())]
         gains, biases = ([torch.randn(channels).requires_grad_() for _ in range(steps)] for _ in range(2))

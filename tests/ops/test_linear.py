@@ -1,4 +1,4 @@
-"""oneDNN's products are torch's: in value, in gradients of every order, and where they are taken."""
+"""oneDNN's products equal torch's, with their first and second derivatives, and are used only where they are faster."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ module = __import__("sys").modules[linear.__module__]
 
 @pytest.fixture
 def onednn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the processor and the size."""
+    """Use oneDNN for any processor and size."""
     if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         pytest.skip("torch has no oneDNN here")
     monkeypatch.setattr(module, "onednn_is_faster", lambda: True)
@@ -22,7 +22,7 @@ def onednn(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("onednn")
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(6, 4), (2, 3, 4), (1, 4), (4,), (0, 4)])
-def test_value_and_gradients_are_torchs(shape: tuple[int, ...], bias: bool) -> None:
+def test_value_and_gradients_equal_torchs(shape: tuple[int, ...], bias: bool) -> None:
     leaves = [torch.randn(size, requires_grad=True) for size in (shape, (5, 4), (5,))][: 2 + bias]
     found = []
     for function in (linear, F.linear):
@@ -35,7 +35,7 @@ def test_value_and_gradients_are_torchs(shape: tuple[int, ...], bias: bool) -> N
 
 
 @pytest.mark.usefixtures("onednn")
-def test_gradients_of_gradients() -> None:
+def test_second_derivatives_equal_torchs() -> None:
     leaves = [torch.randn(size, requires_grad=True) for size in ((6, 4), (5, 4), (5,))]
     seconds = []
     for function in (linear, F.linear):
@@ -46,7 +46,7 @@ def test_gradients_of_gradients() -> None:
 
 
 @pytest.mark.usefixtures("onednn")
-def test_another_type_and_autocast_are_torchs_own() -> None:
+def test_other_types_and_autocast_use_torchs_product() -> None:
     layer = Linear(4, 5)
     assert "_ProductBackward" in functions(layer(torch.randn(3, 4)))
     with torch.autocast("cpu", torch.bfloat16):
@@ -56,7 +56,7 @@ def test_another_type_and_autocast_are_torchs_own() -> None:
     assert "_ProductBackward" not in functions(rounded) | functions(exact)
 
 
-def test_nothing_changes_where_mkl_uses_the_whole_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onednn_is_used_only_where_mkl_does_not_use_the_whole_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     module.onednn_is_faster.cache_clear()
     try:
         for flags, vendor, faster in ((("avx512f",), "GenuineIntel", False), (("avx2",), "AuthenticAMD", False),

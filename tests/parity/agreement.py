@@ -1,4 +1,4 @@
-"""The same leaves through ours and through somebody else's code: one output, one gradient of every leaf."""
+"""Run the same leaves through our code and another package's, and compare the output and the gradient of every leaf."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def stream(seed: int = 0) -> Tensor:
 
 
 def agree(ours: Callable[[], Tensor], theirs: Callable[[], Tensor], *leaves: Tensor) -> None:
-    """Within 1e-5, output and gradients of a sum with a weight of its own for each element."""
+    """Compare output and gradients within 1e-5; the loss is a sum with a different weight for each element."""
     found = []
     for function in (ours, theirs):
         y = function()
@@ -35,7 +35,7 @@ def agree(ours: Callable[[], Tensor], theirs: Callable[[], Tensor], *leaves: Ten
 
 
 def call(module: nn.Module, given: dict[str, Tensor], *inputs: Tensor) -> Tensor:
-    """The module with `given` in the place of its parameters, all of which are given."""
+    """Call the module with `given` in place of its parameters, of which none may be missing."""
     assert {name for name, _ in module.named_parameters()} == set(given)
     return functional_call(module, given, inputs)
 
@@ -51,7 +51,7 @@ def site(name: str, index: int = 0, sites: int = 4, layers: int = 2, norm: str |
 
 
 def branch(x: Tensor) -> Tensor:
-    """Some function of a position, the same for both sides."""
+    """Some function of a position, which both sides use."""
     return torch.tanh(1.3 * x + x.roll(1, -1)) + 0.2 * x.roll(3, -1)
 
 

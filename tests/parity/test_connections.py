@@ -50,11 +50,11 @@ def test_admins_analytic_form(layers):
 
 
 def test_ngpts_residual_on_a_stream_of_norm_one():
-    """Ours is √dim times as long, so that F reads what other connections give it."""
+    """Our stream is √dim times as long, so that F reads inputs as from other connections."""
     module = installed("nGPT_pytorch.nGPT", "nGPT-pytorch").Residual(Branch(), DIM, 0.05)
     torch.testing.assert_close(site("ngpt").rate, module.branch_scale.scale)
     u, rate = stream(), nn.Parameter(leaf(DIM, around=DIM**-0.5, spread=0.05).detach())
-    module.branch_scale.scale = rate  # in place: their modules cannot be told apart as functional_call needs it
+    module.branch_scale.scale = rate  # set here, since functional_call cannot tell their modules apart
 
     def ours() -> Tensor:
         unit = F.normalize(u, dim=-1)
@@ -97,7 +97,7 @@ def test_timms_res_post_block():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_attn_res_reads_what_the_package_reads(count):
-    """Behind the stack the package has a plain sum, the paper one more mean."""
+    """After the stack the package computes a plain sum, and the paper one more mean."""
     operator = installed("attn_res", "attn-res").AttnResOperator(DIM)
     sites = [site("attn_res", i, sites=count, layers=count) for i in range(count)]
     queries = [leaf(DIM, seed=10 + i) for i in range(count)]
@@ -125,8 +125,8 @@ def test_attn_res_reads_what_the_package_reads(count):
     agree(ours, theirs, x, *leaves)
 
 
-def test_inkling_reads_normed_values():
-    """Another operator than the paper's: it agrees on vectors that are normed already, with a query √dim as long."""
+def test_inkling_agrees_on_normed_values():
+    """Its operator differs from the paper's, but agrees on normed vectors, with a query √dim times as long."""
     module = pytest.importorskip(
         "transformers.models.inkling2.modeling_inkling2", reason="transformers is not installed (make peers)"
     )
@@ -138,11 +138,11 @@ def test_inkling_reads_normed_values():
     (read,) = functional_call(theirs, {"query": query * DIM**0.5}, (blocks, sources[-1]))
     torch.testing.assert_close(ours(), read, rtol=1e-5, atol=1e-5)
     doubled = functional_call(theirs, {"query": query * DIM**0.5}, (2 * blocks, 2 * sources[-1]))[0]
-    torch.testing.assert_close(doubled, read, rtol=1e-4, atol=1e-4)  # the size of what it reads is lost
+    torch.testing.assert_close(doubled, read, rtol=1e-4, atol=1e-4)  # it ignores the scale of its inputs
 
 
 def test_gemmas_laurel_norms_its_low_rank_term():
-    """Another form than the paper's: without that norm it is the same sum."""
+    """Its form differs from the paper's; without that norm it is the same sum."""
     module = pytest.importorskip(
         "transformers.models.gemma3n.modeling_gemma3n", reason="transformers is not installed (make peers)"
     )

@@ -19,12 +19,12 @@ DIM = HEADS * DEPTH
 @pytest.fixture(scope="module")
 def performer():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it imports what torch and Python call old names
+        warnings.simplefilter("ignore")  # it imports deprecated names of torch and Python
         return pytest.importorskip("performer_pytorch", reason="performer-pytorch is not installed (make parity)")
 
 
 def pair(performer, causal: bool) -> tuple:
-    """Ours with identities for projections, theirs with our W and the eps that it has."""
+    """Return our attention with identity projections, and theirs with our W; both have their eps."""
     torch.manual_seed(0)
     ours = attention.create("favor", features=32, eps=1e-4)(DIM, HEADS, 0.0)
     for weight in (ours.query.weight, *ours.key_value.weight.chunk(2), ours.out.weight):
@@ -44,16 +44,16 @@ def merged(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
-def test_to_a_memory_and_its_gradients(performer):
+def test_attention_to_a_memory_and_its_gradients_agree(performer):
     ours, theirs = pair(performer, causal=False)
     x, memory = leaf(ROWS, TIME, DIM), leaf(ROWS, TIME + 2, DIM, seed=1)
     agree(lambda: ours(x, memory), lambda: merged(theirs(split(x), split(memory), split(memory))), x, memory)
 
 
-def test_the_causal_form_where_both_see_everything(performer):
-    """The last position. The others of theirs subtract a maximum over keys that they must not see.
+def test_the_causal_form_agrees_at_the_last_position(performer):
+    """At other positions theirs subtracts a maximum over keys that they must not see.
 
-    Theirs also adds 1e-6 to the denominator, which is not the formula's: it is taken out.
+    Theirs also adds 1e-6 to the denominator, which is not in the formula and is removed here.
     """
     ours, theirs = pair(performer, causal=True)
     theirs.causal_linear_fn = partial(theirs.causal_linear_fn, eps=0.0)
@@ -67,8 +67,8 @@ def test_the_causal_form_where_both_see_everything(performer):
     assert (later - found())[:, :-1].abs().max() > 10 * CLOSE["atol"]
 
 
-def test_they_mask_keys_and_we_what_becomes_of_them(performer):
-    """A key of zeros has features too, so a masked key counts there. Here the rest of a row is as if it were alone."""
+def test_they_mask_keys_and_we_mask_their_features(performer):
+    """A zero key has features too, so theirs counts a masked key. In ours the rest of a row is as if it were alone."""
     ours, theirs = pair(performer, causal=False)
     x, mask = leaf(ROWS, TIME, DIM).detach(), torch.arange(TIME) < TIME - 2
     alone = merged(theirs(*(split(x[:, : TIME - 2]) for _ in range(3))))

@@ -16,7 +16,7 @@ STREAMS = 3
 
 
 def set_apart(sites: list[Connection], spread: float) -> list[Tensor]:
-    """Every parameter but the norms' away from where it starts; returns them."""
+    """Move all parameters but those of norms away from their initial values, and return them."""
     found = []
     for i, one in enumerate(sites):
         for j, (name, parameter) in enumerate(one.named_parameters()):
@@ -27,7 +27,7 @@ def set_apart(sites: list[Connection], spread: float) -> list[Tensor]:
 
 
 def through(sites: list[Connection], x: Tensor, f) -> Tensor:
-    """The streams behind the sites, side by side."""
+    """Return the streams after the sites, stacked."""
     streams = sites[0].enter(x)
     for one in sites:
         streams = one(streams, f)
@@ -45,16 +45,16 @@ def centred(x: Tensor) -> Tensor:
 
 @pytest.fixture
 def double():
-    """Everything made in the test is in float64."""
+    """Make float64 the default type during the test."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
-def test_the_package(package, double, dynamic):
-    """What moves the weights is normed by LN here, as in the paper, and by RMSNorm there: the same without a mean, and
-    but for LN's eps, which a stream of 100 does not feel."""
+def test_our_hyper_connections_equal_the_packages(package, double, dynamic):
+    """We norm the inputs of dynamic weights by LN, as in the paper, and the package by RMSNorm. Both are the same for
+    inputs of mean 0, apart from LN's eps, which does not matter for a stream of scale 100."""
     sites = [site("hyper_connections", i, streams=STREAMS, dynamic=dynamic) for i in range(3)]
     leaves, x = set_apart(sites, 0.3), leaf(ROWS, TIME, DIM, spread=100.0)
     theirs = [package.HyperConnections(STREAMS, dim=DIM, branch=Branch(), layer_index=i) for i in range(3)]
@@ -121,13 +121,13 @@ def sites_of(name: str) -> tuple[list[Connection], list[Tensor]]:
 
 
 def head_of(module: type, one: Connection, h: Tensor) -> Tensor:
-    """Their read-out adds ε to every weight, which is beyond what is compared here."""
+    """Compute their read-out; it adds ε to every weight, which is smaller than the tolerance here."""
     given = {"hc_fn": one.last.phi, "hc_base": one.last.biases[0], "hc_scale": one.last.scales}
     return functional_call(module(configuration()), given, (h,))
 
 
-def test_mhc_is_transformers_deepseek(deepseek):
-    """Whose `comb` mixes as a transposed matrix: H_j ← Σ_i comb_ij H_i."""
+def test_mhc_equals_deepseeks_in_transformers(deepseek):
+    """Their `comb` mixes as a transposed matrix: H_j ← Σ_i comb_ij H_i."""
     (sites, leaves), x = sites_of("mhc"), stream()
 
     def theirs() -> Tensor:
@@ -141,8 +141,8 @@ def test_mhc_is_transformers_deepseek(deepseek):
     agree(lambda: read_out(sites, x), theirs, x, *leaves)
 
 
-def test_ihc_is_transformers_hunyuan(hunyuan):
-    """Which adds ε to what is written, too."""
+def test_ihc_equals_hunyuans_in_transformers(hunyuan):
+    """Theirs adds ε to the writing weights, too."""
     (sites, leaves), x = sites_of("ihc"), stream()
 
     def theirs() -> Tensor:
@@ -157,7 +157,7 @@ def test_ihc_is_transformers_hunyuan(hunyuan):
 
 
 def read_out(sites: list[Connection], x: Tensor) -> Tensor:
-    """Behind the stack, but for its last LN."""
+    """Return the output after the stack, without its last LN."""
     sites[-1].last_norm = torch.nn.Identity()
     streams = sites[0].enter(x)
     for one in sites:

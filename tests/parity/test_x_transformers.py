@@ -29,14 +29,14 @@ def encoder(library, **options: object):
 
 
 def copy_norm(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
-    """The gain of one of their norms, which may be kept less 1; a bias they have none."""
+    """Copy the gain of one of their norms, which may be stored minus 1; they have no bias."""
     gain = theirs.gamma if hasattr(theirs, "gamma") else theirs.g
     gain = (gain + float(theirs.unit_offset)) * (1 if hasattr(theirs, "gamma") else DIM**0.5)
     ours.weight.data = gain.detach().clone().view_as(ours.weight)
 
 
 def stack(made, name: str, places: dict[str, int], **options: object) -> list[Connection]:
-    """Our sites with their norms: `places` says which of a layer's three is which of ours, by name."""
+    """Return our sites with their norms: `places` maps the names of our norms to indices in a layer's three norms."""
     sites = [site(name, i, sites=SITES, layers=SITES // 2, **options) for i in range(SITES)]
     for one, (norms, _, _) in zip(sites, made.layers, strict=True):
         for attribute, which in places.items():
@@ -60,7 +60,7 @@ def through(made, sites: list[Connection], x: Tensor) -> Tensor:
 
 
 def agree(made, sites: list[Connection]) -> None:
-    """Outputs, and the gradients of x and of every weight of the blocks."""
+    """Compare outputs, and the gradients of x and of every weight of the blocks."""
     x, found = stream(), []
     weights = [parameter for _, block, _ in made.layers for parameter in block.parameters()]
     for y in (through(made, sites, x), made(x)):
@@ -70,29 +70,29 @@ def agree(made, sites: list[Connection]) -> None:
         torch.testing.assert_close(a, b, **CLOSE)
 
 
-def test_pre_ln(library):
+def test_pre_ln_agrees(library):
     made = encoder(library)
     agree(made, stack(made, "pre_ln", {"norm": 0}))
 
 
-def test_sandwich_ln(library):
+def test_sandwich_ln_agrees(library):
     made = encoder(library, sandwich_norm=True)
     agree(made, stack(made, "sandwich_ln", {"norm": 0, "after": 1}))
 
 
 @pytest.mark.parametrize("lam", [1.0, 2.5])
-def test_post_ln_of_a_scaled_input(library, lam):
+def test_post_ln_of_a_scaled_input_agrees(library, lam):
     made = encoder(library, pre_norm=False, scale_residual_constant=lam)
     agree(made, stack(made, "xskip_ln", {"norm": 2}, lam=lam))
 
 
-def test_post_ln_with_scale_norm(library):
+def test_post_ln_with_scale_norm_agrees(library):
     made = encoder(library, pre_norm=False, use_scalenorm=True)
     agree(made, stack(made, "xskip_ln", {"norm": 2}, norm="scale"))
 
 
-def test_pre_and_post_norm_is_keel_behind_its_first_layer(library):
-    """Their α is an option of every site; the paper's first layer has 1, and no norm behind its first site."""
+def test_pre_and_post_norm_is_keel_after_its_first_layer(library):
+    """Their α is the same everywhere; in the paper's first layer it is 1, and its first site has no norm after it."""
     made = encoder(library, pre_and_post_norm=True, scale_residual_constant=4.0)
     sites = stack(made, "keel", {"inner": 0, "outer": 2})
     for one, (norms, _, _) in zip(sites[:2], made.layers[:2], strict=True):
@@ -104,8 +104,8 @@ def test_pre_and_post_norm_is_keel_behind_its_first_layer(library):
     agree(made, sites)
 
 
-def test_orthogonal_update_of_single_positions(library):
-    """Theirs takes a whole sequence for one vector; ours, as the paper, each position."""
+def test_orthogonal_updates_of_single_positions_agree(library):
+    """Theirs treats a whole sequence as one vector; ours, like the paper, treats each position alone."""
     theirs, one = library.OrthogonalResidualUpdate(DIM), site("orthogonal_update")
     x, f = (stream(seed).detach().flatten(0, 1).unsqueeze(1).requires_grad_() for seed in (0, 1))
     assert not torch.allclose(one.join(stream(), stream(1)), theirs(stream(1), stream()), atol=0.1)

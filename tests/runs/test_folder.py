@@ -1,4 +1,4 @@
-"""What a run folder keeps of the starts of its run."""
+"""What a run folder keeps of its run's starts and result."""
 
 import json
 
@@ -13,24 +13,24 @@ CPU = {"commit": "a" * 12, "dirty": False, "precision": "fp32", "device": "cpu",
 GPU = CPU | {"precision": "bf16", "device": "NVIDIA H100", "time": "2"}
 
 
-def test_a_record_tells_of_the_earlier_environments_its_updates_were_made_in(tmp_path):
+def test_a_result_lists_earlier_environments_of_its_updates(tmp_path):
     folder, clean = RunFolder(tmp_path), Source("a" * 12)
     assert folder.write_start(0, CPU, clean) == {}
     assert folder.write_start(0, CPU | {"time": "2"}, clean) == {}  # from the beginning again
     assert folder.write_start(40, CPU | {"time": "3"}, clean) == {}  # the same machine, later
     assert folder.write_start(80, GPU, clean) == {"earlier": [{k: v for k, v in CPU.items() if k != "time"}]}
-    # The checkpoint at 80 was damaged: nothing of what the GPU did is left.
+    # The checkpoint at 80 was damaged, so nothing that the GPU computed is left.
     assert folder.write_start(60, CPU, clean) == {}
     assert len((tmp_path / "starts.jsonl").read_text().splitlines()) == 3
 
 
-def test_damaged_starts_stop_no_run(tmp_path):
+def test_a_damaged_list_of_starts_does_not_stop_a_run(tmp_path):
     (tmp_path / "starts.jsonl").write_text('{"update": 0}\n{"upd')
     assert RunFolder(tmp_path).write_start(40, CPU, Source("")) == {}
     assert json.loads((tmp_path / "starts.jsonl").read_text())["update"] == 40
 
 
-def test_what_is_not_committed_is_kept(tmp_path):
+def test_the_uncommitted_patch_is_kept(tmp_path):
     code = Source("a" * 12, b"diff --git a/x b/x\n")
     RunFolder(tmp_path).write_start(0, CPU, code)
     assert (tmp_path / f"uncommitted-{code.digest}.patch").read_bytes() == code.patch
@@ -39,8 +39,8 @@ def test_what_is_not_committed_is_kept(tmp_path):
 DATA = Data(name="digits", fingerprint="0a", test_examples=3)
 
 
-def test_readers_have_the_result_that_was_written(tmp_path):
-    """The same keys too: one that was never given is not written as its default."""
+def test_a_written_result_is_read_back(tmp_path):
+    """With the same keys: those that were not given are not written with their defaults."""
     folder = RunFolder(tmp_path)
     made = Result(
         hash=tmp_path.name, state="done", update=3, metrics={"error": 0.1 + 0.2}, data=DATA, environment={}, beam=4
@@ -52,12 +52,12 @@ def test_readers_have_the_result_that_was_written(tmp_path):
 
 
 @pytest.mark.parametrize("odd", [{"state": "running"}, {"metrics": {"error": float("inf")}}, {"update": 2.0}])
-def test_a_result_that_readers_would_refuse_is_never_made(odd):
+def test_a_result_that_readers_would_refuse_cannot_be_made(odd):
     with pytest.raises(ValidationError):
         Result(**{"hash": "a", "state": "done", "update": 3, "metrics": {}, "data": DATA, "environment": {}} | odd)
 
 
-def test_nor_written_with_an_environment_that_they_would_refuse(tmp_path):
+def test_a_result_with_an_environment_that_readers_would_refuse_is_not_written(tmp_path):
     folder = RunFolder(tmp_path)
     environment = {"threads": float("nan")}
     with pytest.raises(ValueError, match="not finite"):

@@ -1,4 +1,4 @@
-"""Run folders as they are found: whole, torn, damaged, dead."""
+"""Reading run folders that are complete, torn, damaged or abandoned."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from skipln.system.files import locked
 from tests.tables import fakes
 
 
-def test_states(tmp_path: Path) -> None:
+def test_every_state_is_read(tmp_path: Path) -> None:
     assert read_state(tmp_path / "none").state == "missing"
     for state in ("queued", "running", "interrupted", "failed"):
         fakes.write_status(tmp_path / state, state, message="as it was")
@@ -26,8 +26,8 @@ def test_states(tmp_path: Path) -> None:
         assert read_state(tmp_path / state).state == state
 
 
-def test_a_run_nobody_trains_on_this_host_is_interrupted(tmp_path: Path) -> None:
-    """Its process would hold the folder's lock; of another host nothing is known."""
+def test_a_running_run_without_a_process_on_this_host_is_interrupted(tmp_path: Path) -> None:
+    """Its process would hold the folder's lock. Nothing is known about another host."""
     fakes.write_status(tmp_path / "here", "running")
     fakes.write_status(tmp_path / "there", "running", host="another")
     assert read_state(tmp_path / "here").state == "interrupted"
@@ -37,7 +37,9 @@ def test_a_run_nobody_trains_on_this_host_is_interrupted(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "text", ["", '{"hash": "run", "sta', '{"hash": "run", "state": "done"}', "[]", '{"state": "won"}']
 )
-def test_damaged_result_is_one_line_and_missing(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_result_is_one_line_and_counts_as_missing(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
     fakes.finish(tmp_path / "run")
     (tmp_path / "run" / "result.json").write_text(text)
     assert read_state(tmp_path / "run").state == "missing"
@@ -46,26 +48,28 @@ def test_damaged_result_is_one_line_and_missing(tmp_path: Path, text: str, caplo
     assert "\n" not in message
 
 
-def test_result_of_another_run_or_without_numbers_is_missing(tmp_path: Path) -> None:
+def test_a_result_of_another_run_or_with_nan_counts_as_missing(tmp_path: Path) -> None:
     fakes.finish(tmp_path / "other", hash="run")
     fakes.finish(tmp_path / "nan", metrics={"bleu": float("nan")})
     assert read_result(tmp_path / "other") is None
     assert read_result(tmp_path / "nan") is None
 
 
-def test_done_without_result_is_missing(tmp_path: Path) -> None:
+def test_a_done_run_without_result_counts_as_missing(tmp_path: Path) -> None:
     fakes.write_status(tmp_path / "run", "done")
     assert read_state(tmp_path / "run").state == "missing"
 
 
-def test_torn_metrics(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_torn_line_of_metrics_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     fakes.write_metrics(tmp_path, points=3, torn=True)
     assert len(read_metrics(tmp_path)) == 6
     assert "line 7: torn" in caplog.text
     assert read_metrics(tmp_path / "none") == []
 
 
-def test_damaged_status_examples_and_config(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_status_examples_and_configuration_are_survived(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING)
     for name in ("status.json", "examples.npy", "config.yaml"):
         (tmp_path / name).write_text("{]")
@@ -76,7 +80,7 @@ def test_damaged_status_examples_and_config(tmp_path: Path, caplog: pytest.LogCa
     assert read_examples(tmp_path) is None
 
 
-def test_keys_of_tomorrow_are_kept(tmp_path: Path) -> None:
+def test_unknown_keys_of_a_result_are_kept(tmp_path: Path) -> None:
     fakes.finish(tmp_path / "run", energy_joules=5)
     result = read_result(tmp_path / "run")
     assert result is not None

@@ -1,4 +1,4 @@
-"""Which code made a result: nothing that is not committed goes unsaid, and the patch brings it back."""
+"""The code behind a result: uncommitted changes are recorded as a patch that restores them."""
 
 import subprocess
 
@@ -15,7 +15,7 @@ def git(folder, *arguments):
 
 @pytest.fixture
 def clone(tmp_path):
-    """A repository with a package, and its root as git says it."""
+    """Make a repository with a package, and return its root as git names it."""
     root = tmp_path.resolve() / "clone"
     (root / "skipln").mkdir(parents=True)
     (root / "results").mkdir()
@@ -29,7 +29,7 @@ def clone(tmp_path):
 
 
 def test_a_clean_clone_is_its_commit(clone):
-    (clone / "results" / "table.md").write_text("2\n")  # what a run makes is no code
+    (clone / "results" / "table.md").write_text("2\n")  # results of runs are not code
     (clone / "skipln" / "__pycache__").mkdir()
     (clone / "skipln" / "__pycache__" / "a.pyc").write_text("x")
     (clone / "notes.txt").write_text("mine\n")
@@ -38,8 +38,8 @@ def test_a_clean_clone_is_its_commit(clone):
     assert found.describe() == {"commit": found.commit, "dirty": False}
 
 
-def test_the_patch_gives_the_files_again(clone, tmp_path):
-    """A changed file, a new one with odd bytes and a new connection that git was never told of."""
+def test_the_patch_restores_the_files(clone, tmp_path):
+    """A changed file, a new one with odd bytes, and a new connection that git does not track."""
     (clone / "skipln" / "a.py").write_text("a = 2\n")
     (clone / "skipln" / "skips").mkdir()
     (clone / "skipln" / "skips" / "mine über.py").write_text("b = 1")
@@ -63,12 +63,12 @@ def test_a_change_is_another_patch(clone):
     assert source(clone).digest not in ("", one)
 
 
-def test_a_repository_around_an_installation_is_not_its_own(clone):
+def test_a_repository_around_an_installation_is_ignored(clone):
     (clone / "lib").mkdir()
     assert source(clone / "lib") == Source("")
     assert source(clone.parent) == Source("")
 
 
-def test_without_git_nothing_is_known(clone, monkeypatch):
+def test_without_git_the_source_is_unknown(clone, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert source(clone) == Source("")

@@ -6,7 +6,7 @@ import pytest
 from skipln.runs.sums import check_sum, unchanged, with_sums
 
 
-def test_every_byte_of_a_result_counts(tmp_path: Path) -> None:
+def test_any_changed_byte_of_a_result_is_found(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text("{}\n")
     result = with_sums({"hash": "ab", "metrics": {"bleu": 31.25}, "message": "é"}, [tmp_path / "metrics.jsonl"])
     check_sum(json.loads(json.dumps(result)))
@@ -22,11 +22,11 @@ def test_every_byte_of_a_result_counts(tmp_path: Path) -> None:
                 check_sum(content)
 
 
-def test_results_from_before_there_were_sums_are_believed() -> None:
+def test_older_results_without_sums_are_accepted() -> None:
     check_sum({"hash": "ab", "metrics": {}})
 
 
-def test_a_file_beside_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_changed_file_beside_a_result_is_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text("{}\n")
     files = with_sums({}, [path, tmp_path / "absent"])["files"]

@@ -1,4 +1,4 @@
-"""The Triton kernels compiled for GPUs that are not here: what they spill, and how many warps fit beside each other."""
+"""The Triton kernels, compiled for GPUs that are not here: they spill nothing, and enough warps fit."""
 
 import re
 import subprocess
@@ -20,21 +20,21 @@ from triton.compiler import ASTSource  # noqa: E402
 INTEGERS = {"seed": "*i64", "threshold": "i64", "rows": "i32", "channels": "i32"}
 NUMBERS = dict.fromkeys(("scale", "eps", "kept_scale"), "fp32")
 ACTIVATIONS = {f"{name}_pointer" for name in ("gy", "x", "f", "y", "kept", "gx", "gf")}
-REGISTERS = 65_536  # of a multiprocessor, on sm_80 and sm_90 alike
-# Bytes that the warps of a multiprocessor can have asked memory for. Full bandwidth takes about 19 KB on an H200
-# (4.2 TB/s, 132 multiprocessors, 0.6 µs assumed); sums of gains and biases have the least, and arithmetic to hide it.
+REGISTERS = 65_536  # per multiprocessor, on sm_80 as on sm_90
+# Bytes that the warps of a multiprocessor can request from memory at a time. Full bandwidth takes about 19 KB on an
+# H200 (4.2 TB/s, 132 multiprocessors, 0.6 µs assumed). Sums of gains and biases have fewest, and arithmetic to hide it.
 IN_FLIGHT = 6_000
 
 
 def widths() -> list[int]:
-    """Channels of the zoo's Transformers."""
+    """Return the numbers of channels of the zoo's Transformers."""
     models = (yaml.safe_load(path.read_text("utf-8")) for path in sorted((CONFIGS / "model").glob("transformer*.yaml")))
     return sorted({model["dim"] for model in models})
 
 
 @cache
 def usage(kernel: str, architecture: int, warps: int, **constants: Any) -> tuple[int, int]:
-    """(registers of a thread, bytes of its stack) of a kernel of bf16 activations, compiled for sm_`architecture`."""
+    """Compile a kernel of bf16 activations for sm_`architecture`; return (registers, bytes of stack) per thread."""
     function = getattr(cuda.kernels(), kernel)
     kinds = INTEGERS | NUMBERS | dict.fromkeys(constants, "constexpr") | dict.fromkeys(ACTIVATIONS, "*bf16")
     source = ASTSource(function, {name: kinds.get(name, "*fp32") for name in function.arg_names}, constants)
@@ -65,7 +65,7 @@ def test_no_kernel_spills_and_enough_warps_fit(architecture, steps, drops):
     for kernel, warps, constants in kernels:
         registers, stack = usage(kernel, architecture, warps, **shared, **constants)
         assert stack == 0, f"{kernel} {constants} keeps {stack} bytes of stack"
-        allotted = -(-registers // 8) * 8 * 32  # registers of a warp, given out by eights
+        allotted = -(-registers // 8) * 8 * 32  # registers of a warp, which are allocated in eights
         together = REGISTERS // (allotted * warps) * warps
         asked = together * 2 * (2 if steps == 1 or kernel == "forward_rows" else 3) * constants["block"] // warps
         assert asked >= IN_FLIGHT, f"{kernel} {constants} takes {registers} registers: {together} warps fit"

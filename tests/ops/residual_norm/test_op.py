@@ -1,4 +1,4 @@
-"""The operator against its definition: values, gradients, what is kept, and how it behaves inside torch."""
+"""The operator against its definition: values, gradients, memory, and its behaviour inside torch."""
 
 import logging
 
@@ -28,7 +28,7 @@ def needs_a_compiler() -> None:
 
 
 def make(shape, layout, kinds, weights):
-    """layout "channels last": "nchw", and the channels of a pixel are neighbours in memory."""
+    """Make inputs. The layout "channels last" is "nchw" with the channels of a pixel adjacent in memory."""
     torch.manual_seed(0)
     x, f = (torch.randn(shape) + 0.3).to(kinds[0]), (2 * torch.randn(shape)).to(kinds[1])
     if layout == "channels last":
@@ -39,12 +39,12 @@ def make(shape, layout, kinds, weights):
 
 
 def named(layout):
-    """The layout by which the operator is called."""
+    """Return the layout as the operator names it."""
     return "nchw" if layout == "channels last" else layout
 
 
 def close(ours, theirs, kinds):
-    """To the last digits of the inputs' types, measured against the largest value (a single channel comes out as 0)."""
+    """Compare to the last digits of the inputs' types, relative to the largest value (one channel normalises to 0)."""
     digits = 2e-2 if torch.bfloat16 in kinds else 5e-6
     assert ours.shape == theirs.shape
     scale = theirs.float().abs().amax().clamp_min(1e-3).item() if theirs.numel() else 1
@@ -56,7 +56,7 @@ def close(ours, theirs, kinds):
 @pytest.mark.parametrize(("steps", "scale", "weights"), [(1, 1.0, 1), (1, 3.0, 0), (2, 1.0, 2), (4, 0.5, 1), (8, 1.0, 8), (3, 1.0, 0)])  # fmt: skip # noqa: E501
 @pytest.mark.parametrize("kinds", KINDS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_cpu_computes_what_the_reference_says(shape, kinds, steps, scale, weights, dropout):
+def test_the_cpu_kernel_equals_the_reference(shape, kinds, steps, scale, weights, dropout):
     layout, size = SHAPES[shape]
     x, f, gains, biases = make(size, layout, KINDS[kinds], weights)
     site = Site(steps, scale, 1e-5, dropout, SEED if dropout else None, named(layout))
@@ -73,7 +73,7 @@ def test_the_cpu_computes_what_the_reference_says(shape, kinds, steps, scale, we
         assert a.dim() < 4 or a.stride() == x.stride()
 
 
-def test_one_step_is_layer_norm_and_group_norm():
+def test_one_step_equals_layer_norm_and_group_norm():
     x, f, (gain,), (bias,) = make((4, 6, 5, 5), "nchw", KINDS["float32"], 1)
     y = scaled_residual_norm(x, f, [gain], [bias], scale=2.0, layout="nchw")
     torch.testing.assert_close(y, F.group_norm(2 * x + f, 1, gain, bias))
@@ -81,7 +81,7 @@ def test_one_step_is_layer_norm_and_group_norm():
     torch.testing.assert_close(scaled_residual_norm(x, f, [gain], [bias]), F.layer_norm(x + f, (6,), gain, bias))
 
 
-def test_a_mean_far_from_zero_costs_few_digits():
+def test_a_mean_far_from_zero_loses_few_digits():
     for layout, shape in (("btc", (8, 256)), ("nchw", (2, 8, 16, 16)), ("channels last", (2, 8, 16, 16))):
         for weights in (0, 2):
             x, f, gains, biases = make(shape, layout, KINDS["float32"], weights)
@@ -93,13 +93,13 @@ def test_a_mean_far_from_zero_costs_few_digits():
             torch.testing.assert_close(y.double(), exact, atol=3e-4, rtol=0)
 
 
-def test_takes_tensors_that_are_not_contiguous():
+def test_inputs_need_not_be_contiguous():
     x, f, gains, biases = make((6, 5, 40), "btc", KINDS["float32"], 2)
     y = scaled_residual_norm(x.transpose(0, 1), f.transpose(0, 1), gains, biases, steps=2)
     torch.testing.assert_close(y.transpose(0, 1), scaled_residual_norm(x, f, gains, biases, steps=2))
 
 
-def test_takes_maps_of_different_memory_formats_and_answers_in_that_of_x():
+def test_maps_may_differ_in_memory_format_and_the_output_has_that_of_x():
     x, f, gains, biases = make((3, 6, 5, 4), "channels last", KINDS["float32"], 2)
     y = scaled_residual_norm(x, f.contiguous(), gains, biases, steps=2, layout="nchw")
     assert y.is_contiguous(memory_format=torch.channels_last)
@@ -128,7 +128,7 @@ def test_dropout_is_bernoulli_and_seeded():
     assert (kept == 0).float().mean().item() == pytest.approx(0.3, abs=2e-3)
     assert kept.mean().item() == pytest.approx(1, abs=5e-3)
     other = reference.dropped(f, Site(1, 1.0, 1e-5, 0.3, SEED + 1, "btc"))
-    for a, b in ((kept, other), (kept[1:], kept[:-1]), (kept[:, 1:], kept[:, :-1])):  # seeds, rows, columns: unrelated
+    for a, b in ((kept, other), (kept[1:], kept[:-1]), (kept[:, 1:], kept[:, :-1])):  # seeds, rows, columns
         assert torch.corrcoef(torch.stack((a.flatten(), b.flatten())))[0, 1].abs() < 5e-3
     torch.manual_seed(5)
     first = scaled_residual_norm(f, f, dropout=0.5)
@@ -140,7 +140,7 @@ def test_dropout_is_bernoulli_and_seeded():
 @pytest.mark.parametrize(("steps", "scale", "dropout"), [(1, 1.0, 0.0), (1, 2.0, 0.4), (3, 1.0, 0.4)])
 @pytest.mark.parametrize("layout", ["btc", "nchw"])
 def test_gradients_of_first_and_second_order(layout, steps, scale, dropout):
-    """In float64, which the reference computes."""
+    """In float64, where the reference computes."""
     shape = (3, 5) if layout == "btc" else (2, 3, 2, 2)
     x, f, gains, biases = make(shape, layout, (torch.float64,) * 2, steps)
     leaves = [t.double().requires_grad_() for t in (x, f, *gains, *biases)]
@@ -156,7 +156,7 @@ def test_gradients_of_first_and_second_order(layout, steps, scale, dropout):
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("kind", [torch.float32, torch.float64])  # a kernel's, and the reference's
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])  # the kernel's type and the reference's
 @pytest.mark.parametrize("layout", ["btc", "nchw", "channels last"])
 def test_the_operators_keep_torchs_contract(layout, kind, steps):
     x, f, gains, biases = make((4, 6) if layout == "btc" else (2, 3, 4, 4), layout, (kind, kind), steps)
@@ -172,13 +172,13 @@ def test_the_operators_keep_torchs_contract(layout, kind, steps):
 
 
 @pytest.mark.parametrize(("steps", "most"), [(1, 1), (2, 2), (4, 2), (8, 2)])
-def test_keeps_two_activations_for_the_backward_at_any_lambda_and_one_at_one(steps, most):
+def test_the_backward_pass_needs_two_activations_at_any_lambda_and_one_at_one(steps, most):
     x, f, gains, biases = make((64, 128), "btc", KINDS["float32"], steps)
     leaves = [t.requires_grad_() for t in (x, f, *gains, *biases)]
     kept = {}
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.setdefault(t.data_ptr(), t), lambda t: t):
         scaled_residual_norm(x, f, leaves[2 : 2 + steps], leaves[2 + steps :], steps=steps, dropout=0.1)
-    small = 2 * 64 * steps + 2 * steps * 128 + 1  # two numbers a row and step, the weights, the seed
+    small = 2 * 64 * steps + 2 * steps * 128 + 1  # two numbers per row and step, the weights, the seed
     assert sum(t.numel() for t in kept.values()) <= most * x.numel() + small
 
 
@@ -192,7 +192,7 @@ class Block(nn.Module):
         return scaled_residual_norm(x, self.linear(x), list(self.gains), list(self.biases), steps=2)
 
 
-def test_works_under_autocast():
+def test_the_operator_works_under_autocast():
     x, block = torch.randn(4, 32), Block()
     with torch.autocast("cpu", torch.bfloat16):
         y = block(x)
@@ -202,7 +202,7 @@ def test_works_under_autocast():
     assert block.linear.weight.grad.dtype == torch.float32
 
 
-def test_works_under_compile_without_a_break():
+def test_the_operator_works_under_compile_without_a_graph_break():
     x, block = torch.randn(4, 32), Block()
     traced = torch.compile(block, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(traced(x), block(x))
@@ -212,7 +212,7 @@ def test_works_under_compile_without_a_break():
         torch.testing.assert_close(a, b)
 
 
-def test_works_under_ddp(tmp_path):
+def test_the_operator_works_under_ddp(tmp_path):
     torch.distributed.init_process_group("gloo", f"file://{tmp_path / 'store'}", rank=0, world_size=1)
     try:
         x, block = torch.randn(4, 32), Block()
@@ -240,7 +240,7 @@ def test_without_a_compiler_the_reference_runs_and_one_line_says_so(monkeypatch,
         compiled.cache_clear()
 
 
-def test_mistakes_are_told():
+def test_mistakes_raise_errors_with_the_reason():
     x = torch.randn(3, 4)
     with pytest.raises(ValueError, match="alike"):
         scaled_residual_norm(x, x[:2])

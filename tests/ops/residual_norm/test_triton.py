@@ -1,4 +1,4 @@
-"""The Triton kernels against the reference: on a GPU where there is one, else through Triton's interpreter."""
+"""The Triton kernels against the reference: on a GPU if there is one, otherwise through Triton's interpreter."""
 
 import os
 import subprocess
@@ -35,13 +35,13 @@ def check(device: str) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_on_the_gpu():
+def test_kernels_on_the_gpu_equal_the_reference():
     check("cuda")
 
 
 @pytest.mark.slow
-def test_through_the_interpreter():
-    """In a process of its own: Triton decides at import whether it interprets."""
+def test_interpreted_kernels_equal_the_reference():
+    """In a process of its own, since Triton decides at import whether it interprets."""
     code = f"from {__name__} import check; check('cpu')"
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -1,4 +1,4 @@
-"""sacreBLEU's own command, as a process that forks for each call: importing it once saves a second a call."""
+"""sacreBLEU's own command in a process that forks for each call, which saves a second of imports per call."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ for line in sys.stdin:
 
 
 class Command:
-    """`sacrebleu REF -i HYP -m bleu chrf …` as {metric: (score, signature)}, None where it fails."""
+    """Runs `sacrebleu REF -i HYP -m bleu chrf …`; returns {metric: (score, signature)}, or None if it fails."""
 
     def __init__(self, python: str = sys.executable) -> None:
         self.process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The target's language chooses BLEU's tokeniser as sacreBLEU's own command does, and what it lacks is one line."""
+"""The target language chooses BLEU's tokeniser as in sacreBLEU's own command; a missing package is one line."""
 
 import logging
 from importlib.util import find_spec
@@ -34,9 +34,9 @@ NEEDS = {"ja": "MeCab", "ko": "mecab_ko"}
 
 
 @pytest.mark.parametrize("language", OUTPUTS)
-def test_it_scores_as_the_command_with_that_language(language: str, tmp_path: Path) -> None:
+def test_scores_equal_those_of_the_command_with_that_language(language: str, tmp_path: Path) -> None:
     if language in NEEDS and find_spec(NEEDS[language]) is None:
-        pytest.skip(f"pip install 'sacrebleu[{language}]'")
+        pytest.skip(f"{NEEDS[language]} is not installed: pip install 'sacrebleu[{language}]'")
     for name, lines in (("hyp", OUTPUTS), ("ref", REFERENCES)):
         (tmp_path / name).write_text("".join(f"{line}\n" for line in lines[language]))
     command = Command()
@@ -59,7 +59,7 @@ def test_it_scores_as_the_command_with_that_language(language: str, tmp_path: Pa
         ("de en vi fr hi ar tr zho_Latn my_Latn zha jav kok tho mya-latn", "13a"),
     ],
 )
-def test_the_language_chooses(codes: str, tokeniser: str) -> None:
+def test_the_language_code_chooses_the_tokeniser(codes: str, tokeniser: str) -> None:
     assert {tokeniser_of(code) for code in codes.split()} == {tokeniser}
 
 
@@ -70,23 +70,23 @@ def test_a_missing_package_is_one_line(language: str, monkeypatch: pytest.Monkey
         chosen("auto", language)
 
 
-def test_a_language_without_words_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_language_without_spaces_gives_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert chosen("auto", "th") == "char"
         assert chosen("auto", "de") == "13a"
-        assert chosen("13a", "th") == "13a"  # on purpose
+        assert chosen("13a", "th") == "13a"  # no warning, since the user chose it
     assert [message.split(":")[1] for message in caplog.messages] == [
         " Thai has no spaces between words and sacreBLEU no tokeniser for it"
     ]
 
 
-def test_an_unknown_one_is_one_line() -> None:
+def test_an_unknown_tokeniser_is_one_line() -> None:
     with pytest.raises(UserError, match="choose one of 13a, char"):
         bleu_metric("moses")
     assert "zh" in names()
 
 
-def test_it_reaches_validation_test_and_the_paired_test(tiny: list[str], tmp_path: Path) -> None:
+def test_validation_test_and_paired_test_use_the_tokeniser(tiny: list[str], tmp_path: Path) -> None:
     text = write_tiny_text(tmp_path / "text")
     for path in text.glob("*.de"):
         path.rename(path.with_suffix(".zh"))
@@ -100,7 +100,7 @@ def test_it_reaches_validation_test_and_the_paired_test(tiny: list[str], tmp_pat
     assert tested.metrics["bleu"] == pytest.approx(expected)
     assert "tok:zh" in tested.signatures["bleu"]
     assert float(bleu(tested.examples.sum(0).astype(np.float64))) == pytest.approx(expected)
-    # A model that says just this would have to be trained.
+    # Fixed outputs, since a model that gives these would have to be trained.
     task.translations = lambda *_: OUTPUTS["zh"]
     assert task.validate(task.build())["valid/bleu"] == pytest.approx(expected)
     by_hand = create_task(compose([*tiny, f"data.dir={text}", "data.target=zh", "task.tokeniser=13a"]))
@@ -108,7 +108,7 @@ def test_it_reaches_validation_test_and_the_paired_test(tiny: list[str], tmp_pat
     assert by_hand.score(OUTPUTS["zh"]).metrics["bleu"] == pytest.approx(plain) != expected
 
 
-def test_the_key_renames_no_run(tiny: list[str]) -> None:
+def test_the_key_task_tokeniser_renames_no_run(tiny: list[str]) -> None:
     assert (
         compose(tiny).hash == compose([*tiny, "task.tokeniser=auto"]).hash != compose([*tiny, "task.tokeniser=zh"]).hash
     )

@@ -1,4 +1,4 @@
-"""Scores pinned to values counted by hand, to sacreBLEU's own and, where it is installed, to fairseq's."""
+"""Scores against values counted by hand, against sacreBLEU and, if it is installed, against fairseq."""
 
 import math
 import subprocess
@@ -35,10 +35,10 @@ OUTPUTS = ["Der Ost-West-Konflikt ist vorbei, sagte er.", "Ein Haus am See - sch
 REFERENCES = ["Der Ost-West-Konflikt ist beendet, sagte er.", "Ein Haus am See - schön & sehr teuer."]
 
 
-def test_compounds_are_split_as_the_scripts_do() -> None:
+def test_compounds_are_split_as_by_the_published_scripts() -> None:
     assert compound_split("Ost-West, 3,5-mal.", "de") == "Ost ##AT##-##AT## West , 3,5 ##AT##-##AT## mal ."
     assert compound_split("Nord-Ost-Süd", "de") == "Nord ##AT##-##AT## Ost ##AT##-##AT## Süd"
-    assert compound_split("a-b-c", "de") == "a ##AT##-##AT## b-c"  # "b" went with the first: Perl's s///g is no other
+    assert compound_split("a-b-c", "de") == "a ##AT##-##AT## b-c"  # the first match uses up "b", as with Perl's s///g
     assert compound_split("See - schön & gut", "de") == "See - schön &amp; gut"
 
 
@@ -48,21 +48,21 @@ def test_tokenised_bleu_by_hand() -> None:
     assert tokenised_bleu(["a b c d x"], ["a b c d e"], "de").value == pytest.approx(expected)
     # One token short: exp(1 - 6/5); all precisions 1.
     assert tokenised_bleu(["a b c d e"], ["a b c d e f"], "de").value == pytest.approx(100 * math.exp(-1 / 5))
-    # A compound counts as three tokens: "x-y" wrong in its last: 5/6 … 2/3, where unsplit tokens would give 3/4 … 0.
+    # A compound counts as three tokens. "x-y" is wrong in its last: 5/6 … 2/3; unsplit tokens would give 3/4 … 0.
     split = tokenised_bleu(["a b c x-z"], ["a b c x-y"], "de").value
     assert split == pytest.approx(100 * math.prod([5 / 6, 4 / 5, 3 / 4, 2 / 3]) ** (1 / 4))
-    assert tokenised_bleu(["a b c"], ["a b c"], "de").value == 0  # no 4-gram: multi-bleu smooths nothing
+    assert tokenised_bleu(["a b c"], ["a b c"], "de").value == 0  # no 4-gram, and multi-bleu does not smooth
 
 
-def test_it_is_pinned_to_fairseq() -> None:
-    """BLEU4 = 72.82, 90.6/79.3/69.2/56.5 (syslen=32, reflen=32) is what fairseq 0.12.3's scorer says of these."""
+def test_tokenised_bleu_equals_fairseqs() -> None:
+    """fairseq 0.12.3's scorer gives BLEU4 = 72.82, 90.6/79.3/69.2/56.5 (syslen=32, reflen=32)."""
     assert tokenised_bleu(PINNED[0], PINNED[1], "de").value == pytest.approx(72.82, abs=0.005)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("fairseq") is None, reason="fairseq is not installed: make peers")
-def test_fairseq_itself_says_so() -> None:
-    """In a process of its own: importing fairseq leaves Hydra with schemas that our configuration does not fit."""
+def test_fairseqs_scorer_gives_the_same() -> None:
+    """In a process of its own, since importing fairseq gives Hydra schemas that our configuration does not fit."""
     code = f"""
 from fairseq.data import Dictionary
 from fairseq.scoring.bleu import BleuConfig, Scorer
@@ -78,7 +78,7 @@ print(scorer.score())
     assert tokenised_bleu(PINNED[0], PINNED[1], "de").value == pytest.approx(float(said.split()[-1]), abs=1e-6)
 
 
-def test_sacrebleu_and_chrf_are_sacrebleus_with_signatures() -> None:
+def test_bleu_and_chrf_equal_sacrebleus_and_have_signatures() -> None:
     found = score(OUTPUTS, REFERENCES, "de")
     assert set(found) == {"bleu", "chrf", "bleu_tokenised"}
     assert set(score(OUTPUTS, REFERENCES)) == {"bleu", "chrf"}
@@ -89,7 +89,7 @@ def test_sacrebleu_and_chrf_are_sacrebleus_with_signatures() -> None:
     assert "smooth:none" in found["bleu_tokenised"].signature
 
 
-def test_which_published_number_is_comparable() -> None:
+def test_published_numbers_are_listed_by_the_scorer_they_compare_with() -> None:
     assert any(line.startswith("27.3 Transformer-base") for line in comparable("wmt14_en_de", "bleu_tokenised"))
     assert any(line.startswith("28.6 Transformer-big") for line in comparable("wmt14_en_de", "bleu"))
     assert comparable("wmt14_en_de", "chrf") == []
@@ -168,7 +168,7 @@ LETTERS = st.one_of(
 def test_any_files_score_as_the_command_says(
     sacrebleu: Command, tmp_path_factory: pytest.TempPathFactory, files: tuple[bytes, bytes], language: str
 ) -> None:
-    """A score is of the file that was given, whatever bytes it holds; what the command refuses is one line."""
+    """The score is of the file as given, whatever bytes it contains; a file that the command refuses is one line."""
     folder = tmp_path_factory.getbasetemp()
     for name, content in zip(("any.hyp", "any.ref"), files, strict=True):
         (folder / name).write_bytes(content)
@@ -182,7 +182,7 @@ def test_any_files_score_as_the_command_says(
         assert f"{label} {expected[name][0]:.2f}   {expected[name][1]}" in said
 
 
-def test_marks_are_not_taken_out_of_what_is_scored(sacrebleu: Command, tmp_path: Path) -> None:
+def test_invisible_marks_stay_in_scored_text(sacrebleu: Command, tmp_path: Path) -> None:
     (tmp_path / "ref").write_text("Das ist ein Test hier\nSie sagt ja dazu\n")
     (tmp_path / "hyp").write_text("▁Das ▁ist ▁ein ▁Test ▁hier\nSie\u200b sagt\u2060 ja dazu\n")
     bleu, chrf = (sacrebleu(tmp_path / "ref", tmp_path / "hyp") or {}).values()
@@ -196,5 +196,5 @@ def test_marks_are_not_taken_out_of_what_is_scored(sacrebleu: Command, tmp_path:
     [("newstest2014.raw.de", "de"), ("ref.zh", "zh"), ("ref.zh-CN", "zh-CN"), ("ref.zho_Hans", "zho_Hans")]
     + [(name, "de") for name in ("ref", "ref.txt", "ref.detok", "a.b/ref")],
 )
-def test_the_language_is_in_the_references_name(name: str, language: str) -> None:
+def test_the_references_suffix_gives_the_language(name: str, language: str) -> None:
     assert language_of(Path(name)) == language

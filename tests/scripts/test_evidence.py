@@ -1,4 +1,4 @@
-"""What the page of the claims says, against scipy, and by cases made by hand."""
+"""The page of claims, against scipy and against cases made by hand."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SKIP, LN = "skip", "xskip_ln_1"
 
 
 def record(row: str, seed: int, error: float | None, table: str = "table1") -> Record:
-    """A run on digits; None: it diverged."""
+    """Make a record of a run on digits; an error of None means that it diverged."""
     return Record.model_validate(
         {
             **{"table": table, "row": row, "column": "digits", "seed": seed, "overrides": [], "update": 1},
@@ -36,8 +36,8 @@ def published(results: Path, rows: dict[str, list[float | None]], table: str = "
     return comparisons(results, EXPERIMENTS)
 
 
-def test_a_difference_is_welchs_after_holm(tmp_path: Path) -> None:
-    """Two pairs of a claim, both tested: the smaller p counts twice."""
+def test_differences_are_tested_by_welch_and_corrected_by_holm(tmp_path: Path) -> None:
+    """Two pairs of a claim are tested, so the smaller p is doubled."""
     rows = {"skip": [5.0, 5.2, 4.9], "xskip_05": [5.4, 5.1, 5.3], "xskip_2": [9.0, 9.3, 8.8], "xskip_3": [9.0]}
     found = {one.rows[0].name: one for one in published(tmp_path, rows) if one.claim.name == "xskip"}
     p = {name: stats.ttest_ind(rows[name], rows["skip"], equal_var=False).pvalue for name in ("xskip_05", "xskip_2")}
@@ -46,15 +46,15 @@ def test_a_difference_is_welchs_after_holm(tmp_path: Path) -> None:
     assert found["xskip_3"].says == "too few runs" and found["xskip_3"].p is None
 
 
-def test_the_direction_is_that_of_the_metric(tmp_path: Path) -> None:
-    """Less error is better: rSkip+LN with more of it is against the claim, with less of it for it."""
+def test_the_metric_decides_the_direction(tmp_path: Path) -> None:
+    """Less error is better: rSkip+LN with more error speaks against the claim, and with less for it."""
     for errors, says in (([9.0, 9.1, 9.2], "against"), ([1.0, 1.1, 1.2], "for")):
         rows: dict[str, list[float | None]] = {"rskip_ln_2": [*errors], "xskip_ln_2": [5.0, 5.1, 5.2]}
         (one,) = [one for one in published(tmp_path, rows) if one.claim.name == "rskip_ln_xskip_ln"]
         assert one.says == says
 
 
-def test_runs_that_diverged_are_counted(tmp_path: Path) -> None:
+def test_diverged_runs_are_counted_and_tested(tmp_path: Path) -> None:
     rows: dict[str, list[float | None]] = {"skip": [5.0] * 6, "xskip_2": [None] * 5 + [50.0], "xskip_ln_2": [5.0] * 6}
     found = {one.claim.name: one for one in published(tmp_path, rows) if one.n == (6, 6) and any(one.diverged)}
     p = stats.fisher_exact([[5, 1], [0, 6]]).pvalue
@@ -64,13 +64,13 @@ def test_runs_that_diverged_are_counted(tmp_path: Path) -> None:
     assert "5 of 6 diverged, 0 of 6 of the other" in text and "0 of 6 diverged, 5 of 6 of the other" in text
 
 
-def test_runs_that_two_tables_share_count_once(tmp_path: Path) -> None:
+def test_runs_shared_by_two_tables_count_once(tmp_path: Path) -> None:
     rows: dict[str, list[float | None]] = {"rskip_ln_2": [5.0, 5.1, 5.2], "skip": [6.0, 6.1, 6.2]}
     first = published(tmp_path, rows)
     assert len(published(tmp_path, rows, "table3")) == len(first) == 1
 
 
-def test_the_page_and_the_picture(tmp_path: Path) -> None:
+def test_the_page_the_summary_and_the_picture(tmp_path: Path) -> None:
     asked = claims(EXPERIMENTS)
     found = published(tmp_path, {"skip": [5.0, 5.2, 4.9], "xskip_2": [9.0, 9.3, 8.8], "rskip_ln_2": [5.0]})
     costs = [Standing("table1", "paper", 18, 0, 0, 0, 0, 33.46), Standing("table4", "paper", 8, 0, 0, 0, 0, 172.84)]
@@ -86,7 +86,7 @@ def test_the_page_and_the_picture(tmp_path: Path) -> None:
     assert "no comparison has three runs" not in page(asked, [], []) and picture(asked, []).startswith("<?xml")
 
 
-def test_readme_shows_what_is_published() -> None:
-    """What `make results` would write again; `make verify-results` holds results/README.md the same way."""
+def test_readme_shows_the_published_evidence() -> None:
+    """It is what `make results` would write; `make verify-results` checks results/README.md in the same way."""
     shown = README.read_text("utf-8").split("<!-- claims -->\n")[1].split("<!-- end of claims -->")[0]
     assert shown.strip() == what_of_the_claims()

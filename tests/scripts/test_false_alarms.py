@@ -1,4 +1,4 @@
-"""The command that shows how often two bootstrap tests are wrong: the same p-values by the tests' own formulas."""
+"""The command that shows how often two bootstrap tests are wrong, against the tests' own formulas."""
 
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
@@ -7,7 +7,7 @@ from scripts.false_alarms import main, p_values
 from skipln.tables.statistics import significance
 
 
-def test_sacrebleus_test_is_the_less_honest(capsys):
+def test_sacrebleus_test_gives_smaller_p_values(capsys):
     found = np.array([p_values(case, 40, 60) for case in range(40)])
     ours, theirs = found.T
     assert (theirs <= ours).mean() > 0.9  # |Δ*| − mean |Δ*| is rarely as large as |Δ* − mean Δ*|
@@ -16,8 +16,8 @@ def test_sacrebleus_test_is_the_less_honest(capsys):
     assert "n = 2 cases of 20 sentences, 20 resamples each" in capsys.readouterr().out
 
 
-def test_p_is_what_its_sentence_says():
-    """|Δ* − mean Δ*| ≥ |Δ|, resample by resample."""
+def test_p_is_the_share_of_resamples_that_differ_as_much():
+    """It counts resamples with |Δ* − mean Δ*| ≥ |Δ|, computed here one by one."""
     rng = np.random.default_rng(0)
     references = [[" ".join(rng.choice(list("abcdef"), 9)) for _ in range(30)]]
     lines = [[" ".join(rng.permutation(text.split())) for text in references[0]] for _ in range(2)]

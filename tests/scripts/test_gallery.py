@@ -1,4 +1,4 @@
-"""The gallery: it says what docstrings say and what was measured, of every connection, and nothing else."""
+"""The gallery shows for every connection what its docstring says and what was measured, and nothing else."""
 
 import math
 
@@ -11,10 +11,10 @@ from scripts.gallery.page import DOCS, entries, markdown, page, write
 from scripts.gallery.typesetting import typeset
 from skipln import skips
 
-REMEDY = "make gallery, or make pages where nothing was measured anew"
+REMEDY = "make gallery, or make pages if there are no new measurements"
 
 
-def test_the_pages_are_what_the_registry_and_the_measurements_say(tmp_path):
+def test_the_pages_follow_from_registry_and_measurements(tmp_path):
     gallery = read()
     found = entries(skips.names(), gallery)
     write(found, gallery, tmp_path)
@@ -34,7 +34,7 @@ def test_a_docstring_is_divided_at_its_labels():
     }
 
 
-def test_facts_of_connections_whose_docstrings_say_all_or_little():
+def test_facts_are_read_from_docstrings():
     keel = facts("keel")
     assert keel.source == "arXiv 2601.19895"
     assert keel.formula.startswith("y = LN(αx + F(LN x)).")
@@ -54,17 +54,17 @@ def test_a_formula_is_typeset():
     assert typeset("F's gain is a number") == "<i>F</i>'s gain is a number"
 
 
-def test_a_line_breaks_where_there_is_no_number_and_a_level_one_is_level():
+def test_a_line_has_gaps_for_missing_numbers_and_constant_values_are_level():
     plain = Measured(parameters=1, stream={"encoder": [1.0, 1.0], "decoder": [1.0, 1.0, 1.0]}, ratio=(1, 1, 1))
     broken = Measured(parameters=1, stream={"encoder": [1.0, None], "decoder": [10.0, 0.0, 100.0]}, ratio=(1, 1, 1))
     drawing = line(broken, plain)
-    assert drawing.count("<polyline") == 4  # one of the plain net, three parts of the other
+    assert drawing.count("<polyline") == 4  # one line for the plain net, three parts for the other
     level = line(plain, plain)
     heights = {point.split(",")[1] for point in level.split('points="')[1].split('"')[0].split()}
     assert len(heights) == 1
 
 
-def test_what_was_not_measured_is_left_out():
+def test_without_measurements_their_parts_are_left_out():
     found = entries(["skip"], None)
     assert found[0].picture == ""
     assert {subject for subject, _ in found[0].said}.isdisjoint({"Parameters", "Time"})
@@ -77,8 +77,8 @@ def again() -> Gallery:
     return measured(["xskip"], turns=1)
 
 
-def test_a_measurement_made_again_is_the_committed_one(again):
-    """λ = 2 without norm: the gradient doubles from site to site on its way back, and so do the committed numbers."""
+def test_measuring_again_gives_the_committed_numbers(again):
+    """With λ = 2 and no norm, the gradient doubles from site to site on its way back."""
     kept = read()
     assert kept is not None
     mine, theirs = again.connections["xskip"], kept.connections["xskip"]

@@ -6,11 +6,11 @@ from skipln.errors import UserError
 from skipln.tasks import create_task
 
 
-def test_the_page_is_what_the_registry_says():
+def test_the_page_follows_from_the_registry():
     assert PAGE.read_text("utf-8") == page()
 
 
-def test_every_resnet_of_the_zoo_is_asked():
+def test_every_resnet_of_the_zoo_is_covered():
     assert {"resnet56", "preact_resnet20", "resnet50"} <= set(nets())
 
 
@@ -22,7 +22,7 @@ def test_every_resnet_of_the_zoo_is_asked():
         ("preact_resnet20", "denseformer", ""),
     ],
 )
-def test_a_pair_on_the_page_is_refused_when_it_is_built_and_another_is_not(net, name, why):
+def test_pairs_on_the_page_and_only_those_are_refused_when_built(net, name, why):
     task = create_task(compose(["task=classification", "scale=test", f"model={net}", f"skip={name}"]))
     (row,) = [line for line in page().splitlines() if line.startswith(f"| `{name}` | ")]
     assert bool(why) == (f"`{net}`" in row) and "`rskip_ln` | " not in page()

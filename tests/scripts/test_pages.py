@@ -1,4 +1,4 @@
-"""The pages made from the sources are what the sources say, and every error line has something to do about it."""
+"""Pages made from the sources are up to date, and every error line has a remedy."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ from skipln.tables.manifest import load, names
 REMEDY = "make pages"
 
 
-def test_every_error_line_is_on_the_page_with_what_to_do() -> None:
+def test_every_error_line_is_on_the_page_with_a_remedy() -> None:
     page = troubleshooting.PAGE.read_text("utf-8")
     for path, said in troubleshooting.lines().items():
         part = page.split(f"## {troubleshooting.kind_of(path)}\n")[1].split("\n## ")[0]
@@ -24,7 +24,7 @@ def test_every_error_line_is_on_the_page_with_what_to_do() -> None:
         troubleshooting.kind_of("skipln/elsewhere.py")
 
 
-def test_no_advice_is_for_nothing() -> None:
+def test_every_advice_belongs_to_existing_error_lines() -> None:
     files = list(troubleshooting.lines())
     for title, paths, advice in troubleshooting.kinds():
         assert len(advice) > 40, title
@@ -32,14 +32,14 @@ def test_no_advice_is_for_nothing() -> None:
             assert any(path.startswith(start) for path in files), f"{title}: {start} has no error lines"
 
 
-def test_a_message_is_read_with_what_is_filled_in() -> None:
+def test_messages_are_read_with_their_placeholders() -> None:
     source = "raise UserError(f'{path}: {len(x)} lines, {config.data.name}' + ' more') if x else UserError('a ' 'b')"
     source = f"{source}\nraise ValueError('other')"
     assert list(troubleshooting.messages(ast.parse(source))) == ["PATH: … lines, NAME more", "a b"]
 
 
 def test_every_table_and_scale_has_its_costs() -> None:
-    """Its hours change with every record, so that they are made by the command alone."""
+    """The hours change with every record, so this test does not check them."""
     rows = re.findall(
         r"^\| (\w+) \| (\w+) \| .* \| (\d+(?: to \d+)?) \| (\d+) \| ~?[<\d].* \| [<\d].* \|$",
         costs.PAGE.read_text(),
@@ -52,8 +52,8 @@ def test_every_table_and_scale_has_its_costs() -> None:
     assert int(demo[3]) == sum("only" not in row for row in text["rows"])
 
 
-def test_the_costs_are_arithmetic_over_what_was_measured() -> None:
-    """A run that was recorded on a CPU costs what it took; another its FLOPs over a rate of cores."""
+def test_costs_follow_from_measurements() -> None:
+    """A run recorded on a CPU costs its measured time; another costs its FLOPs over a measured rate of cores."""
     from skipln.system.places import RESULTS
     from skipln.tables.cells import cells
     from skipln.tables.store import read_records
@@ -69,7 +69,7 @@ def test_the_costs_are_arithmetic_over_what_was_measured() -> None:
     assert not measured and estimated == pytest.approx(own[0].train_seconds / 3600)
 
 
-def test_the_api_is_that_of_the_docstrings() -> None:
+def test_the_api_page_follows_from_the_docstrings() -> None:
     page = api.PAGE.read_text("utf-8")
     assert page == api.page(), REMEDY
     import skipln
@@ -78,7 +78,7 @@ def test_the_api_is_that_of_the_docstrings() -> None:
     assert 'skip: str = "rskip_ln"' in page and "object at 0x" not in page and str(ROOT) not in page
 
 
-def test_readmes_answer_on_lambda_is_that_of_the_committed_tables() -> None:
+def test_readmes_answer_on_lambda_follows_from_the_committed_tables() -> None:
     text = readme.which_lambda()
     assert f"<!-- which λ -->\n\n{text}\n\n<!-- end of which λ -->" in (ROOT / "README.md").read_text("utf-8"), (
         "make results"

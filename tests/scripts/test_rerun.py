@@ -1,4 +1,4 @@
-"""A published run made anew: equal, inside or outside of where another would lie, or another verdict."""
+"""A published run made again: it is equal, lies inside or outside the prediction interval, or has another verdict."""
 
 import json
 import shutil
@@ -37,12 +37,12 @@ def again(record: store.Record, **changes: object) -> Result:
 
 
 def run(cell: str, result: Result) -> int:
-    """The command with a trainer that leaves `result`."""
+    """Run the command with a trainer that writes `result`."""
     trainer = [sys.executable, "-c", WRITE, f"runs/rerun/{result.hash}", json.dumps(result.model_dump())]
     return main([cell, "--results", "results"], trainer)
 
 
-def test_a_run_that_is_equal_agrees_and_results_stay(records, capsys):
+def test_an_equal_run_agrees_and_leaves_results_unchanged(records, capsys):
     before = Path("results/demo/table2/records.jsonl").read_bytes()
     assert run(CELL, again(records[0])) == 0
     said = capsys.readouterr().out
@@ -55,7 +55,7 @@ def test_on_the_same_machine_another_number_disagrees(records, capsys):
     assert "NOT equal" in capsys.readouterr().out
 
 
-def test_elsewhere_the_published_runs_say_where_another_would_lie(records):
+def test_on_another_machine_the_prediction_interval_decides(records):
     record, elsewhere = records[0], {**records[0].environment, "cpu": "another"}
     siblings = [record.model_copy(update={"metrics": {"bleu": value}}) for value in (17.0, 18.0, 19.0)]
     published = siblings[0]
@@ -86,7 +86,7 @@ def test_a_mistake_is_one_line(records, capsys, cell, said):
     assert said in capsys.readouterr().err
 
 
-def test_nineteen_of_twenty_runs_lie_in_the_prediction_interval():
+def test_95_percent_of_runs_lie_in_the_prediction_interval():
     draws = np.random.default_rng(0).normal(20, 3, (2000, 6))
     intervals = [prediction_interval(row[:5].tolist()) for row in draws]
     inside = [low <= row[5] <= high for row, (low, high) in zip(draws, intervals, strict=True)]

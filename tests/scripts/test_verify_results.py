@@ -1,4 +1,4 @@
-"""What is committed agrees with itself, and each kind of disagreement is found."""
+"""Committed results agree with each other, and every kind of disagreement is found."""
 
 import json
 import re
@@ -44,7 +44,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Lines], Lines | None], str]] = {
 }
 
 
-def test_what_agrees_agrees(table, capsys):
+def test_unchanged_results_agree(table, capsys):
     assert main(["--results", str(table.parents[1])]) == 0
     said = capsys.readouterr().out
     runs = len(store.read_records(table))
@@ -60,8 +60,8 @@ def test_every_disagreement_is_found(table, capsys, what):
     assert said in capsys.readouterr().out
 
 
-def test_sentences_that_changed_are_found(table, capsys):
-    """Nine matches of a 4-gram less in one run: too little for the score's two decimals, not for its p-value."""
+def test_changed_sentence_statistics_are_found(table, capsys):
+    """One n-gram match more in one run is enough."""
     kept = store.read(table)
     record = next(record for record in kept.records if record.state == "done")
     kept.examples[record.hash][:, 5] += np.eye(1000)[0]
@@ -71,14 +71,14 @@ def test_sentences_that_changed_are_found(table, capsys):
     assert "table.csv: not what its numbers give" in said or "do not give the BLEU of its record" in said
 
 
-def test_sentences_of_no_run_are_found(table, capsys):
+def test_statistics_without_a_run_are_found(table, capsys):
     (path, *_) = sorted((table / store.EXAMPLES).iterdir())
     shutil.copy(path, path.with_name(f"{'0' * 12}.xz"))
     assert main(["--results", str(table.parents[1])]) == 1
     assert f"examples/{'0' * 12}.xz is of no run in the records" in capsys.readouterr().out
 
 
-def test_a_page_that_was_edited_is_found(table, capsys):
+def test_edited_and_missing_pages_are_found(table, capsys):
     page = table / "table.md"
     page.write_text(page.read_text("utf-8").replace("35.0", "36.0"), "utf-8")
     (table / "table.tex").unlink()

@@ -1,4 +1,4 @@
-"""The fast way through a residual site gives what the plain way gives, and is taken only where it may be."""
+"""The fused operator equals the plain form of a residual site, and is used only where it is allowed."""
 
 import pytest
 import torch
@@ -13,20 +13,20 @@ from tests.graph import functions
 
 FORMS = [("xskip_ln", {"lam": 1.0}), ("xskip_ln", {"lam": 2.5}), ("rskip_ln", {"lam": 1}), ("rskip_ln", {"lam": 4}), ("rskip_ln", {"lam": 3, "share_norm": True})]  # fmt: skip # noqa: E501
 SHAPES = {"btc": (4, 5, 24), "nchw": (3, 24, 4, 5)}
-OPERATOR = "_EagerBackward"  # of skipln.ops.residual_norm, as autograd calls it
+OPERATOR = "_EagerBackward"  # autograd's name for the operator of skipln.ops.residual_norm
 MEMORY = {"btc": ("btc", torch.contiguous_format), "nchw": ("nchw", torch.contiguous_format), "channels last": ("nchw", torch.channels_last)}  # fmt: skip # noqa: E501
 
 
 @pytest.fixture(autouse=True)
 def always(monkeypatch) -> None:
-    """Small tensors are worth it here."""
+    """Use the operator even for small tensors."""
     if cpu.library() is None:
         pytest.skip("no C++ compiler here")
     monkeypatch.setattr(fused, "SMALLEST", 0)
 
 
 def in_one_pass(y) -> bool:
-    """Whether the operator made y."""
+    """Return whether the operator made y."""
     return OPERATOR in functions(y)
 
 
@@ -48,22 +48,22 @@ def results(site, x, enabled, branch):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("layout", "memory"), MEMORY.values(), ids=MEMORY)
 @pytest.mark.parametrize(("name", "options"), FORMS)
-def test_equals_the_plain_way(name, options, layout, memory, training):
+def test_the_operator_equals_the_plain_form(name, options, layout, memory, training):
     site, x = build(name, layout, options).train(training), torch.randn(SHAPES[layout]).to(memory_format=memory)
     plain = results(site, x, False, torch.tanh)
     assert not in_one_pass(plain[0])
     fast = results(site, x, True, torch.tanh)
-    assert in_one_pass(fast[0]) == (options["lam"] > 1 and name == "rskip_ln")  # with one step torch is as fast
+    assert in_one_pass(fast[0]) == (options["lam"] > 1 and name == "rskip_ln")  # for one step torch is as fast
     for a, b in zip(fast, plain, strict=True):
         torch.testing.assert_close(a, b, atol=2e-5, rtol=1e-5)
 
 
-def test_dropout_belongs_to_the_pass():
+def test_dropout_is_part_of_the_operator():
     site, x = build("xskip_ln", "btc", {"lam": 1.0}), torch.randn(SHAPES["btc"])
     branch = DroppedBranch(torch.tanh, nn.Dropout(0.4))
     torch.manual_seed(1)
     first = site(x, branch)
-    assert functions(first) == {OPERATOR, "torch::autograd::AccumulateGrad"}  # F's dropout is no function of its own
+    assert functions(first) == {OPERATOR, "torch::autograd::AccumulateGrad"}  # no separate function for F's dropout
     torch.manual_seed(1)
     assert torch.equal(site(x, branch), first)
     assert not torch.allclose(site(x, branch), first)
@@ -71,7 +71,7 @@ def test_dropout_belongs_to_the_pass():
     torch.testing.assert_close(site(x, branch), results(site, x, False, torch.tanh)[0])
 
 
-def test_other_norms_types_and_watched_norms_go_the_plain_way():
+def test_other_norms_other_types_and_norms_with_hooks_use_the_plain_form():
     x = torch.randn(SHAPES["btc"])
     counts = build("rskip_bn", "btc", {})(x, torch.tanh)
     exact = build("rskip_ln", "btc", {}).double()(x.double(), torch.tanh)
@@ -85,6 +85,6 @@ def test_other_norms_types_and_watched_norms_go_the_plain_way():
     assert not any(map(in_one_pass, (counts, exact, maps, steps)))
 
 
-def test_small_tensors_go_the_plain_way(monkeypatch):
+def test_small_tensors_use_the_plain_form(monkeypatch):
     monkeypatch.setattr(fused, "SMALLEST", 10**6)
     assert not in_one_pass(build("rskip_ln", "btc", {})(torch.randn(SHAPES["btc"]), torch.tanh))

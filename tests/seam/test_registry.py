@@ -1,4 +1,4 @@
-"""The registry is strict, and the configuration's YAML says exactly what the classes take."""
+"""The registry is strict, and the configuration's YAML lists exactly the options of the classes."""
 
 import ast
 import importlib
@@ -32,8 +32,8 @@ def test_unknown_names_and_options_list_the_choices():
         skips.create("skip", 4, layout="bct")
 
 
-def test_what_was_renamed_says_what_it_became():
-    """Every line of the map leads to a name that is there, from one that is not."""
+def test_the_error_for_a_renamed_connection_names_the_new_one():
+    """Every entry of the map leads from a name that no longer exists to one that does."""
     for (_, old), new in renamed.NAMES.items():
         name, _, option = new.partition(", with ")
         key, _, value = option.partition("=")
@@ -57,7 +57,7 @@ def test_what_was_renamed_says_what_it_became():
         ("layer_scale", {}, "gamma"),
     ],
 )
-def test_a_depth_that_is_needed_is_given(name, options, missing):
+def test_a_connection_that_needs_the_depth_asks_for_it(name, options, missing):
     with pytest.raises(
         ValueError, match=re.escape(f"{name} needs the depth of the net: give place=Place(…), or {missing}")
     ):
@@ -83,14 +83,14 @@ def test_given_options_replace_defaults_and_nothing_else(options):
     assert check_options("it", options, {"a": 1, "b": 2}) == {"a": 1, "b": 2, **options}
 
 
-def test_no_file_is_broken():
+def test_every_connections_file_can_be_imported():
     skips.names()
     assert skips.registry.broken == []
 
 
 @pytest.fixture
 def registry(tmp_path, monkeypatch):
-    """Of a package of its own, with the files it is given."""
+    """Return a function that makes a registry in a package of its own, with given files."""
 
     def make(**files: str) -> Registry:
         package = tmp_path / f"made_up_{uuid4().hex}"
@@ -110,7 +110,7 @@ def registry(tmp_path, monkeypatch):
 GOOD = "@registry.register('{0}')\nclass Good:\n    def __init__(self, dim, gain=1.0): pass\n"
 
 
-def test_a_broken_file_is_one_line_and_stops_only_who_asks_for_it(registry):
+def test_a_broken_file_is_one_line_and_affects_only_its_own_names(registry):
     found = registry(
         fine=GOOD.format("fine"), name_error=GOOD.format("early") + "class Mine(Connection): pass\n", syntax="def :\n"
     )
@@ -126,7 +126,7 @@ def test_a_broken_file_is_one_line_and_stops_only_who_asks_for_it(registry):
         assert "\n" not in said
 
 
-def test_two_files_that_register_one_name(registry):
+def test_a_name_in_two_files_is_an_error_for_that_name_alone(registry):
     found = registry(a=GOOD.format("mine"), b=GOOD.format("mine"), c=GOOD.format("fine"))
     assert found.names() == ["fine"]
     package = found.package
@@ -135,7 +135,7 @@ def test_two_files_that_register_one_name(registry):
     assert found.options("fine") == {"gain": 1.0}
 
 
-def test_a_name_is_registered_once():
+def test_a_name_cannot_be_registered_twice():
     with pytest.raises(ValueError, match="the connection 'skip' is registered twice"):
         skips.register("skip")(object)
     skips.create("skip", 4)
@@ -163,12 +163,12 @@ def test_yaml_lists_the_options_of_the_class(name):
     assert {key: type(value) for key, value in content.items()} == {k: type(v) for k, v in options.items()}
 
 
-# Where the rule below would give a value that cannot show in a net of two layers.
+# Values for options where the rule below gives one that has no effect in a net of two layers.
 OTHERS = {("attn_res_block", "blocks"): 2, ("mix_ln", "share"): 0.5}
 
 
 def other_value(name: str, option: str, methods: ModuleType = skips) -> object:
-    """A value of the option that is legal and not its default."""
+    """Return a legal value of the option that is not its default."""
     if (name, option) in OTHERS:
         return OTHERS[name, option]
     default = methods.options(name)[option]
@@ -184,7 +184,7 @@ OPTIONS = [(name, option) for name in skips.names() for option in skips.options(
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
 def test_every_option_changes_a_net(name, option):
-    """How it begins, or what it computes: a keyword that is accepted and never used would be a lie."""
+    """It changes the initial weights or the output; otherwise a keyword would be accepted but never used."""
 
     def net(**options):
         torch.manual_seed(0)
@@ -210,7 +210,7 @@ def test_every_option_changes_a_net(name, option):
         ("ops", ("ops",)),
     ],
 )
-def test_connections_norms_and_operations_import_nothing_of_ours_beyond_them(folder, known):
+def test_methods_import_only_the_packages_allowed_to_them(folder, known):
     for path in ROOT.glob(f"skipln/{folder}/**/*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("skipln"):
@@ -218,7 +218,7 @@ def test_connections_norms_and_operations_import_nothing_of_ours_beyond_them(fol
 
 
 def test_models_never_add_a_residual_themselves():
-    """In a model, only positions are added to embeddings: every x + f(x) goes through the seam."""
+    """A model adds only positions to embeddings: every x + f(x) goes through the seam."""
     for path in ROOT.glob("skipln/models/*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Add):
@@ -228,6 +228,6 @@ def test_models_never_add_a_residual_themselves():
                 }, f"{path}: {text}"
 
 
-def test_connections_are_small():
+def test_a_connections_file_has_at_most_60_lines():
     for path in ROOT.glob("skipln/skips/*.py"):
         assert path.name == "__init__.py" or len(path.read_text().splitlines()) <= 60, path

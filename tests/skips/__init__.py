@@ -1,4 +1,4 @@
-"""Connections: identities, starts, golden numbers."""
+"""Tests of connections: identities, initial states and golden numbers."""
 
 from skipln import skips
 

@@ -1,4 +1,4 @@
-"""Stacks of sites with a made-up branch, and whole Transformers, for the tests beside it."""
+"""Stacks of sites with a made-up branch, and whole Transformers, for the tests in this folder."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def norm(x: torch.Tensor) -> torch.Tensor:
 
 
 def sites(name: str, layout: str, count: int = 3, **options: object) -> list[Connection]:
-    """A stack of layers of two sites."""
+    """Return the sites of a stack whose layers have two each."""
     branches = ["self_attention", "feed_forward"]
     places = [Place("encoder", i, 2 * count, 1 + i // 2, count, branches[i % 2]) for i in range(2 * count)]
     return [skips.create(name, DIM, layout=layout, place=place, **options).double() for place in places]
@@ -46,10 +46,10 @@ def transformer(name: str, **options: object) -> Transformer:
 
 
 def positions(x: torch.Tensor) -> torch.Tensor:
-    """[positions, dim] of a sequence or a feature map."""
+    """Return a sequence or a feature map as [positions, dim]."""
     return (x.movedim(1, -1) if x.dim() == 4 else x).flatten(0, -2)
 
 
 def unflat(h: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """The reverse of `positions`."""
+    """Undo `positions`."""
     return h.view(x.movedim(1, -1).shape).movedim(-1, 1) if x.dim() == 4 else h.view(x.shape)

@@ -1,4 +1,4 @@
-"""Connections that know the net's depth or its first batch, and what they make of a branch's matrices at the start."""
+"""Connections that depend on the net's depth or its first batch, and their initialisation of branches."""
 
 from math import log
 
@@ -25,14 +25,14 @@ from tests.skips.stacks import DIM, branch, norm, run, sites, through, transform
         ({"encoder": 12, "decoder": 3}, "decoder", 9**0.25, 36**-0.25),
     ],
 )
-def test_deepnorms_constants(depths, stack, alpha, beta):
+def test_deepnorm_has_the_papers_constants(depths, stack, alpha, beta):
     each = 3 if len(depths) == 2 and stack == "decoder" else 2
     place = Place(stack, 0, each * depths[stack], 1, depths[stack], "self_attention", depths)
     site = skips.create("deepnorm", 4, place=place)
     assert (site.lam, site.beta) == (pytest.approx(alpha, abs=1e-3), pytest.approx(beta, abs=1e-3))
 
 
-def test_deepnorm_scales_what_the_paper_scales():
+def test_deepnorm_scales_the_matrices_that_the_paper_scales():
     plain, scaled = transformer("xskip_ln"), transformer("deepnorm")
     for stack, beta in (("encoder", 0.87 * (2**4 * 3) ** (-1 / 16)), ("decoder", 36**-0.25)):
         for one, other in zip(getattr(plain, stack), getattr(scaled, stack), strict=True):
@@ -61,7 +61,7 @@ def test_b2t_adds_the_layers_input_at_its_last_site(x, layout):
 
 
 def test_b2t_of_three_sites_and_its_initialisation():
-    """A decoder's layer bypasses both attentions; matrices start at L^(−½), L = 3 there and 2 in the encoder."""
+    """In a decoder layer it bypasses both attentions. Matrices are scaled by L^(−½), with L = 3 there, else 2."""
     x = torch.randn(3, 5, DIM, dtype=torch.float64)
     stack = [skips.create("b2t", DIM, place=Place("decoder", i, 3)).double() for i in range(3)]
     one = norm(x + branch(x))
@@ -77,7 +77,7 @@ def test_b2t_of_three_sites_and_its_initialisation():
                 torch.testing.assert_close(now[role], was[role] * layers**-0.5)
 
 
-def test_keel_is_pre_ln_at_first_and_post_ln_of_a_normed_branch_at_one(x, layout):
+def test_keel_starts_as_pre_ln_and_is_post_ln_of_a_normed_branch_at_alpha_1(x, layout):
     inner = lambda h: branch(norm(h))  # noqa: E731
     first, second, third = sites("keel", layout, count=2)[:3]
     assert (first.alpha, second.alpha, third.alpha) == (1, 1, 4)
@@ -93,7 +93,7 @@ def test_admin_starts_as_post_ln_or_by_depth(x, layout):
     by_depth = run("xskip_ln", x, layout, lam=(7 / log(7) - 1) ** 0.5)
     torch.testing.assert_close(run("admin", x, layout, omega="analytic"), by_depth, rtol=1e-5, atol=1e-5)
     net = transformer("admin", omega="analytic")
-    for stack, omega in (("encoder", 1.4514), ("decoder", 1.8284)):  # 4 sites and 9 of their own stack
+    for stack, omega in (("encoder", 1.4514), ("decoder", 1.8284)):  # their own stacks have 4 and 9 sites
         for layer in getattr(net, stack):
             assert [site.omega.mean().item() for site in layer.sites] == pytest.approx(
                 [omega] * len(layer.sites), abs=1e-4
@@ -101,7 +101,7 @@ def test_admin_starts_as_post_ln_or_by_depth(x, layout):
 
 
 def test_admin_is_profiled_in_one_pass(x, layout):
-    """ω of a site is √(Var(ω⊙x) + Var F) of the one before, where that already has its own."""
+    """ω of a site is √(Var(ω⊙x) + Var F) at the site before, with that site's own ω."""
     stack = nn.ModuleList(sites("admin", layout, count=2))
     profile(stack, lambda: through(list(stack), x))
     y, omega = x, torch.tensor(1.0, dtype=torch.float64)
@@ -111,11 +111,11 @@ def test_admin_is_profiled_in_one_pass(x, layout):
         y, omega = norm(omega * y + f), ((omega * y).var(correction=0) + f.var(correction=0)).sqrt()
         assert site.profiled
     before = [site.omega.clone() for site in stack]
-    profile(stack, lambda: through(list(stack), 3 * x))  # once
+    profile(stack, lambda: through(list(stack), 3 * x))  # a second profile changes nothing
     assert all(torch.equal(site.omega, omega) for site, omega in zip(stack, before, strict=True))
 
 
-def test_a_profile_counts_no_padding_and_leaves_no_other_trace():
+def test_a_profile_ignores_padding_and_changes_nothing_else():
     site = nn.ModuleList(sites("admin", "btc", count=1))
     x = torch.randn(3, 5, DIM, dtype=torch.float64)
     mask = torch.tensor([5, 3, 1])[:, None] > torch.arange(5)
@@ -133,7 +133,7 @@ def test_a_profile_counts_no_padding_and_leaves_no_other_trace():
 @pytest.mark.parametrize("activation", ["pre", "post"])
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 def test_fixup_starts_a_resnet_as_its_shortcuts(activation, block):
-    """Every branch gives 0, the logits are 0; the other convolutions are He et al.'s times L^(−1/(2m−2)), L = 3."""
+    """Every branch and the logits are 0; other convolutions are He et al.'s times L^(−1/(2m−2)), with L = 3."""
     shape = ResNetShape([2, 1], width=4, block=block, activation=activation, norm="none")
 
     def net(name: str) -> ResNet:
@@ -160,7 +160,7 @@ def test_fixup_starts_a_transformer_as_the_identity():
     torch.testing.assert_close(net.encode(source)[0], entered)
     query, was = (n.decoder[1].self_attention.weights() for n in (net, transformer("skip")))
     torch.testing.assert_close(query["query"], was["query"])
-    torch.testing.assert_close(query["value"], was["value"] / 3)  # 9^(−1/2), of V and the output
+    torch.testing.assert_close(query["value"], was["value"] / 3)  # V and the output matrix are scaled by 9^(−1/2)
     torch.testing.assert_close(net(source, target), net.project(net._embed(target)).flatten(0, 1))
 
 
@@ -180,13 +180,13 @@ def test_fixup_joins_with_a_scale_and_biases(x, layout):
         ({"stage1": 1}, "stage1", 1),
     ],
 )
-def test_sub_lns_gain(depths, stack, gamma):
+def test_sub_ln_has_the_papers_gain(depths, stack, gamma):
     each = 1 if stack.startswith("stage") else 3 if len(depths) == 2 and stack == "decoder" else 2
     place = Place(stack, 0, each * depths[stack], 1, depths[stack], "feed_forward", depths)
     assert skips.create("sub_ln", 4, place=place).gamma == pytest.approx(gamma)
 
 
-def test_sub_ln_is_pre_ln_with_norms_in_front_of_the_last_matrices():
+def test_sub_ln_is_pre_ln_with_norms_before_the_last_matrices():
     plain, net = transformer("pre_ln"), transformer("sub_ln")
     for stack, gamma in (("encoder", (log(9) * log(4) / 3) ** 0.5), ("decoder", log(9) ** 0.5)):
         for one, other in zip(getattr(plain, stack), getattr(net, stack), strict=True):
@@ -200,7 +200,7 @@ def test_sub_ln_is_pre_ln_with_norms_in_front_of_the_last_matrices():
                     same = role in ("query", "key") or site.place.branch == "source_attention"
                     torch.testing.assert_close(now[role], weight * (1 if same else gamma))
     _, _, value, out = plain.decoder[0].self_attention.weights().values()
-    h, gamma = torch.randn(2, 1, 16), log(9) ** 0.5  # of a single position: attention gives its value
+    h, gamma = torch.randn(2, 1, 16), log(9) ** 0.5  # with a single position, attention returns its value
     inner = F.layer_norm(h @ value.T * gamma, (16,))
     torch.testing.assert_close(net.decoder[0].self_attention(h, h), inner @ out.T * gamma)
 

@@ -1,4 +1,4 @@
-"""Golden numbers: a literal output of every connection, so that no refactoring changes what a name means."""
+"""Golden numbers: the literal output of every connection, so that no refactoring changes the meaning of a name."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ CASES = yaml.safe_load(GOLDEN.read_text()) or []
 
 
 def output(case: dict) -> list[float]:
-    """The site on x[t, c] = sin(1 + t + c²) with F(x) = cos(2x) + 0.1, [1, 2, 4], gains and biases set apart."""
+    """Apply the site to x[t, c] = sin(1 + t + c²), [1, 2, 4], with F(x) = cos(2x) + 0.1 and varied parameters."""
     options = {key: value for key, value in case.items() if key not in ("skip", "y")}
-    torch.manual_seed(0)  # of matrices that start at random
+    torch.manual_seed(0)  # for matrices that are initialised at random
     site = skips.create(case["skip"], 4, place=Place(), **options).double()
     for i, parameter in enumerate(site.parameters()):
         parameter.data += 0.1 * torch.cos(torch.arange(parameter.numel()).double() + i).view_as(parameter)
@@ -34,7 +34,7 @@ def test_every_connection_has_golden_numbers():
     assert {case["skip"] for case in CASES} == set(skips.names())
 
 
-if __name__ == "__main__":  # print the lines for golden.yaml
+if __name__ == "__main__":  # prints the lines of golden.yaml
     others = {
         "lam": 3,
         "pre_norm": True,

@@ -1,4 +1,4 @@
-"""What must hold between connections, whatever the numbers (shared formulas of the paper)."""
+"""Identities between connections that hold for all inputs (shared formulas of the paper)."""
 
 import pytest
 import torch
@@ -26,12 +26,12 @@ def site(name: str, **options: object) -> torch.nn.Module:
     return skips.create(name, DIM, **options).double()
 
 
-def test_rskip_once_is_post_ln(x, branch):
+def test_rskip_with_lambda_1_is_post_ln(x, branch):
     torch.testing.assert_close(site("rskip_ln", lam=1)(x, branch), F.layer_norm(x + branch(x), (DIM,)))
     torch.testing.assert_close(site("rskip_ln", lam=1)(x, branch), site("xskip_ln", lam=1.0)(x, branch))
 
 
-def test_xskip_once_is_the_plain_skip(x, branch):
+def test_xskip_with_lambda_1_is_the_plain_skip(x, branch):
     assert torch.equal(site("xskip", lam=1.0)(x, branch), x + branch(x))
     assert torch.equal(site("xskip", lam=1.0)(x, branch), site("skip")(x, branch))
 
@@ -69,7 +69,7 @@ class _Norm(torch.nn.Module):
 
 @pytest.mark.parametrize(("lam", "scale"), [(1, 1.0), (2, 2.2207), (3, 4.5490), (4, 9.1516)])
 def test_rskip_scale_at_unit_variance(lam, scale):
-    """With Var x = 1, Var F = .49, uncorrelated: y ∝ a·x + F, a = 1, 1 + √1.49, a + √(a² + .49), …"""
+    """For uncorrelated x and F with Var x = 1 and Var F = .49: y ∝ a·x + F with a = 1, 1 + √1.49, a + √(a² + .49), …"""
     x, f = torch.randn(2, 1, 1, 100_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     y = skips.create("rskip_ln", x.size(-1), lam=lam).double()(x, lambda _: 0.7 * f)
     on_x, on_f = torch.linalg.lstsq(torch.stack((x.flatten(), 0.7 * f.flatten()), 1), y.flatten()).solution
@@ -90,14 +90,14 @@ def test_gradient_through_blocks_without_branch_is_lambda_to_the_depth(x, lam):
 def test_shared_norm_has_one_set_of_parameters(x, branch):
     shared, separate = site("rskip_ln", lam=3, share_norm=True), site("rskip_ln", lam=3)
     assert sum(p.numel() for p in shared.parameters()) * 3 == sum(p.numel() for p in separate.parameters())
-    torch.testing.assert_close(shared(x, branch), separate(x, branch))  # alike at the start
+    torch.testing.assert_close(shared(x, branch), separate(x, branch))  # equal at the start
     torch.nn.init.uniform_(shared.norms[0].weight)
     assert not torch.allclose(shared(x, branch), separate(x, branch))
 
 
 @pytest.mark.parametrize("name", ["xskip_bn", "rskip_bn"])
 def test_batch_norm_counts_only_real_positions(x, branch, name):
-    """Padding changes nothing at the real positions, neither in training nor in the running statistics."""
+    """Padding changes neither the output at real positions nor the running statistics."""
     padded = torch.cat((x, 1e3 * torch.ones(3, 2, DIM, dtype=x.dtype)), dim=1)
     mask = torch.arange(7).expand(3, 7) < 5
     plain, masked = site(name), site(name)
@@ -107,7 +107,7 @@ def test_batch_norm_counts_only_real_positions(x, branch, name):
 
 
 @pytest.mark.parametrize("name", skips.names())
-def test_feature_maps_are_normalised_over_channel_height_width(name):
+def test_every_connection_keeps_the_shape_of_feature_maps_and_ln_forms_normalise_them(name):
     x = torch.randn(2, 4, 3, 3)
     one = skips.create(name, 4, layout="nchw", place=Place())
     y = one.leave(one(one.enter(x), torch.tanh))
@@ -117,7 +117,7 @@ def test_feature_maps_are_normalised_over_channel_height_width(name):
         torch.testing.assert_close(y.flatten(1).var(1, correction=0), torch.ones(2), atol=1e-3, rtol=0)
 
 
-def test_a_chosen_norm_takes_the_place_of_ln(x, branch):
+def test_a_chosen_norm_replaces_ln(x, branch):
     calls = []
 
     def spy(dim, layout):

@@ -1,4 +1,4 @@
-"""Connections that put norms and scales into the branches, or hold their matrices."""
+"""Connections that put norms and scales into the branches, or renormalise their matrices."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from skipln.engine.loop import after_step
 from tests.skips.stacks import DIM, branch, norm, sites, transformer
 
 
-def test_normformer_scales_heads_and_norms_what_attention_gives():
+def test_normformer_scales_heads_and_norms_inside_the_feed_forward():
     plain, net = transformer("pre_ln"), transformer("normformer")
     for one, other in zip(plain.decoder, net.decoder, strict=True):
         h = torch.randn(2, 1, 16)
@@ -34,8 +34,8 @@ def test_normformer_is_sandwich_ln_at_an_attention_and_pre_ln_elsewhere(x, layou
     assert [name for name, _ in attention.named_parameters() if "residual" in name] == []
 
 
-def test_ngpt_turns_a_stream_of_fixed_norm(x, layout):
-    """The formula with norms in place of rms, on a stream √dim times smaller."""
+def test_ngpt_follows_its_formula_and_keeps_the_streams_norm(x, layout):
+    """The formula uses norms instead of rms, on a stream √dim times smaller."""
     channels = 1 if layout == "nchw" else -1
     unit = lambda h: h / h.square().sum(channels, keepdim=True).sqrt()  # noqa: E731
     (site, _) = sites("ngpt", layout, count=1)
@@ -48,7 +48,7 @@ def test_ngpt_turns_a_stream_of_fixed_norm(x, layout):
     torch.testing.assert_close(site(DIM**0.5 * h, branch), DIM**0.5 * unit(h + a * (unit(branch(DIM**0.5 * h)) - h)))
 
 
-def test_ngpts_matrices_keep_their_norm_along_the_streams_channels():
+def test_ngpt_keeps_the_norms_of_matrices_along_the_streams_channels():
     net = transformer("ngpt")
 
     def norms() -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""λ that is learned; and that every parameter of every connection learns."""
+"""Connections with a learned λ; and every parameter of every connection learns."""
 
 import pytest
 import torch
@@ -22,14 +22,14 @@ def test_a_learned_lambda_starts_as_a_fixed_one_and_moves(x, layout, name, fixed
 
 
 @pytest.mark.parametrize("lam", [1, 2, 5])
-def test_a_learned_rskip_is_the_recursion_at_an_integer(x, layout, lam):
-    """Which `rskip_ln` computes step by step, with norms that begin without gain and bias."""
+def test_a_learned_rskip_at_an_integer_equals_the_recursion(x, layout, lam):
+    """`rskip_ln` computes the recursion step by step, with norms that start with gain 1 and bias 0."""
     for per in ("scalar", "channel"):
         learned = run("rskip_ln_learned", x, layout, lam=lam, per=per)
         torch.testing.assert_close(learned, run("rskip_ln", x, layout, lam=lam), rtol=1e-4, atol=1e-4)
 
 
-def test_a_learned_rskip_goes_part_of_a_step_between_integers(x, layout):
+def test_a_learned_rskip_takes_part_of_a_step_between_integers(x, layout):
     (site, _) = sites("rskip_ln_learned", layout, count=1, lam=2.25)
     over = -1 if layout == "btc" else (1, 2, 3)
     f = branch(x)
@@ -40,14 +40,14 @@ def test_a_learned_rskip_goes_part_of_a_step_between_integers(x, layout):
     torch.testing.assert_close(
         run("rskip_ln_learned", x, layout, lam=0.4), run("xskip_ln", x, layout, lam=0.4), rtol=1e-6, atol=1e-6
     )
-    site.lam.data.fill_(float("nan"))  # a training that diverged is a result, not a crash
+    site.lam.data.fill_(float("nan"))  # a diverged training must not crash
     assert site(x, branch).isnan().all()
     site.lam.data.fill_(1e30)
     torch.testing.assert_close(site.float()(x.float(), branch), norm(x.float()), rtol=1e-4, atol=1e-4)
 
 
-def test_a_learned_rskip_is_exported(x, layout):
-    """As a graph that cannot depend on λ: the steps beyond it change nothing."""
+def test_a_learned_rskip_can_be_exported(x, layout):
+    """The exported graph cannot depend on λ; steps beyond λ change nothing."""
     (site, _) = sites("rskip_ln_learned", layout, count=1, lam=2.25)
 
     class Net(nn.Module):
@@ -63,12 +63,12 @@ def test_a_learned_rskip_is_exported(x, layout):
 
 @pytest.mark.parametrize("per", ["scalar", "channel"])
 @pytest.mark.parametrize("lam", [0.5, 1.6, 2.0, 3.3])
-def test_a_learned_rskips_gradient_is_right(x, layout, lam, per):
+def test_the_gradient_of_a_learned_lambda_is_right(x, layout, lam, per):
     (site, _) = sites("rskip_ln_learned", layout, count=1, lam=lam, per=per)
     if per == "channel":
         site.lam.data += torch.linspace(-0.1, 0.1, DIM)
     elif lam == 2:
-        site.lam.data -= 1e-3  # at an integer the slope is that of the step before
+        site.lam.data -= 1e-3  # at an integer, the gradient is that of the step before
 
     def loss(value: torch.Tensor) -> torch.Tensor:
         return torch.func.functional_call(site, {"lam": value}, (x, branch)).sin().sum()
@@ -78,8 +78,8 @@ def test_a_learned_rskips_gradient_is_right(x, layout, lam, per):
 
 @pytest.mark.parametrize("name", skips.names())
 def test_every_parameter_of_a_connection_learns(name):
-    """After one update: where a branch starts at zero, what feeds it has no gradient before, and the encoder hears of
-    the loss once the decoder's branches do. What is put into the branches learns too; a step in bf16 is finite."""
+    """After one or two updates: a branch that starts at zero gives no gradient to what feeds it, and the encoder gets
+    one only after the decoder's branches. Modules put into branches learn too, and a step in bf16 is finite."""
     net, others = transformer(name), dict(transformer("skip").named_parameters())
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     source, target = torch.randint(4, 20, (2, 4, 7), generator=torch.Generator().manual_seed(1))

@@ -1,4 +1,4 @@
-"""What a connection equals at initialisation or under a setting, site by site."""
+"""What each connection equals at initialisation or for certain options."""
 
 import pytest
 import torch
@@ -13,18 +13,18 @@ def test_pre_ln_is_skip_with_pre_norm(x, layout):
 
 
 @pytest.mark.parametrize("name", ["rezero", "skipinit"])
-def test_rezero_and_skipinit_start_as_the_identity_and_are_plain_at_one(x, layout, name):
+def test_rezero_and_skipinit_start_as_the_identity_and_are_the_plain_skip_at_alpha_1(x, layout, name):
     assert torch.equal(run(name, x, layout), x)
     assert torch.equal(run(name, x, layout, alpha=1.0), run("skip", x, layout))
 
 
-def test_layer_scale_at_one_is_pre_ln_and_at_zero_the_last_norm_of_x(x, layout):
+def test_layer_scale_at_1_is_pre_ln_and_at_0_the_last_norm_of_x(x, layout):
     assert torch.equal(run("layer_scale", x, layout, gamma=1.0), run("pre_ln", x, layout))
     torch.testing.assert_close(run("layer_scale", x, layout, gamma=0.0), norm(x))
 
 
 @pytest.mark.parametrize(("layers", "gamma"), [(6, 0.1), (12, 0.1), (24, 1e-5), (36, 1e-6), (48, 1e-6)])
-def test_layer_scale_starts_by_depth(layers, gamma):
+def test_layer_scale_starts_with_the_gamma_of_its_depth(layers, gamma):
     site = skips.create("layer_scale", 4, place=Place(sites=2 * layers, layers=layers))
     assert site.gamma.tolist() == pytest.approx([gamma] * 4)
 
@@ -42,17 +42,17 @@ def test_highway_lies_between_x_and_its_branch(x, layout):
 
 
 @pytest.mark.parametrize("name", ["sandwich_ln", "peri_ln"])
-def test_sandwich_ln_is_pre_ln_with_a_norm_around_the_branch(x, layout, name):
+def test_sandwich_ln_is_pre_ln_with_a_norm_after_the_branch(x, layout, name):
     torch.testing.assert_close(run(name, x, layout), run("pre_ln", x, layout, branch=lambda h: norm(branch(h))))
 
 
-def test_res_post_ln_is_a_plain_skip_of_a_normed_branch(x, layout):
+def test_res_post_ln_is_the_plain_skip_with_a_normed_branch(x, layout):
     plain = run("skip", x, layout, branch=lambda h: norm(branch(h)))
     torch.testing.assert_close(run("res_post_ln", x, layout), norm(plain))
     torch.testing.assert_close(run("res_post_ln", x, layout, gain=0.0), norm(x))
 
 
-def test_ln_scaling_is_pre_ln_in_the_first_layer_and_with_smaller_gains_behind_it(x, layout):
+def test_ln_scaling_is_pre_ln_with_smaller_gains_after_the_first_layer(x, layout):
     assert torch.equal(run("ln_scaling", x, layout, count=1), run("pre_ln", x, layout, count=1))
     smaller = sites("pre_ln", layout)
     for site in smaller:
@@ -92,10 +92,10 @@ def test_gpas_starts_as_pre_ln_and_leaves_the_gradient_alone(x, layout):
     torch.testing.assert_close(*gradients)
 
 
-def test_mix_ln_is_post_ln_below_and_pre_ln_above(x, layout):
+def test_mix_ln_is_post_ln_in_early_layers_and_pre_ln_in_later_ones(x, layout):
     assert torch.equal(run("mix_ln", x, layout, share=0.0), run("pre_ln", x, layout))
     assert torch.equal(run("mix_ln", x, layout, share=1.0), run("xskip_ln", x, layout))
-    stack = sites("mix_ln", layout, count=4)  # a quarter is one layer, of two sites
+    stack = sites("mix_ln", layout, count=4)  # a quarter is one layer, which has two sites
     post = norm((m := norm(x + branch(x))) + branch(m))
     torch.testing.assert_close(through(stack[:2], x), post)
     y = x
@@ -107,7 +107,7 @@ def test_mix_ln_is_post_ln_below_and_pre_ln_above(x, layout):
 
 
 @pytest.mark.parametrize("beta", [1e-6, 0.7, 1.0])
-def test_deep_delta_replaces_what_lies_along_its_branch(x, layout, beta):
+def test_deep_delta_replaces_the_component_along_its_branch(x, layout, beta):
     channels = 1 if layout == "nchw" else -1
     (site, _) = sites("deep_delta", layout, count=1, beta=beta)
     f = branch(norm(x))
@@ -127,7 +127,7 @@ def test_deep_delta_replaces_what_lies_along_its_branch(x, layout, beta):
         skips.create("deep_delta", 4, beta=2.0)
 
 
-def test_an_orthogonal_update_has_nothing_along_x(x, layout):
+def test_an_orthogonal_update_has_no_component_along_x(x, layout):
     channels = 1 if layout == "nchw" else -1
     (site, _) = sites("orthogonal_update", layout, count=1)
     update = site(x, branch) - x

@@ -1,4 +1,4 @@
-"""Connections that carry several streams, or what came before, against their formulas, position by position."""
+"""Connections that carry several streams or earlier outputs, against their formulas, position by position."""
 
 import pytest
 import torch
@@ -41,12 +41,12 @@ def test_hyper_connections_are_matrices_over_the_streams(layout, x):
 
 
 def of_streams(matrix: torch.Tensor, streams: torch.Tensor) -> torch.Tensor:
-    """Σ_i matrix[..., i, j] H_i for all j, position by position; streams [n, positions, dim]."""
+    """Return Σ_i matrix[..., i, j] H_i for all j and each position; streams [n, positions, dim]."""
     return torch.einsum("pij,ipd->jpd", matrix, streams)
 
 
 def test_dynamic_hyper_connections_follow_the_formula(x, layout):
-    """By matrices of each position, as the paper writes them: B, A_m and A_r, each with what moves it."""
+    """Written with the paper's matrices of each position, B, A_m and A_r, each with its dynamic part."""
     (_, site) = sites("hyper_connections", layout, count=1, streams=3, dynamic=True)
     for parameter in (site.reading, site.mixing, site.writing, site.moving, site.scales):
         torch.nn.init.normal_(parameter)
@@ -65,7 +65,7 @@ def test_dynamic_hyper_connections_follow_the_formula(x, layout):
 
 
 @pytest.mark.parametrize("name", ["mhc", "ihc"])
-def test_mhc_and_ihc_are_pre_ln_where_nothing_depends_on_the_position(x, layout, name):
+def test_mhc_and_ihc_without_dynamic_weights_are_pre_ln(x, layout, name):
     stack = sites(name, layout)
     for site in stack:
         for part in (site.weights, getattr(site, "last", site.weights)):
@@ -75,7 +75,7 @@ def test_mhc_and_ihc_are_pre_ln_where_nothing_depends_on_the_position(x, layout,
         skips.create(name, 4, streams=1)
 
 
-def test_ihc_is_mhc_that_mixes_nothing(x, layout):
+def test_ihc_is_mhc_without_mixing(x, layout):
     mhc, ihc = sites("mhc", layout), sites("ihc", layout)
     for one, other in zip(mhc, ihc, strict=True):
         other.weights.phi.data, other.weights.scales.data = one.weights.phi[:8].data, one.weights.scales[:2].data
@@ -122,7 +122,7 @@ def test_siamese_norm_follows_the_formula(x, layout):
     torch.testing.assert_close(run("siamese_norm", x, layout, count=2), norm(norm(p) + norm(q)))
 
 
-def test_attn_res_starts_as_a_mean_of_all_outputs_and_then_chooses(x, layout):
+def test_attn_res_starts_as_a_mean_of_all_outputs_and_learns_to_weight_them(x, layout):
     outputs = [x]
     for _ in range(4):
         outputs.append(branch(norm(torch.stack(outputs).mean(0))))
@@ -145,7 +145,7 @@ def test_attn_res_starts_as_a_mean_of_all_outputs_and_then_chooses(x, layout):
 
 
 def test_attn_res_sums_the_outputs_of_a_block(x, layout):
-    """Two blocks of two layers' sites each; the present block counts as far as it got."""
+    """Two blocks, each with the sites of two layers; the current block counts with its sum so far."""
     sums, reads = [x], []
     for k in range(8):
         reads.append(torch.stack(sums).mean(0))
@@ -156,7 +156,7 @@ def test_attn_res_sums_the_outputs_of_a_block(x, layout):
         skips.create("attn_res_block", 4, blocks=-1)
 
 
-def test_denseformer_starts_as_pre_ln_and_means_what_came_before(x, layout):
+def test_denseformer_starts_as_pre_ln_and_averages_earlier_layers(x, layout):
     torch.testing.assert_close(run("denseformer", x, layout), run("pre_ln", x, layout))
     stack = sites("denseformer", layout, count=2)
     assert [hasattr(site, "alpha") for site in stack] == [False, True, False, True]

@@ -51,6 +51,10 @@ class Memory:
         if self.sums is not None:
             self.sums = Sums(*(part.index_select(0, rows) for part in self.sums))
 
+    def join(self, other: "Memory") -> None:
+        assert self.sums is not None and other.sums is not None
+        self.sums = Sums(*map(torch.cat, zip(self.sums, other.sums, strict=True)))
+
 
 class Past(Memory):
     """What `FavorAttention.begin` makes."""

@@ -3,53 +3,77 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from skipln.attention import register
 from skipln.ops import attention, beam_attention
 from skipln.seam.attention import ProjectedAttention
 
-
-class Memory:
-    """Keys and values [rows, heads, time, dim / heads] of a memory, and its mask [rows, 1, 1, time]."""
-
-    def __init__(self, keys: Tensor, values: Tensor, mask: Tensor | None) -> None:
-        self.keys, self.values, self.mask = keys, values, mask
-
-    def select(self, rows: Tensor) -> None:
-        self.keys, self.values = self.keys.index_select(0, rows), self.values.index_select(0, rows)
-        self.mask = None if self.mask is None else self.mask[rows]
+GROWTH = 3  # a full store is replaced by one of this many times what is needed
+SPARE = 16  # positions by which lists of entries grow
 
 
-class Past:
-    """Keys and values of the positions so far, time first, [steps, slots, 2·dim]: a step's rows fill the first slots.
+class Kept:
+    """Keys and values in a store where they stay while rows are reordered, and the entries of it that each row sees.
 
-    They stay where they are when rows are selected. ancestors: int64 [steps, rows], the slot of a step that a row
-    continues.
+    Row r sees cache[entries[r, :lengths[r]]]. cache: [room, 2·dim], keys then values. entries: int64 [rows, the longest
+    or more]. lengths: int64 [rows].
     """
 
-    def __init__(self, steps: int) -> None:
-        self.steps, self.step = steps, 0
-        self.kept: Tensor | None = None
-        self.ancestors: Tensor | None = None
+    cache: Tensor
 
-    def append(self, projected: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep the next step's keys and values [rows, 2·dim]; returns all so far and the rows' ancestors."""
-        rows, step = len(projected), self.step
-        if self.kept is None or rows > self.kept.size(1):  # when sentences branch, from one row to a beam of them
-            grown = projected.new_empty(self.steps, rows, projected.size(-1))
-            if self.kept is not None:
-                grown[:step, : self.kept.size(1)] = self.kept[:step]
-            self.kept = grown
-        self.kept[step, :rows] = projected
-        newest = torch.arange(rows, device=projected.device).unsqueeze(0)
-        self.ancestors = newest if self.ancestors is None else torch.cat((self.ancestors, newest))
-        self.step += 1
-        return self.kept[: step + 1], self.ancestors
+    def __init__(self, rows: int, longest: int, device: torch.device) -> None:
+        self.room = self.used = 0  # entries of the store, and how many of them were ever put there
+        self.entries = torch.zeros(rows, longest, dtype=torch.int64, device=device)
+        self.lengths = torch.zeros(rows, dtype=torch.int64, device=device)
+
+    def add(self, projected: Tensor) -> Tensor:
+        """Put keys and values [number, 2·dim] into the store; return their entries, which no row sees yet."""
+        if self.used + len(projected) > self.room:
+            self._renew(projected)
+        start, self.used = self.used, self.used + len(projected)
+        self.cache[start : self.used] = projected
+        return torch.arange(start, self.used, device=projected.device)
+
+    def seen(self) -> Tensor:
+        """bool, of the shape of `entries`: which of them count."""
+        return torch.arange(self.entries.size(1), device=self.lengths.device) < self.lengths.unsqueeze(1)
 
     def select(self, rows: Tensor) -> None:
-        if self.ancestors is not None:
-            self.ancestors = self.ancestors[:, rows]
+        self.entries, self.lengths = self.entries.index_select(0, rows), self.lengths.index_select(0, rows)
+
+    def join(self, other: "Kept") -> None:
+        seen = other.seen()
+        entries = other.entries.masked_scatter(seen, self.add(other.cache[other.entries[seen]]))
+        longest = max(self.entries.size(1), entries.size(1))
+        self.entries = torch.cat([F.pad(part, (0, longest - part.size(1))) for part in (self.entries, entries)])
+        self.lengths = torch.cat((self.lengths, other.lengths))
+
+    def _renew(self, projected: Tensor) -> None:
+        """Make a store with room for `projected` and more, and move there what some row still sees."""
+        seen, old, used = self.seen(), self.cache if self.room else projected, self.used
+        needed = torch.zeros(used, dtype=torch.bool, device=projected.device)
+        needed[self.entries[seen]] = True
+        self.used = int(needed.sum())
+        self.room = GROWTH * (self.used + len(projected))
+        self.cache = projected.new_empty(self.room, projected.size(-1))
+        self.cache[: self.used] = old[:used][needed]
+        places = needed.cumsum(0) - 1
+        self.entries = self.entries.masked_scatter(seen, places[self.entries[seen]])
+
+
+class Past(Kept):
+    """Keys and values of the positions so far; what hypotheses have in common is kept once."""
+
+    def append(self, projected: Tensor) -> None:
+        """Keep the next position of every row, [rows, 2·dim]."""
+        longest = int(self.lengths.max()) if len(self.lengths) else 0
+        if not longest < self.entries.size(1) <= longest + 2 * SPARE:
+            self.entries = F.pad(self.entries[:, :longest], (0, SPARE))
+        newest = self.add(projected)  # which may renew the entries
+        self.entries.scatter_(1, self.lengths.unsqueeze(1), newest.unsqueeze(1))
+        self.lengths += 1
 
 
 @register("softmax")
@@ -60,22 +84,25 @@ class SoftmaxAttention(ProjectedAttention):
         keys, values = self.keys_values(memory)
         return self._ask(queries, keys, values, None if mask is None else mask[:, None, None, :], causal)
 
-    def remember(self, memory: Tensor, mask: Tensor | None) -> Memory:
-        keys, values = self.keys_values(memory)
-        if not self.training:  # else products would copy them at each step
-            keys, values = keys.contiguous(), values.contiguous()
-        return Memory(keys, values, None if mask is None else mask[:, None, None, :])
+    def remember(self, memory: Tensor, mask: Tensor | None) -> Kept:
+        projected = self.key_value(memory)
+        rows, time = projected.shape[:2]
+        state = Kept(rows, time, projected.device)
+        real = projected.flatten(0, 1) if mask is None else projected[mask]
+        entries = state.add(real)
+        state.lengths += time if mask is None else mask.sum(1)
+        state.entries = state.entries.masked_scatter(state.seen(), entries)
+        return state
 
     def begin(self, rows: int, steps: int) -> Past:
-        return Past(steps)
+        return Past(rows, SPARE, self.key_value.weight.device)
 
     def step(self, queries: Tensor, state: Any) -> Tensor:
+        rows = queries.flatten(0, -2)
         if isinstance(state, Past):
-            cache, ancestors = state.append(self.key_value(queries)[:, 0])
-            heads = beam_attention(self.query(queries[:, 0]), cache, ancestors, self.heads)
-            return self.out(self.inner(heads.unsqueeze(1)))
-        together = queries.reshape(len(state.keys), -1, queries.size(-1))  # all rows of a sentence ask at once
-        return self._ask(together, state.keys, state.values, state.mask).view_as(queries)
+            state.append(self.key_value(rows))
+        heads = beam_attention(self.query(rows), state.cache, state.entries, state.lengths, self.heads)
+        return self.out(self.inner(heads.view(queries.shape)))
 
     def _ask(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
         dropout = self.dropout if self.training else 0.0

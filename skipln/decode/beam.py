@@ -1,15 +1,15 @@
 """Beam search with a length penalty, over any model that can take one step at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from skipln.ops import topk_log_softmax
-
-Step = Callable[[Tensor], Tensor]
-Select = Callable[[Tensor], None]
+REFILL = 4  # new sentences begin as soon as this fraction of a batch's room, 1 / REFILL, is free
+SPARE = 16  # tokens by which the space for hypotheses grows
 
 
 @dataclass(frozen=True)
@@ -29,75 +29,147 @@ def length_penalty(length: int, alpha: float, form: str = "gnmt") -> float:
     return ((5 + length) / 6) ** alpha if form == "gnmt" else length**alpha
 
 
+@dataclass(frozen=True)
+class Rules:
+    """How to search: hypotheses per sentence, the ids that begin and end one, ids that are never produced, penalty."""
+
+    beam: int
+    bos: int
+    eos: int
+    banned: tuple[int, ...] = ()
+    alpha: float = 0.6
+    penalty: str = "gnmt"
+
+
+class Rows(Protocol):
+    """A model's live hypotheses, each a row; they are grouped by sentence, which has one row at first, then `beam`."""
+
+    def best(self, tokens: Tensor, count: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Append one of `tokens` to each row, and return the likeliest to follow: log p, id, log p of `end`.
+
+        log p and ids: [rows, count or the whole vocabulary], best first; log p of `end`: [rows].
+        """
+
+    def select(self, rows: Tensor) -> None:
+        """Keep, repeat or reorder: row i becomes the old row rows[i]."""
+
+    def join(self, other: Self) -> None:
+        """Append the rows of another batch, which is not used again."""
+
+
 @torch.no_grad()
 def beam_search(
-    step: Step,
-    select: Select,
-    max_lengths: list[int],
-    *,
-    beam: int,
-    bos: int,
-    eos: int,
-    banned: tuple[int, ...] = (),
-    alpha: float = 0.6,
-    penalty: str = "gnmt",
+    begin: Callable[[list[int]], Rows], limits: Sequence[int], sizes: Sequence[int], room: int, rules: Rules
 ) -> list[list[Hypothesis]]:
-    """Return the hypotheses of every sentence of a batch, best first. beam=1 is greedy search.
+    """Return the hypotheses of every sentence, best first. A beam of 1 is greedy search.
 
-    step: tokens [rows] -> logits [rows, vocabulary]. A row is a live hypothesis; rows are grouped by sentence, each of
-    which has one row at first and then `beam`. select: called with the old row that each new row continues. The batch
-    shrinks, since a sentence is dropped as soon as `beam` of its hypotheses have ended. max_lengths: the most tokens
-    each output may have, without eos. banned: ids of tokens that are never produced, such as padding.
+    begin: the rows of some sentences, given by number. limits: the most tokens that each output may have, without eos.
+    sizes: of each sentence; those that are searched at a time take at most `room`, or there is only one. A sentence is
+    dropped as soon as `beam` of its hypotheses have ended, and the next ones take its place.
     """
-    sentences = torch.arange(len(max_lengths))  # the sentence that each block of rows belongs to
-    limits = torch.tensor(max_lengths)
-    finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
-    prefixes = torch.empty(len(max_lengths), 1, 0, dtype=torch.long)  # one row per sentence until it branches
-    scores = torch.zeros(len(max_lengths), 1)
-    last = torch.full((len(max_lengths),), bos)
+    found: list[list[Hypothesis]] = [[] for _ in limits]
+    batch, start = None, 0
+    while batch or start < len(limits):
+        free = room - sum(sizes[i] for i in batch.sentences.tolist()) if batch else room
+        if start < len(limits) and (not batch or free * REFILL >= room):
+            end = start + 1
+            while end < len(limits) and sum(sizes[start : end + 1]) <= free:
+                end += 1
+            group, start = list(range(start, end)), end
+            fresh = _Batch(begin(group), group, [limits[i] for i in group], rules)
+            fresh.advance(found)
+            if batch:
+                batch.join(fresh)
+            else:
+                batch = fresh
+        if batch:
+            batch.advance(found)
+    return [sorted(hypotheses, key=lambda h: -h.score) for hypotheses in found]
 
-    forbidden = torch.tensor([token for token in (bos, *banned) if token != eos])  # fairseq begins with eos
 
-    length = 0
-    while len(sentences):
-        length += 1
-        rows = scores.size(1)
-        logits = step(last)
-        # At most `beam` of a sentence's best 2·beam candidates are ends, and one hypothesis may offer all 2·beam.
-        width = min(2 * beam + len(forbidden), logits.size(-1))
-        offered, words, ends = (found.cpu() for found in topk_log_softmax(logits, width, eos))
-        offered = offered.masked_fill(torch.isin(words, forbidden), -torch.inf)
-        at_limit = limits[sentences] < length
-        if at_limit.any():  # these sentences must end now
-            ending = at_limit.repeat_interleave(rows)
-            offered[ending] = -torch.inf
-            offered[ending, 0], words[ending, 0] = ends[ending], eos
+class _Batch:
+    """Sentences that are searched together, n of them, each with one hypothesis at first and then `beam`.
 
-        offered, words = offered.unflatten(0, (-1, rows)), words.unflatten(0, (-1, rows))
-        candidates = (offered + scores.unsqueeze(-1)).flatten(1)
-        best, index = candidates.topk(min(2 * beam, candidates.size(1)))
-        origin, token = index // width, words.flatten(1).gather(1, index)
+    sentences, limits, ended, lengths: [n], a sentence's number, its most tokens, how many of its hypotheses have ended
+    and how many tokens the others have. scores: [n, hypotheses], log p. tokens: [n, hypotheses, the longest or more].
+    """
+
+    def __init__(self, rows: Rows, sentences: list[int], limits: list[int], rules: Rules) -> None:
+        self.rows, self.rules = rows, rules
+        self.sentences, self.limits = torch.tensor(sentences), torch.tensor(limits)
+        self.ended, self.lengths = torch.zeros_like(self.limits), torch.zeros_like(self.limits)
+        self.scores, self.tokens = torch.zeros(len(sentences), 1), self.limits.new_empty(len(sentences), 1, 0)
+        self.last = torch.full_like(self.limits, rules.bos)
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def join(self, other: "_Batch") -> None:
+        """Append the sentences of another batch, which has branched as this one has."""
+        if not len(other):
+            return
+        self.rows.join(other.rows)
+        for name in ("sentences", "limits", "ended", "lengths", "scores", "last"):
+            setattr(self, name, torch.cat((getattr(self, name), getattr(other, name))))
+        longest = max(self.tokens.size(2), other.tokens.size(2))
+        self.tokens = torch.cat([F.pad(of.tokens, (0, longest - of.tokens.size(2))) for of in (self, other)])
+
+    def advance(self, found: list[list[Hypothesis]]) -> None:
+        """Make every hypothesis longer by a token; put those that end into `found`, and drop sentences with enough."""
+        beam, eos, rows = self.rules.beam, self.rules.eos, self.scores.size(1)
+        self.lengths += 1
+        scores, origin, token = self._candidates()
         is_end = token == eos
-
-        endings = is_end & best.isfinite()
+        endings = is_end & scores.isfinite()
         endings[:, beam:] = False
-        row, rank = endings.nonzero(as_tuple=True)
-        owners, ended = sentences[row].tolist(), prefixes[row, origin[row, rank]].tolist()
-        for owner, tokens, log_prob in zip(owners, ended, best[row, rank].tolist(), strict=True):
-            finished[owner].append(Hypothesis(tokens, log_prob / length_penalty(length, alpha, penalty)))
+        self._end(endings, scores, origin, found)
 
         # Keep the best `beam` candidates that go on, in order. Where there are fewer, dead ones (score -inf) fill up.
         going_on = is_end.long().argsort(dim=1, stable=True)[:, :beam]
-        scores = best.masked_fill(is_end, -torch.inf).gather(1, going_on)
+        scores = scores.masked_fill(is_end, -torch.inf).gather(1, going_on)
         origin, token = origin.gather(1, going_on), token.gather(1, going_on)
-        prefixes = torch.cat(
-            (prefixes.gather(1, origin.unsqueeze(-1).expand(-1, -1, length - 1)), token[..., None]), -1
-        )
-
-        done = at_limit | torch.tensor([len(finished[s]) >= beam for s in sentences.tolist()])
-        done |= scores.max(1).values == -torch.inf
+        self.ended += endings.sum(1)
+        done = (self.limits < self.lengths) | (self.ended >= beam) | (scores.max(1).values == -torch.inf)
         live = (~done).nonzero().squeeze(1)
-        select((live[:, None] * rows + origin[live]).flatten())
-        sentences, scores, prefixes, last = sentences[live], scores[live], prefixes[live], token[live].flatten()
+        kept = (live[:, None] * rows + origin[live]).flatten()
+        self.rows.select(kept)
+        for name in ("sentences", "limits", "ended", "lengths"):
+            setattr(self, name, getattr(self, name)[live])
+        self.scores, self.last = scores[live], token[live].flatten()
+        self.tokens = self.tokens.flatten(0, 1)[kept].unflatten(0, (-1, beam))
+        self._append(token[live])
 
-    return [sorted(hypotheses, key=lambda h: -h.score) for hypotheses in finished]
+    def _candidates(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return each sentence's best 2·beam continuations: log p, the hypothesis each continues, its next token."""
+        beam, eos, rows = self.rules.beam, self.rules.eos, self.scores.size(1)
+        forbidden = [token for token in (self.rules.bos, *self.rules.banned) if token != eos]  # fairseq begins with eos
+        # At most `beam` of a sentence's best 2·beam candidates are ends, and one hypothesis may offer all 2·beam.
+        offered, tokens, ends = (x.cpu() for x in self.rows.best(self.last, 2 * beam + len(forbidden), eos))
+        for token in forbidden:
+            offered = offered.masked_fill(tokens == token, -torch.inf)
+        if (at_limit := self.limits < self.lengths).any():  # these sentences must end now
+            ending = at_limit.repeat_interleave(rows)
+            offered[ending] = -torch.inf
+            offered[ending, 0], tokens[ending, 0] = ends[ending], eos
+        width = offered.size(1)
+        candidates = (offered.unflatten(0, (-1, rows)) + self.scores.unsqueeze(-1)).flatten(1)
+        missing = (0, max(0, 2 * beam - rows * width))  # of a small vocabulary
+        scores, index = F.pad(candidates, missing, value=-torch.inf).topk(2 * beam)
+        tokens = F.pad(tokens.unflatten(0, (-1, rows)).flatten(1), missing)
+        return scores, (index // width).clamp(max=rows - 1), tokens.gather(1, index)
+
+    def _end(self, endings: Tensor, scores: Tensor, origin: Tensor, found: list[list[Hypothesis]]) -> None:
+        """Put the candidates that are marked as endings into `found`."""
+        row, rank = endings.nonzero(as_tuple=True)
+        columns = (self.sentences[row], self.tokens[row, origin[row, rank]], self.lengths[row], scores[row, rank])
+        for sentence, tokens, length, log_p in zip(*(column.tolist() for column in columns), strict=True):
+            score = log_p / length_penalty(length, self.rules.alpha, self.rules.penalty)
+            found[sentence].append(Hypothesis(tokens[: length - 1], score))
+
+    def _append(self, token: Tensor) -> None:
+        """Write each hypothesis' newest token behind its others."""
+        longest = int(self.lengths.max()) if len(self) else 0
+        if longest > self.tokens.size(2):
+            self.tokens = F.pad(self.tokens, (0, SPARE))
+        place = (self.lengths - 1)[:, None, None].expand(-1, token.size(1), 1)
+        self.tokens.scatter_(2, place, token.unsqueeze(2))

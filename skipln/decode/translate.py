@@ -1,6 +1,5 @@
 """Translation of a list of sentences with an encoder-decoder."""
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,12 +8,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from skipln.decode.beam import Hypothesis, beam_search
+from skipln.decode.beam import Hypothesis, Rules, beam_search
 from skipln.decode.workers import forked
-from skipln.models.decoder_state import DecoderState
 from skipln.models.transformer import Transformer
+from skipln.ops import best_words
 
 WORTH = 16  # sentences that justify one more process
+SHARE = 2_000  # sentences that a process searches, one after the other, before it says what it found
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,11 @@ class Search:
     alpha: float = 0.6
     penalty: str = "gnmt"
     extra_length: int = 50
-    max_tokens: int = 16384  # per batch: source tokens times beam
+    max_tokens: int = 16384  # at a time: source tokens times beam
+
+    def rules(self, bos: int, eos: int, pad: int) -> Rules:
+        """Return the beam search's rules for these ids; padding is never produced."""
+        return Rules(self.beam, bos, eos, (pad,), self.alpha, self.penalty)
 
 
 def translate(
@@ -49,80 +53,64 @@ def hypotheses(
 ) -> list[list[Hypothesis]]:
     """Return the best `count` translations of every source (token ids without eos), in the given order, best first.
 
-    Sentences are batched with others of similar length; the result does not depend on the batch. On a CPU with several
-    threads, as many single-thread processes share the batches.
+    Sentences are searched together with others of similar length; the result does not depend on these. On a CPU with
+    several threads, as many single-thread processes share the sentences.
     progress: the label of the progress bar; "" shows no bar.
     """
     model.eval()
     translations: list[list[Hypothesis]] = [[] for _ in sources]
     on_cpu = model.embedding.weight.device.type == "cpu"
     workers = max(1, min(torch.get_num_threads(), len(sources) // WORTH)) if on_cpu else 1
-    batches = length_batches([len(source) + 1 for source in sources], search.max_tokens // search.beam, workers)
-    work = partial(_translate_batch, model, sources, search, bos, eos, count)
+    dealt = shares([len(source) for source in sources], workers)
+    work = partial(_translate_share, model, sources, search, search.rules(bos, eos, model.pad), count)
     with tqdm(total=len(sources), desc=progress, unit="sentence", disable=not progress, leave=False) as bar:
-        for indices, found in forked(work, batches, min(workers, len(batches))):
+        for indices, found in forked(work, dealt, min(workers, len(dealt))):
             for i, best in zip(indices, found, strict=True):
                 translations[i] = best
             bar.update(len(indices))
     return translations
 
 
-def _translate_batch(
-    model: Transformer,
-    sources: Sequence[Sequence[int]],
-    search: Search,
-    bos: int,
-    eos: int,
-    count: int,
-    indices: list[int],
+def _translate_share(
+    model: Transformer, sources: Sequence[Sequence[int]], search: Search, rules: Rules, count: int, indices: list[int]
 ) -> tuple[list[int], list[list[Hypothesis]]]:
     """Return `indices` and the best `count` translations of the sources at these indices."""
-    device = model.embedding.weight.device
-    batch = torch.nn.utils.rnn.pad_sequence(
-        [torch.tensor([*map(int, sources[i]), eos]) for i in indices], batch_first=True, padding_value=model.pad
-    )
+    chosen = [[*map(int, sources[i]), rules.eos] for i in indices]
+    limits = [len(source) - 1 + search.extra_length for source in chosen]
+
+    def begin(numbers: list[int]) -> TransformerRows:
+        return TransformerRows(model, [chosen[n] for n in numbers], max(limits[n] for n in numbers) + 1)
+
     with torch.inference_mode():
-        memory, mask = model.encode(batch.to(device))
-        limits = [len(sources[i]) + search.extra_length for i in indices]
-        state = model.start(memory, mask, max(limits) + 1)
-        found = beam_search(
-            partial(_step, model, state),
-            partial(_select, state),
-            limits,
-            beam=search.beam,
-            bos=bos,
-            eos=eos,
-            banned=(model.pad,),
-            alpha=search.alpha,
-            penalty=search.penalty,
-        )
+        found = beam_search(begin, limits, [len(source) for source in chosen], search.max_tokens // search.beam, rules)
     return indices, [of[:count] for of in found]
 
 
-def _step(model: Transformer, state: DecoderState, tokens: Tensor) -> Tensor:
-    return model.step(tokens.to(model.embedding.weight.device), state)
+class TransformerRows:
+    """The hypotheses of some sources, of at most `steps` tokens, as a Transformer continues them (`beam.Rows`)."""
+
+    def __init__(self, model: Transformer, sources: Sequence[Sequence[int]], steps: int) -> None:
+        self.model, self.device = model, model.embedding.weight.device
+        tensors = [torch.tensor(source) for source in sources]
+        batch = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=model.pad)
+        self.state = model.start(*model.encode(batch.to(self.device)), steps)
+
+    def best(self, tokens: Tensor, count: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
+        hidden = self.model.advance(tokens.to(self.device), self.state)
+        return best_words(hidden, self.model.embedding.weight, min(count, self.model.embedding.num_embeddings), end)
+
+    def select(self, rows: Tensor) -> None:
+        self.state.select(rows.to(self.device))
+
+    def join(self, other: "TransformerRows") -> None:
+        self.state.join(other.state)
 
 
-def _select(state: DecoderState, rows: Tensor) -> None:
-    state.select(rows.to(state.sentences.device))
+def shares(lengths: Sequence[int], workers: int = 1) -> list[list[int]]:
+    """Return the indices in as many shares for each worker, each at most `SHARE` sentences, from long to short.
 
-
-def length_batches(lengths: Sequence[int], max_tokens: int, workers: int = 1) -> list[list[int]]:
-    """Return batches of indices of similar length, longest first; sentences × longest ≤ max_tokens, or one sentence.
-
-    Every worker gets the same number of batches, and these are as even as possible, so that no worker waits long for
-    another's last batch.
+    The shares are alike, so that no worker waits for another.
     """
-
-    def filled(bound: int) -> list[list[int]]:
-        batches: list[list[int]] = []
-        for i in order:
-            if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= bound:
-                batches[-1].append(i)
-            else:
-                batches.append([i])
-        return batches
-
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    number = -(-len(filled(max_tokens)) // workers) * workers
-    return filled(bisect_left(range(max_tokens), True, key=lambda bound: len(filled(bound)) <= number))
+    number = -(-len(order) // (SHARE * workers)) * workers
+    return [order[first::number] for first in range(min(number, len(order)))]

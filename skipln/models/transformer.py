@@ -17,7 +17,7 @@ from skipln.attention import create as create_attention
 from skipln.models.decoder_state import DecoderState
 from skipln.ops import Linear, linear, output_cross_entropy
 from skipln.seam.attention import Attention, MakeAttention, State
-from skipln.seam.connection import Connection, DroppedBranch, MakeConnection, own_modules
+from skipln.seam.connection import Branch, Connection, DroppedBranch, MakeConnection, own_modules
 from skipln.seam.place import stack_of
 
 
@@ -94,22 +94,27 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(shape.dropout)
         self.sites = nn.ModuleList(sites)
 
-    def forward(self, x: Tensor, source: State, mask: Tensor | None = None, past: State | None = None) -> Tensor:
-        """Return the layer's output, of the shape of x.
+    def forward(self, x: Tensor, mask: Tensor, memory: Tensor, memory_mask: Tensor) -> Tensor:
+        """Return the layer's output for all positions at once, x [batch, time, dim].
 
-        x: [batch, time, dim]; with a past, [rows, 1, dim] is the position that follows it. source: what
-        `source_attention` remembers of the encoder's output. mask: [batch, time], True where x is not padding.
+        memory: the encoder's output. Masks: [batch, time] of x and of the memory, True where they are not padding.
         """
 
         def attend(h: Tensor) -> Tensor:
-            if past is not None:
-                return self.self_attention.step(h, past)
             # A target has its padding at the end, so causality alone keeps real positions from seeing it.
             return self.self_attention(h, h, causal=True)
 
-        def attend_source(h: Tensor) -> Tensor:
-            return self.source_attention.step(h, source)
+        return self._through_sites(x, attend, partial(self.source_attention, memory=memory, mask=memory_mask), mask)
 
+    def step(self, x: Tensor, past: State, source: State) -> Tensor:
+        """Return the layer's output for one more position per row, x [rows, 1, dim].
+
+        past: the state of `self_attention`, which keeps the position. source: that of `source_attention`.
+        """
+        attend = partial(self.self_attention.step, state=past)
+        return self._through_sites(x, attend, partial(self.source_attention.step, state=source), None)
+
+    def _through_sites(self, x: Tensor, attend: Branch, attend_source: Branch, mask: Tensor | None) -> Tensor:
         x = self.sites[0](x, DroppedBranch(attend, self.dropout), mask)
         x = self.sites[1](x, DroppedBranch(attend_source, self.dropout), mask)
         return self.sites[2](x, DroppedBranch(self.feed_forward, self.dropout), mask)
@@ -193,7 +198,7 @@ class Transformer(nn.Module):
         mask = target_in != self.pad
         x = _first(self.decoder).enter(self._embed(target_in))
         for layer in cast(Iterable[DecoderLayer], self.decoder):
-            x = layer(x, layer.source_attention.remember(memory, memory_mask), mask)
+            x = layer(x, mask, memory, memory_mask)
         return _last(self.decoder).leave(x)
 
     def start(self, memory: Tensor, memory_mask: Tensor, steps: int) -> DecoderState:
@@ -209,23 +214,30 @@ class Transformer(nn.Module):
 
     def step(self, tokens: Tensor, state: DecoderState) -> Tensor:
         """Advance `state` by one target token per row, tokens [rows]; return the next logits [rows, vocabulary]."""
-        x = _first(self.decoder).enter(self._embed(tokens[:, None], state.step))
-        state.step += 1
-        for layer, source, past in zip(self.decoder, state.sources, state.pasts, strict=True):
-            x = layer(x, source, past=past)
-        return self.project(_last(self.decoder).leave(x)[:, 0])
+        return self.project(self.advance(tokens, state))
+
+    def advance(self, tokens: Tensor, state: DecoderState) -> Tensor:
+        """Do as `step`, but return the hidden states [rows, dim] that the logits are made of."""
+        x = _first(self.decoder).enter(self._embed(tokens[:, None], state.positions[:, None]))
+        state.positions = state.positions + 1
+        layers = cast(Iterable[DecoderLayer], self.decoder)
+        for layer, past, source in zip(layers, state.pasts, state.sources, strict=True):
+            x = layer.step(x, past, source)
+        return _last(self.decoder).leave(x)[:, 0]
 
     def project(self, hidden: Tensor) -> Tensor:
         return linear(hidden, self.embedding.weight)
 
-    def _embed(self, tokens: Tensor, start: int = 0) -> Tensor:
-        end = start + tokens.size(1)
+    def _embed(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
+        """Embed tokens [rows, time] at their positions, of the same shape; None: they begin at the first."""
+        end = tokens.size(1) if positions is None else 1 + max(positions.flatten().tolist(), default=-1)
         if end > self.positions.size(0):
             self.positions = self.sinusoids(2 * end, self.dim).to(self.positions)
+        at = self.positions[:end] if positions is None else self.positions[positions]
         if self.training and self.word_dropout:
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(dropped & (tokens != self.pad), self.unknown)
-        return self.dropout(self.embedding(tokens) * math.sqrt(self.dim) + self.positions[start:end])
+        return self.dropout(self.embedding(tokens) * math.sqrt(self.dim) + at)
 
 
 def sinusoids(length: int, dim: int) -> Tensor:

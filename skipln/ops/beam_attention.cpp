@@ -1,59 +1,68 @@
-// softmax(q · k / √d) v for one query per row, head by head, over the keys and values of the row's ancestors.
+// softmax(q · k / √d) v for one query per row, head by head, over the keys and values that the row's list names.
 #include <algorithm>
 #include <vector>
 
 #include "vector.h"
 
-struct Beams { int64_t rows, steps, slots, heads, depth, threads; };
+struct Beams { int64_t rows, lists, longest, heads, depth, threads; };
 
-// cache: [steps][slots][2][heads][depth], keys then values; ancestors: [steps][rows], the slot of each step's ancestor.
-template <class T>
-static void attend(const Beams &b, const T *queries, const T *cache, const int64_t *ancestors, T *out) {
-  const int64_t dim = b.heads * b.depth;
-  const float scale = 1 / std::sqrt(float(b.depth));
+// cache: [any number][2][heads][depth], keys then values. entries: [lists][longest], of which the first lengths[list]
+// count; rows / lists adjacent rows share a list. Depth: the channels of a head if known at compile time, else 0.
+template <int Depth, class T>
+static void attend(const Beams &b, const T *queries, const T *cache, const int64_t *entries, const int64_t *lengths,
+                   T *out) {
+  const int64_t depth = Depth ? Depth : b.depth, dim = b.heads * depth, together = b.lists ? b.rows / b.lists : 0;
+  const float scale = 1 / std::sqrt(float(depth));
 #pragma omp parallel num_threads(b.threads)
   {
-    std::vector<float> weights(b.heads * b.steps), sums(dim);
+    std::vector<float> weights(b.longest + 31);
+    float *w = weights.data();
 #pragma omp for schedule(static)
     for (int64_t row = 0; row < b.rows; ++row) {
-      const auto keys = [&](int64_t t) { return cache + (t * b.slots + ancestors[t * b.rows + row]) * 2 * dim; };
-      for (int64_t t = 0; t < b.steps; ++t)
-        for (int64_t h = 0; h < b.heads; ++h) {
-          const T *q = queries + row * dim + h * b.depth, *k = keys(t) + h * b.depth;
+      const int64_t list = row / together, *entry = entries + list * b.longest, n = lengths[list];
+      for (int64_t h = 0; h < b.heads; ++h) {
+        const T *q = queries + row * dim + h * depth, *keys = cache + h * depth, *values = keys + dim;
+        for (int64_t t = 0; t < n; ++t) {
+          const T *k = keys + entry[t] * 2 * dim;
           Sum dot;
-          each(b.depth, [&](auto lane, int64_t j, int slot) ALWAYS {
+          each(depth, [&](auto lane, int64_t j, int slot) ALWAYS {
             dot.add(load<decltype(lane)>(q + j) * load<decltype(lane)>(k + j), slot);
           });
-          weights[h * b.steps + t] = dot.total() * scale;
+          w[t] = dot.total() * scale;
         }
-      for (int64_t h = 0; h < b.heads; ++h) {
-        float *w = weights.data() + h * b.steps, sum = 0;
-        const float highest = *std::max_element(w, w + b.steps);
-        for (int64_t t = 0; t < b.steps; ++t) sum += w[t] = std::exp(w[t] - highest);
-        for (int64_t t = 0; t < b.steps; ++t) w[t] /= sum;
+        const int64_t whole = (n + 31) / 32 * 32;  // so that all lanes are taken: e^−∞ adds nothing
+        std::fill(w + n, w + whole, -INFINITY);
+        const float highest = largest(w, whole);
+        Sum total;
+        each(whole, [&](auto lane, int64_t t, int slot) ALWAYS {
+          const auto e = exponential(load<decltype(lane)>(w + t) - highest);
+          store(w + t, e);
+          total.add(e, slot);
+        });
+        const float share = 1 / total.total();
+        each(depth, [&](auto lane, int64_t j, int) ALWAYS {
+          decltype(lane) sum = {};
+          for (int64_t t = 0; t < n; ++t) sum += w[t] * load<decltype(lane)>(values + entry[t] * 2 * dim + j);
+          store(out + row * dim + h * depth + j, sum * share);
+        });
       }
-      std::fill(sums.begin(), sums.end(), 0.0f);
-      for (int64_t t = 0; t < b.steps; ++t)
-        for (int64_t h = 0; h < b.heads; ++h) {
-          const float weight = weights[h * b.steps + t];
-          const T *v = keys(t) + dim + h * b.depth;
-          float *sum = sums.data() + h * b.depth;
-          each(b.depth, [&](auto lane, int64_t j, int) ALWAYS {
-            using V = decltype(lane);
-            store(sum + j, load<V>(sum + j) + weight * load<V>(v + j));
-          });
-        }
-      each(dim, [&](auto lane, int64_t j, int) ALWAYS { store(out + row * dim + j, load<decltype(lane)>(&sums[j])); });
     }
   }
 }
 
-extern "C" {
-void beam_attention_float(const Beams *b, const float *queries, const float *cache, const int64_t *ancestors, float *out) {
-  attend(*b, queries, cache, ancestors, out);
+template <class T>
+static void attend(const Beams &b, const T *queries, const T *cache, const int64_t *entries, const int64_t *lengths,
+                   T *out) {
+  (b.depth == 32 ? attend<32, T> : b.depth == 64 ? attend<64, T> : attend<0, T>)(b, queries, cache, entries, lengths, out);
 }
-void beam_attention_bfloat16(const Beams *b, const bfloat16 *queries, const bfloat16 *cache, const int64_t *ancestors,
-                     bfloat16 *out) {
-  attend(*b, queries, cache, ancestors, out);
+
+extern "C" {
+void beam_attention_float(const Beams *b, const float *queries, const float *cache, const int64_t *entries,
+                          const int64_t *lengths, float *out) {
+  attend(*b, queries, cache, entries, lengths, out);
+}
+void beam_attention_bfloat16(const Beams *b, const bfloat16 *queries, const bfloat16 *cache, const int64_t *entries,
+                             const int64_t *lengths, bfloat16 *out) {
+  attend(*b, queries, cache, entries, lengths, out);
 }
 }

@@ -1,18 +1,15 @@
-// The k largest values of a row's log-softmax and the value of one token: one pass finds the largest logits, one sums
-// the normaliser.
+// The k largest values of a row's log-softmax and the value of one token: one pass finds the largest logit and a bound
+// that the k largest reach, one sums the normaliser and collects them.
 #include <algorithm>
+#include <functional>
 
 #include "vector.h"
 
 struct Rows { int64_t rows, columns, k, token, threads; };
 
-INLINE bool any_above(float x, float least) { return x > least; }
-template <class V> INLINE bool any_above(V x, float least) {
-  const typename beside<V>::ints above = x > least;
-  int any = 0;
-  for (int i = 0; i < int(sizeof(V) / sizeof(float)); ++i) any |= above[i];
-  return any;
-}
+// Which of some neighbours are no smaller than `least`, one bit each.
+INLINE uint32_t reaching(float x, float least) { return x >= least; }
+template <class V> INLINE uint32_t reaching(V x, float least) { return held(x >= least); }
 
 // logits: [rows][columns]; values and columns: [rows][k], largest first; of_token: [rows].
 template <class T>
@@ -25,13 +22,27 @@ static void topk(const Rows &sizes, const T *logits, float *values, int64_t *col
     int64_t *where = columns + row * k;
     std::fill(best, best + k, -INFINITY);
     std::fill(where, where + k, 0);
-    float least = -INFINITY;  // the smallest of the k best so far: few later logits exceed it
-    each(n, [&](auto lanes, int64_t j, int) ALWAYS {
+    // The largest logit of every lane: these are 32 of the row's, so at least k of the row's reach the k-th of them.
+    floats largest[32 / LANES];
+    for (auto &lanes : largest) lanes = splat<floats>(-INFINITY);
+    float rest = -INFINITY;
+    each(n, [&](auto lanes, int64_t j, int slot) ALWAYS {
       const auto some = load<decltype(lanes)>(x + j);
-      if (!any_above(some, least)) return;
-      for (int i = 0; i < int(sizeof(some) / sizeof(float)); ++i) {
-        const float value = lane(some, i);
-        if (!(value > least)) continue;
+      if constexpr (std::is_same<decltype(lanes), floats>::value) largest[slot] = larger<floats>(some, largest[slot]);
+      else for (int i = 0; i < int(sizeof(some) / sizeof(float)); ++i) rest = larger(lane(some, i), rest);
+    });
+    float sorted[32];
+    std::memcpy(sorted, largest, sizeof sorted);
+    std::sort(sorted, sorted + 32, std::greater<float>());
+    const float highest = larger(sorted[0], rest), least = k <= 32 ? sorted[k - 1] : -INFINITY;
+    Sum sum;
+    each(n, [&](auto lanes, int64_t j, int slot) ALWAYS {
+      const auto some = load<decltype(lanes)>(x + j);
+      sum.add(exponential(some - highest), slot);
+      for (uint32_t left = reaching(some, least); left; left &= left - 1) {
+        const int i = __builtin_ctz(left);
+        const float value = load<float>(x + j + i);
+        if (!(value > best[k - 1])) continue;
         int64_t place = k - 1;
         for (; place > 0 && value > best[place - 1]; --place) {
           best[place] = best[place - 1];
@@ -39,13 +50,7 @@ static void topk(const Rows &sizes, const T *logits, float *values, int64_t *col
         }
         best[place] = value;
         where[place] = j + i;
-        least = best[k - 1];
       }
-    });
-    const float highest = best[0];
-    Sum sum;
-    each(n, [&](auto lanes, int64_t j, int slot) ALWAYS {
-      sum.add(exponential(load<decltype(lanes)>(x + j) - highest), slot);
     });
     const float log_sum = std::log(sum.total());  // not added to `highest`, which would cost digits far from 0
     for (int64_t i = 0; i < k; ++i) best[i] = (best[i] - highest) - log_sum;

@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
 
 #define ALWAYS __attribute__((always_inline))  // lambdas too: their vectors stay in registers
 #define INLINE inline ALWAYS
@@ -18,6 +21,7 @@
 #endif
 #endif
 
+typedef float float4 __attribute__((vector_size(16)));
 typedef float float8 __attribute__((vector_size(32)));
 typedef int32_t int8 __attribute__((vector_size(32)));
 typedef uint32_t uint8 __attribute__((vector_size(32)));
@@ -52,6 +56,26 @@ template <class To, class From> INLINE To cast(From value) {
   To result;
   std::memcpy(&result, &value, sizeof(To));
   return result;
+}
+
+// Which lanes of a comparison hold, one bit each.
+INLINE uint32_t held(int8 lanes) {
+#ifdef __AVX__
+  return uint32_t(_mm256_movemask_ps(cast<__m256>(lanes)));
+#else
+  uint32_t bits = 0;
+  for (int i = 0; i < 8; ++i) bits |= uint32_t(lanes[i] & 1) << i;
+  return bits;
+#endif
+}
+INLINE uint32_t held(int16 lanes) {
+#ifdef __AVX512DQ__
+  return uint32_t(_mm512_movepi32_mask(cast<__m512i>(lanes)));
+#else
+  int8 halves[2];
+  std::memcpy(halves, &lanes, sizeof lanes);
+  return held(halves[0]) | held(halves[1]) << 8;
+#endif
 }
 
 template <class V> INLINE V splat(float value) { return V{} + value; }
@@ -127,7 +151,10 @@ struct Sum {
     float8 p[4];
     std::memcpy(p, parts, sizeof p);
     const float8 all = (p[0] + p[1]) + (p[2] + p[3]);
-    return ((all[0] + all[4]) + (all[1] + all[5])) + ((all[2] + all[6]) + (all[3] + all[7])) + rest;
+    float4 halves[2];
+    std::memcpy(halves, &all, sizeof all);
+    const float4 four = halves[0] + halves[1];
+    return (four[0] + four[1]) + (four[2] + four[3]) + rest;
   }
 };
 
@@ -143,9 +170,13 @@ template <class T> INLINE float largest(const T *x, int64_t n) {
     if constexpr (std::is_same<decltype(lanes), floats>::value) parts[slot] = larger<floats>(value, parts[slot]);
     else for (int i = 0; i < int(sizeof(value) / sizeof(float)); ++i) rest = larger(lane(value, i), rest);
   });
-  for (const auto &part : parts)
-    for (int i = 0; i < LANES; ++i) rest = larger(part[i], rest);
-  return rest;
+  float8 p[4];
+  std::memcpy(p, parts, sizeof p);
+  const float8 all = larger(larger(p[0], p[1]), larger(p[2], p[3]));
+  float4 halves[2];
+  std::memcpy(halves, &all, sizeof all);
+  const float4 four = larger(halves[0], halves[1]);
+  return larger(larger(larger(four[0], four[1]), larger(four[2], four[3])), rest);
 }
 
 // e^x for x <= 0 with a relative error of 2⁻²³, about 0 below −87; NaN stays NaN. It is 2ⁿ eʳ with |r| <= ln 2 / 2, and
@@ -157,6 +188,7 @@ template <class V> INLINE V exponential(V x) {
   const V n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // adding 1.5 · 2²³ rounds to an integer
   const V r = (x - n * 0.693359375f) + n * 2.12194440e-4f;    // ln 2 in two parts; n times the first is exact
   V series = splat<V>(1.0f);
+#pragma GCC unroll 7  // else 1 / k is divided anew each time
   for (int k = 7; k > 0; --k) series = 1.0f + r * (1.0f / k) * series;
   return series * cast<V>((__builtin_convertvector(n, I) + 127) << 23);
 }

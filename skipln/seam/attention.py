@@ -14,6 +14,9 @@ class State(Protocol):
     def select(self, rows: Tensor) -> None:
         """Keep, repeat or reorder: row i becomes the old row rows[i], int64."""
 
+    def join(self, other: Any) -> None:
+        """Append the rows of another state of the same attention, which has taken a step and is not used again."""
+
 
 class Attention(nn.Module):
     """Attention of `heads` heads to the projections of a memory, projected back.

@@ -67,6 +67,33 @@ def test_any_rows_may_query_a_remembered_memory(built):
     torch.testing.assert_close(built.step(queries[rows], state), whole[rows], rtol=1e-4, atol=1e-5)
 
 
+@torch.no_grad()
+def test_joined_rows_go_on_from_their_own_past_and_source(built):
+    """Of rows that began at different times and read sources of different lengths."""
+    memories = [draw(2, 5, seed=1), draw(1, 3, seed=2)]
+    sources, pasts, histories = [built.remember(memory, None) for memory in memories], [], []
+    for rows, time in ((2, 20), (1, 2)):
+        x = draw(rows, time, seed=time)
+        pasts.append(built.begin(rows, 30))
+        histories.append(x)
+        for t in range(time):
+            built.step(x[:, t : t + 1], pasts[-1])
+    pasts[0].join(pasts[1])
+    sources[0].join(sources[1])
+    order = torch.tensor([2, 0, 2, 1])
+    for state in (pasts[0], sources[0]):
+        state.select(order)
+    x = draw(4, 1, seed=9)
+    after, asked = built.step(x, pasts[0]), built.step(x, sources[0])
+    for i, row in enumerate(order.tolist()):
+        of, own = divmod(row, 2)
+        history = torch.cat((histories[of][own], x[i])).unsqueeze(0)
+        whole = built(history, history, causal=True)[0, -1:]
+        torch.testing.assert_close(after[i], whole, rtol=1e-4, atol=1e-5)
+        memory = memories[of][own].unsqueeze(0)
+        torch.testing.assert_close(asked[i], built(x[i : i + 1], memory)[0], rtol=1e-4, atol=1e-5)
+
+
 def test_no_position_sees_a_later_one(built):
     x = draw(ROWS, TIME)
     x[:, 4:] += 1

@@ -1,5 +1,6 @@
 import itertools
 import sys
+from typing import ClassVar
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from skipln import skips
 from skipln.decode import beam_search, length_penalty
-from skipln.decode.translate import Search, length_batches, translate
+from skipln.decode.beam import Rules
+from skipln.decode.translate import SHARE, Search, TransformerRows, shares, translate
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.ops import beam_attention, topk_log_softmax
 
@@ -40,19 +42,12 @@ def test_a_wide_beam_equals_exhaustive_search(model, alpha, penalty):
         scores = {t: log_probability(model, source, t) / length_penalty(len(t) + 1, alpha, penalty) for t in every}
         best = max(scores, key=scores.__getitem__)
 
-        memory, mask = model.encode(torch.tensor([[*source, EOS]]))
-        state = model.start(memory, mask, longest + 1)
-        (found,) = beam_search(
-            lambda tokens, state=state: model.step(tokens, state),
-            state.select,
-            [longest],
-            beam=4**longest + 1,
-            bos=BOS,
-            eos=EOS,
-            banned=(PAD,),
-            alpha=alpha,
-            penalty=penalty,
-        )
+        rules = Rules(4**longest + 1, BOS, EOS, (PAD,), alpha, penalty)
+
+        def begin(numbers, source=source):
+            return TransformerRows(model, [[*source, EOS] for _ in numbers], longest + 1)
+
+        (found,) = beam_search(begin, [longest], [1], 1, rules)
         assert tuple(found[0].tokens) == best
         assert found[0].score == pytest.approx(scores[best], abs=1e-5)
 
@@ -101,7 +96,7 @@ def test_kernels_give_the_translations_of_the_plain_forms(kind, monkeypatch):
     for operation in (beam_attention, topk_log_softmax):
         monkeypatch.setattr(sys.modules[operation.__module__], "inference_kernel", lambda *_: None)
     same = sum(a == b for a, b in zip(with_kernels, translated(), strict=True))
-    assert same >= (40 if kind == torch.float32 else 36)  # in bfloat16 near ties can go either way
+    assert same >= (40 if kind == torch.float32 else 32)  # in bfloat16 near ties can go either way
     assert len({tuple(t) for t in with_kernels}) > 20
 
 
@@ -122,14 +117,54 @@ def test_length_penalties_by_hand():
     assert length_penalty(9, 0.0) == length_penalty(9, 0.0, "power") == 1
 
 
-@given(st.lists(st.integers(1, 30)), st.integers(1, 60), st.integers(1, 5))
-def test_batches_have_every_sentence_once_and_respect_the_bound(lengths, bound, workers):
-    batches = length_batches(lengths, bound, workers)
-    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
-    assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= bound for batch in batches)
+class Script:
+    """Rows that say fixed sentences, one for each number; `log` has what began together and what it joined."""
+
+    log: ClassVar[list[list[int]]] = []
+
+    def __init__(self, numbers, sentences):
+        self.rows, self.said, self.sentences = [(n, 0) for n in numbers], None, sentences
+        self.log.append(list(numbers))
+
+    def best(self, tokens, count, end):
+        words = torch.tensor([[self.sentences[n][t], 0] for n, t in self.rows])
+        self.rows = [(n, t + 1) for n, t in self.rows]
+        assert count >= 2
+        return torch.tensor([[-0.1, -5.0]] * len(words)), words, torch.full((len(words),), -9.0)
+
+    def select(self, rows):
+        self.rows = [self.rows[i] for i in rows.tolist()]
+
+    def join(self, other):
+        self.log[-1].append(-len(self.rows))  # how many there were
+        self.rows += other.rows
 
 
-def test_workers_get_batches_of_equal_size():
-    assert list(map(len, length_batches([3] * 12, 100, 4))) == [3, 3, 3, 3]
-    assert list(map(len, length_batches([3] * 12, 15, 2))) == [3, 3, 3, 3]  # the bound alone would give 5, 5 and 2
-    assert length_batches([5, 7], 100, 3) == [[1], [0]]
+def test_sentences_take_the_places_of_those_that_ended():
+    """In their order, and never more than there is room for; each is searched from its own beginning to its own end."""
+    lengths = [9, 7, 7, 1, 2, 5, 1, 3, 1]
+    sentences = [[*range(10 * n + 10, 10 * n + 10 + length), EOS] for n, length in enumerate(lengths)]
+    Script.log.clear()
+    found = beam_search(
+        lambda numbers: Script(numbers, sentences), [20] * 9, [4, 4, 3, 3, 2, 2, 2, 1, 1], 8, Rules(1, BOS, EOS)
+    )
+    assert [of[0].tokens for of in found] == [sentence[:-1] for sentence in sentences]
+    assert [of[0].score for of in found] == pytest.approx(
+        [-0.1 * (n + 1) / length_penalty(n + 1, 0.6) for n in lengths]
+    )
+    # Sentence 1 leaves room for 2, whose end leaves none for 4; those that begin join what goes on.
+    assert Script.log[:2] == [[0, 1], [2, -1]]
+    assert [n for group in Script.log for n in group if n >= 0] == list(range(9))
+
+
+@given(st.lists(st.integers(1, 30)), st.integers(1, 5))
+def test_every_sentence_is_in_one_share(lengths, workers):
+    dealt = shares(lengths, workers)
+    assert sorted(i for share in dealt for i in share) == list(range(len(lengths)))
+    assert len(dealt) == min(workers, len(lengths))
+    assert max(map(len, dealt), default=0) - min(map(len, dealt), default=0) <= 1
+    assert all([lengths[i] for i in share] == sorted((lengths[i] for i in share), reverse=True) for share in dealt)
+
+
+def test_shares_are_not_too_long():
+    assert [len(share) for share in shares([3] * (4 * SHARE + 2), 2)] == [1334, 1334, 1334, 1334, 1333, 1333]

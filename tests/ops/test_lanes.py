@@ -46,8 +46,8 @@ def best_words() -> Iterator[Tensor]:
 def beams() -> Iterator[Tensor]:
     for kind in KINDS:
         for depth in WIDTHS:
-            cache = torch.randn(4, 5, 4 * depth).to(kind)
-            yield beam_attention(torch.randn(5, 2 * depth).to(kind), cache, torch.randint(5, (4, 5)), 2)
+            cache, entries = torch.randn(20, 4 * depth).to(kind), torch.randint(20, (5, 40))
+            yield beam_attention(torch.randn(5, 2 * depth).to(kind), cache, entries, torch.randint(1, 41, (5,)), 2)
 
 
 def attentions() -> Iterator[Tensor]:

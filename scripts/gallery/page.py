@@ -16,8 +16,8 @@ from skipln.system.places import ROOT
 
 DOCS = ROOT / "docs"
 STYLE = (Path(__file__).parent / "page.css").read_text("utf-8")
-HEAD = """`make gallery` makes this page from the registry: what a connection's own docstring says, what was measured of
-it, and its place in table 7 where that has been made. What is not known is left out."""
+HEAD = """`make gallery` makes this page from the registry. It shows each connection's own docstring, its measurements,
+and its place in table 7 if that has been made. What is not known is left out."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ def _said(one: Facts) -> Iterator[tuple[str, str]]:
 
 def _cost(own: Measured, plain: Measured) -> Iterator[tuple[str, str]]:
     added = own.parameters - plain.parameters
-    yield "Parameters", f"{added:+,} to {plain.parameters:,}".replace("-", "−")
+    yield "Parameters", f"{plain.parameters:,} {'−' if added < 0 else '+'} {abs(added):,}"
     middle, least, most = own.ratio
-    yield "Time", f"{middle:.2f} of <code>{PLAIN}</code>'s ({least:.2f} to {most:.2f})"
+    yield "Time", f"{middle:.2f} times <code>{PLAIN}</code>'s ({least:.2f} to {most:.2f})"
 
 
 def _places(name: str) -> Iterator[tuple[str, str]]:
@@ -73,13 +73,13 @@ def _places(name: str) -> Iterator[tuple[str, str]]:
 
 def _notes(gallery: Gallery | None) -> str:
     if gallery is None:
-        return "Nothing was measured yet."
+        return "Nothing has been measured yet."
     layers, where = f"{SHAPE.encoder_layers}+{SHAPE.decoder_layers}", html.escape(gallery.cpu)
     return (
-        f"Parameters, time and the picture are of a Transformer of {layers} layers, d {SHAPE.dim}, at its start, "
-        "options at their defaults. The picture has ‖∂loss/∂y‖ behind every residual site, as in figure 1, for "
-        f"{SENTENCES} sentences of {WORDS} random words, in float64; grey: <code>{PLAIN}</code>. The time is the "
-        "processor's for a forward and a backward pass on one thread against that of "
+        f"Parameters, time and the picture are of an untrained Transformer of {layers} layers, d {SHAPE.dim}, with "
+        "options at their defaults. The picture shows ‖∂loss/∂y‖ behind every residual site, as in figure 1, for "
+        f"{SENTENCES} sentences of {WORDS} random words, in float64; grey: <code>{PLAIN}</code>. The time is processor "
+        "time for a forward and a backward pass on one thread, relative to that of "
         f"<code>{PLAIN}</code>: median, least and most of {gallery.turns} turns, on {where}, torch "
         f"{html.escape(gallery.torch)}."
     )

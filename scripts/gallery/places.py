@@ -32,6 +32,6 @@ def _rank(block: Block, entry: Entry) -> str:
     own = entry.values.get(metric.key)
     text = value(block, entry, metric)
     if own is None:
-        return f"has none of {len(means)} places ({text})"
+        return f"has no place among {len(means)} ({text})"
     place = 1 + sum(other < sign * own.mean for other in means)
-    return f"is number {place} of {len(means)} by {metric.label}, {text}"
+    return f"is number {place} of {len(means)} by {metric.label}: {text}"

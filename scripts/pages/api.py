@@ -11,8 +11,8 @@ from skipln.system.places import ROOT
 PAGE = ROOT / "docs" / "api.md"
 HEAD = """# API
 
-What a program may count on, from the docstrings (`make pages` makes this page). Everything else may change. A mistake
-raises `skipln.errors.UserError`, or ValueError where it is said, with one line that says what to do.
+This is the stable interface, from the docstrings (`make pages` makes this page). Everything else may change. A mistake
+raises `skipln.errors.UserError`, or ValueError where stated, with one line that says what to do.
 """
 # Module -> its names; of a class in METHODS those of its methods too.
 PUBLIC = {

@@ -19,22 +19,22 @@ from skipln.tables.store import Record, read_records
 PAGE = ROOT / "docs" / "costs.md"
 HEAD = """# What the tables cost
 
-`make pages` makes this page from the manifests and from the committed records. A run is one row, one column and one
-seed; the seeds are those that `make TABLE SCALE=…` takes by itself, and more seeds cost in proportion. What is done is
-not done twice, and `DRY=1` prints the runs with their commands.
+`make pages` makes this page from the manifests and the committed records. A run is one row, one column and one seed;
+`seeds` is the default of `make TABLE SCALE=…`, and costs grow in proportion to them. Finished runs are not repeated,
+and `DRY=1` prints the runs with their commands.
 
 | table | scale | columns | seeds | runs | hours on two cores | GPU-hours |
 | --- | --- | --- | ---: | ---: | ---: | ---: |
 """
 TAIL = """
-- Hours on two cores: of processes that use both, such as `make` starts them. Measured where a run of the same row and
-  column was recorded on a CPU ({measured:,} of the runs above); marked ~ where some are not: then a run is its
-  arithmetic (6 FLOPs a weight and token, or a multiply-add and image) over what a core sustained in our recorded runs,
-  the median: {text:.0f} GFLOP/s for text (n = {text_n}), {images:.1f} for images (n = {images_n}).
-- GPU-hours: measured where a run of the row and column was recorded on a GPU; a GPU that was shared by many small runs
-  counts as if it had been theirs alone. Elsewhere {assumed}.
-- `test` is for CI, `demo` for a CPU, `small` for one machine, `paper` for a GPU cluster: hours on two cores are shown
-  there for comparison alone. What a process takes to start, seconds, is not counted.
+- Hours on two cores: with processes that use both, as `make` starts them. They are measured if a run of the same row
+  and column was recorded on a CPU ({measured:,} of the runs above). ~ marks a sum with estimates: a run's arithmetic
+  (6 FLOPs a weight and token, or a multiply-add and image) over the median rate of a core in our recorded runs,
+  {text:.0f} GFLOP/s for text (n = {text_n}) and {images:.1f} for images (n = {images_n}).
+- GPU-hours: measured if a run of the row and column was recorded on a GPU; a run that shared its GPU with other small
+  runs counts as if it had been alone. Otherwise {assumed}.
+- `test` is for CI, `demo` for a CPU, `small` for one machine, `paper` for a GPU cluster, where hours on two cores are
+  only for comparison. The seconds that a process takes to start are not counted.
 """
 
 

@@ -13,8 +13,8 @@ from skipln.system.places import CONFIGS, ROOT
 PAGE = ROOT / "docs" / "illegal_pairs.md"
 HEAD = """# Pairs that are refused
 
-Every connection stands in the Transformer, and in every ResNet but for what follows, which is refused before training
-with the reason as its message. `make pages` makes this page from the registry.
+Every connection works in the Transformer, and in every ResNet except for the pairs below, which are refused before
+training with the reason as the message. `make pages` makes this page from the registry.
 
 | connection | nets | reason |
 | --- | --- | --- |

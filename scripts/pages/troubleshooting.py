@@ -17,15 +17,15 @@ from skipln.system.places import ROOT
 PAGE = ROOT / "docs" / "troubleshooting.md"
 HEAD = """# Troubleshooting
 
-A mistake that you can mend is one line on stderr, `error: …`, and exit status 2; Ctrl-C is 130. The same command given
-again goes on where it was, whatever ended it. A traceback is a fault of ours: please report it. Below is every line
-that the sources hold, by where it comes from (`make pages` makes this page); words in capitals and "…" stand for what a
-run fills in. Where `make table2` says that a run failed, the line is the run's, and `runs/HASH/log.txt` has all of it.
+A mistake that you can correct gives one line on stderr, `error: …`, and exit status 2; Ctrl-C gives 130. Whatever ended
+a command, the same command continues where it stopped. A traceback is our fault: please report it. Below is every error
+line in the sources, by its origin (`make pages` makes this page). Words in capitals and "…" stand for what a run fills
+in. If `make table2` says that a run failed, the line is the run's own, and `runs/HASH/log.txt` has its whole output.
 
-**Things that are no error.** *It takes long to begin*: the first run fetches and encodes its text and compiles kernels;
-both are kept, in `data/` and in the cache folder. *A run is `diverged`*: that is a result. *`note: …` and `warning: …`*
-go on. *tokens/s differ from the page's*: another machine, or others on it. *A GPU is there and not used*:
-`python -c "import torch; print(torch.cuda.is_available())"` says what torch sees.
+**Not errors.** *The start is slow*: the first run fetches and encodes its text and compiles kernels; both are kept, in
+`data/` and in the cache folder. *A run is `diverged`*: that is a result. *`note: …` and `warning: …`*: the command
+continues. *tokens/s differ from the page's*: it was another machine, or others used it. *A GPU is not used*:
+`python -c "import torch; print(torch.cuda.is_available())"` says whether torch sees it.
 """
 
 

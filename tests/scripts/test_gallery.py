@@ -68,7 +68,7 @@ def test_without_measurements_their_parts_are_left_out():
     found = entries(["skip"], None)
     assert found[0].picture == ""
     assert {subject for subject, _ in found[0].said}.isdisjoint({"Parameters", "Time"})
-    assert "Nothing was measured yet." in markdown(found, None)
+    assert "Nothing has been measured yet." in markdown(found, None)
     assert "<svg" not in page(found, None)
 
 

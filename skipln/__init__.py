@@ -1,4 +1,4 @@
-"""Connections, the models and tables that compare them, and the runs that were trained."""
+"""Connections, models and tables that compare them, and trained runs."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:  # torch is loaded by whoever asks for a model, not by every import of the package
+    if name in _MODULES:  # only a request for a model loads torch, not every import of the package
         return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

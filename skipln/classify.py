@@ -1,4 +1,4 @@
-"""`skipln-classify RUN IMAGE…`: the likeliest classes of images, by a trained run."""
+"""`skipln-classify RUN IMAGE…`: print the likeliest classes of images, by a trained run."""
 
 import csv
 import json
@@ -14,8 +14,8 @@ from skipln.trained.options import answered, parser_for, use_threads
 def main(arguments: list[str] | None = None) -> int:
     parser = parser_for("classify", __doc__ or "")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
-    parser.add_argument("--top", type=int, default=1, metavar="K", help="classes of each image [1]")
-    parser.add_argument("--format", choices=("csv", "json"), default="csv", help="[csv]")
+    parser.add_argument("--top", type=int, default=1, metavar="K", help="number of classes for each image [1]")
+    parser.add_argument("--format", choices=("csv", "json"), default="csv", help="output format [csv]")
     given = parser.parse_args(arguments)
     if given.top < 1 or given.threads < 0:
         parser.error("--top is at least 1, --threads at least 0")

@@ -1,8 +1,8 @@
-"""The error a user can mend."""
+"""The error that a user can correct."""
 
 
 class UserError(Exception):
-    """Something the user can mend: its message is one line that says what is wrong and what to do.
+    """A mistake that the user can correct. Its message is one line that says what is wrong and what to do.
 
     Commands print it without a traceback and exit with status 2.
     """

@@ -1,7 +1,7 @@
-"""`skipln-evaluate RUN [data=…] [data.KEY=…] [task.beam=…]`: a trained run on a test set, its own or any that fits.
+"""`skipln-evaluate RUN [data=…] [data.KEY=…] [task.beam=…]`: test a trained run on its own or another test set.
 
-The record is one like a run's own: result.json, of text translations.tsv, and the statistics of each example, under
-RUN/evaluations/.
+The record, under RUN/evaluations/, is like a run's own: result.json, the statistics of each example, and for text
+translations.tsv.
 """
 
 import sys
@@ -12,7 +12,7 @@ from skipln.trained.options import answered, parser_for, use_threads
 def main(arguments: list[str] | None = None) -> int:
     parser = parser_for("evaluate", (__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="of data and task; nothing: the run's own test"
+        "overrides", nargs="*", metavar="KEY=VALUE", help="overrides of data and task; none: the run's own test"
     )
     given = parser.parse_args(arguments)
 

@@ -1,7 +1,7 @@
 """`skipln-train GROUP=CHOICE … KEY=VALUE …` or `python -m skipln.train …`: one run, or a sweep with --multirun.
 
-Exit status: 0 done or diverged (both are results), 2 the user can mend it, 130 interrupted (start again to continue).
-torch is loaded only once the configuration is known to be good.
+Exit status: 0 if done or diverged (both are results), 2 for a mistake that the user can correct, 130 if interrupted
+(start again to continue). torch is loaded only after the configuration has been checked.
 """
 
 import os
@@ -38,7 +38,7 @@ def command() -> int:
 
 
 def run(config: RunConfig) -> int:
-    """Train, test and record one run, or continue it; returns the exit status. A mistake is answered before torch."""
+    """Train, test and record one run, or continue it; return the exit status. Report mistakes before torch loads."""
     if read_result(config.folder) is None:
         require_data(config)
     from skipln.system.allocator import keep_freed_memory
@@ -53,7 +53,7 @@ def run(config: RunConfig) -> int:
 
 
 def _hydra_command(arguments: list[str]) -> int:
-    """Hydra's own command line: --multirun, --help, --cfg, --info. A bad run of a sweep does not stop the others."""
+    """Hydra's own command line: --multirun, --cfg, --info. A failed run of a sweep does not stop the others."""
     worst = 0
 
     @hydra.main(config_path=str(CONFIGS), config_name="config", version_base="1.3")
@@ -65,7 +65,7 @@ def _hydra_command(arguments: list[str]) -> int:
             print_error(error)
             worst = max(worst, 2)
             if "SUBMITIT_EXECUTOR" in os.environ:
-                raise  # to the process that submitted this one
+                raise  # so that the submitting process sees it
 
     with _submission(arguments):
         job()
@@ -73,14 +73,14 @@ def _hydra_command(arguments: list[str]) -> int:
 
 
 def _submission(arguments: list[str]) -> AbstractContextManager[None]:
-    """Where a sweep is submitted, its refusal by SLURM and the mistake of a run are one line."""
+    """If a sweep is submitted, print SLURM's refusal or a run's mistake as one line."""
     chosen = [argument for argument in arguments if argument.startswith(("launcher=", "launcher."))]
     if not {"--multirun", "-m"} & set(arguments) or not chosen:
         return nullcontext()
     launcher = compose(chosen).launcher
     if not isinstance(launcher, SlurmLauncher):
         return nullcontext()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise what happens, do not print it
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises errors and does not print them
     return submitting(launcher)
 
 

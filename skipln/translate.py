@@ -1,6 +1,6 @@
-"""`skipln-translate RUN [FILE]`: translate lines of raw text with a trained run; standard input without FILE.
+"""`skipln-translate RUN [FILE]`: translate lines of raw text, by default standard input, with a trained run.
 
-Output is one line for each line; with --nbest, Moses' format: `line number ||| translation ||| log p / penalty`.
+It prints one line for each input line; with --nbest, Moses' format: `line number ||| translation ||| log p / penalty`.
 """
 
 import sys
@@ -20,15 +20,15 @@ BLOCK = 10_000  # lines in memory at a time
 def main(arguments: list[str] | None = None) -> int:
     parser = parser_for("translate", (__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "file", type=Path, nargs="?", metavar="FILE", help="raw text, a sentence a line [standard input]"
+        "file", type=Path, nargs="?", metavar="FILE", help="raw text, one sentence a line [standard input]"
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="written whole or not at all [standard output]"
     )
-    parser.add_argument("--beam", type=int, help="hypotheses that are kept [the run's]")
-    parser.add_argument("--length-penalty", type=float, metavar="α", help="0: none [the run's]")
-    parser.add_argument("--nbest", type=int, default=0, metavar="N", help="print so many of each line, with scores")
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="source tokens times beam in a batch [16384]")
+    parser.add_argument("--beam", type=int, help="hypotheses that beam search keeps [the run's]")
+    parser.add_argument("--length-penalty", type=float, metavar="α", help="length penalty; 0: none [the run's]")
+    parser.add_argument("--nbest", type=int, default=0, metavar="N", help="print the N best of each line, with scores")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="most source tokens times beam in a batch [16384]")
     given = parser.parse_args(arguments)
     for name in ("beam", "max_tokens"):
         if (value := getattr(given, name)) is not None and value < 1:

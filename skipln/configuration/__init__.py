@@ -1,1 +1,1 @@
-"""What a run may be: its schema, how a configuration is composed and checked, what is said of each key. No torch."""
+"""What a run may be: its schema, the composition and check of a configuration, and the help text. No torch."""

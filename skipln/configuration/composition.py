@@ -44,14 +44,14 @@ KINDS = {
     "classification": {"data": ("digits", "published_images", "class_folders", "photographs"), "model": ("resnet",)},
     "transfer_attack": {"data": ("digits", "published_images", "class_folders"), "model": ("resnet",)},
 }
-WHAT = {"skip": "connection", "norm": "norm", "attention": "attention"}  # what a group's choices are
+WHAT = {"skip": "connection", "norm": "norm", "attention": "attention"}  # what a group's choice is called
 
 
 def compose(overrides: list[str]) -> RunConfig:
     """The checked configuration for Hydra `overrides`, such as ["skip=rskip_ln", "skip.lam=2"].
 
-    Raises UserError, one line that lists the choices, for an unknown group choice or key, a wrong type, or a value
-    out of range.
+    Raises UserError, whose one line lists the choices, for an unknown choice or key, a wrong type, or a value out of
+    range.
     """
     try:
         return check(_compose(overrides))
@@ -66,7 +66,7 @@ def _compose(overrides: list[str]) -> DictConfig:
 
 
 def _with_words(override: str) -> str:
-    """Hashes of runs in quotes: to Hydra one without a letter, or with no letter but an e, is a number."""
+    """Quote hashes of runs: Hydra reads one without letters, or whose only letter is an e, as a number."""
     if not override.startswith("inputs="):
         return override
     return re.sub(r"(?<![\w'\"])[0-9a-f]{12}(?![\w'\"])", r"'\g<0>'", override)
@@ -74,7 +74,7 @@ def _with_words(override: str) -> str:
 
 @contextmanager
 def _schemas_of_others_hidden() -> Iterator[None]:
-    """fairseq, once imported, has `config` and `task` in Hydra's one store, which count as schemas of ours so named."""
+    """Hide `config` and `task`, which fairseq adds to Hydra's global store and Hydra would take for our schemas."""
     store = ConfigStore.instance()
     whole = store.repo
     ours = {path.name for path in CONFIGS.iterdir()} - {"hydra"}
@@ -104,9 +104,9 @@ def check(composed: DictConfig) -> RunConfig:
 
 
 def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """`config` with other values, by dotted key; what Hydra would make of it in a hundredth of the time.
+    """Return `config` with other values, by dotted key, as Hydra would, in a hundredth of its time.
 
-    Raises UserError for a key that there is not, and as `compose` for a value.
+    Raises UserError for an unknown key, and as `compose` does for a value.
     """
     content = config.model_dump()
     for dotted, value in values.items():
@@ -126,7 +126,7 @@ def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
 
 
 def require_data(config: RunConfig) -> None:
-    """Raise UserError where the folder or files of `config.data` are missing, as their readers do later."""
+    """Raise UserError if the folder or files of `config.data` are missing, as their readers would later."""
     data = config.data
     if isinstance(data, ParallelText):
         files = ParallelFiles(Path(data.dir), data.source, data.target, data.train, data.valid, data.test)
@@ -138,7 +138,7 @@ def require_data(config: RunConfig) -> None:
 
 
 def _check_options(group: str, node: dict[str, Any]) -> dict[str, Any]:
-    """A node of `skip`, `norm` or `attention` against the YAML of its name, which lists its options."""
+    """Check a node of `skip`, `norm` or `attention` against the YAML of its name, which lists its options."""
     name = node.get("name")
     choices = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
     if name not in choices:
@@ -157,32 +157,32 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _name_weights(content: dict[str, Any]) -> None:
-    """Put the digest of the file of `init_from` into `init_weights`. Raises UserError where it is not the one given."""
+    """Put the SHA-256 of the weights of `init_from` into `init_weights`. Raises UserError if another one was given."""
     source, given = content.get("init_from"), content.get("init_weights")
     if not isinstance(source, str) or (given and not Path(source).exists()):  # a run that has begun needs no file
         return
     digest = sha256(weights_file(Path(source)))
     if given not in (None, digest):
-        raise UserError(f"init_from={source}: not the weights of init_weights={given}, but {digest}")
+        raise UserError(f"init_from={source}: its SHA-256 is {digest}, not init_weights={given}")
     content["init_weights"] = digest
 
 
 def _check_together(config: RunConfig) -> None:
-    """What no single value tells: keys that must fit each other."""
+    """Check the keys that must fit each other."""
     if isinstance(config.model, TransformerModel) and config.model.dim % config.model.heads:
         raise UserError(f"model.dim={config.model.dim} is not divisible by model.heads={config.model.heads}")
     if isinstance(config.task, TransferAttack):
         _check_attack(config, config.task.gamma)
     if isinstance(config.task, Classification | TransferAttack) and config.attention["name"] != "softmax":
-        raise UserError(f"attention={config.attention['name']}: a ResNet has none: leave it at softmax")
+        raise UserError(f"attention={config.attention['name']}: a ResNet has no attention: leave it at softmax")
     if config.engine == "fairseq" and config.init_weights:
-        raise UserError("init_from: engine=fairseq starts from its own seed; engine=skipln starts from weights")
+        raise UserError("init_from: engine=fairseq cannot start from weights: use engine=skipln")
     if config.init_connections != "same" and not config.init_weights:
-        raise UserError(f"init_connections={config.init_connections} says how init_from is taken: give init_from too")
+        raise UserError(f"init_connections={config.init_connections} applies only to init_from: give init_from too")
     _check_mimic(config)
     training, data = config.training, config.data
     if not config.task.test and getattr(data, "valid", None) == 0:
-        raise UserError("task.test=false with data.valid=0: the test set is what would be watched: hold images out")
+        raise UserError("task.test=false with data.valid=0 leaves nothing to validate on: hold out images (data.valid)")
     if isinstance(data, Photographs) and data.crop > data.resize:
         raise UserError(
             f"data.crop={data.crop} pixels cannot be cut out of an image scaled to data.resize={data.resize}"
@@ -201,18 +201,18 @@ def _check_together(config: RunConfig) -> None:
     if training.accumulate < world:
         raise UserError(
             f"training.accumulate={training.accumulate} micro-batches are too few for {world} devices: give at least "
-            f"{world}, and training.max_tokens as many times smaller"
+            f"{world}, and divide training.max_tokens by the same factor"
         )
 
 
 def _check_mimic(config: RunConfig) -> None:
-    """MimicNorm is one of three parts; the others are keys of the net."""
+    """Check the two keys of the net that MimicNorm needs."""
     if config.norm["name"] != "mimic":
         return
     if not isinstance(config.model, ResNetModel):
-        raise UserError("norm=mimic is for nets of convolutions: choose task=classification, or another norm")
+        raise UserError("norm=mimic is for convolutional nets: choose task=classification, or another norm")
     if (config.model.norm, config.model.head_norm) != ("none", "batch"):
-        raise UserError("norm=mimic stands in batch norm's place: give model.norm=none model.head_norm=batch")
+        raise UserError("norm=mimic replaces batch norm: give model.norm=none model.head_norm=batch")
 
 
 def _check_attack(config: RunConfig, gamma: float) -> None:
@@ -220,13 +220,13 @@ def _check_attack(config: RunConfig, gamma: float) -> None:
         raise UserError("task=transfer_attack trains nothing: give two finished runs as inputs=[SOURCE,TARGET]")
     if gamma != 1 and isinstance(config.model, ResNetModel) and max(config.model.blocks) == 1:
         raise UserError(
-            f"task.gamma={gamma:g} would change nothing: it leaves the first block of each stage alone, "
-            "and model.blocks has no other"
+            f"task.gamma={gamma:g} would change nothing: it does not apply to the first block of a stage, "
+            "and model.blocks has no others: give task.gamma=1"
         )
 
 
 def _check_kinds(content: dict[str, Any]) -> None:
-    """Data and model against the task, before a recipe's keys for another kind of them are complained of."""
+    """Check data and model against the task before the schema complains of a recipe's keys for another kind."""
     task = content.get("task", {}).get("name")
     for group, kinds in KINDS.get(task, {}).items():
         if (kind := content.get(group, {}).get("kind")) not in kinds:
@@ -242,13 +242,13 @@ def _check_images(training: Training) -> None:
 
 
 def _kind(group: str, name: str) -> str:
-    """What the file of a choice says of its kind, itself or through the choice it builds on."""
+    """The kind in the file of a choice, or in the choice that it builds on."""
     content = _yaml(CONFIGS / group / f"{name}.yaml")
     return content["kind"] if "kind" in content else _kind(group, content["defaults"][0])
 
 
 def _one_line(error: Exception, overrides: list[str]) -> str:
-    """A Hydra error as one line that lists the choices."""
+    """Turn a Hydra error into one line that lists the choices."""
     text = str(error)
     if missing := re.search(
         r"Could not find '([^']+)'\s+Available options in '([^']+)':((?:\s+\S+)+?)\s+Config search", text
@@ -273,7 +273,7 @@ def _one_line(error: Exception, overrides: list[str]) -> str:
 
 
 def _one_line_of(error: PydanticError) -> str:
-    """The first of pydantic's complaints as key=value: reason."""
+    """Turn the first of pydantic's complaints into key=value: reason."""
     first = error.errors()[0]
     where = [str(part) for part in first["loc"]]
     if len(where) > 2:  # node, the class that its discriminator chose, key

@@ -1,7 +1,7 @@
-"""What `--help` and docs/configuration.md say of a key: its meaning from the schema, its default from configs/.
+"""The text of `--help` and docs/configuration.md: a key's meaning from the schema, its default from configs/.
 
-A key's meaning is the string below it in the schema; that of an option of `skip`, `norm` or `attention` is the comment
-in its YAML.
+A key's meaning is the string below it in the schema. The meaning of an option of `skip`, `norm` or `attention` is the
+comment in its YAML.
 """
 
 import ast
@@ -20,7 +20,7 @@ from skipln.configuration.schema import Node, RunConfig
 from skipln.system.places import CONFIGS
 
 USAGE = """\
-python -m skipln.train GROUP=CHOICE … KEY=VALUE …     train one run (again: continue it; done: nothing)
+python -m skipln.train GROUP=CHOICE … KEY=VALUE …     train one run, or continue it
 python -m skipln.train --multirun KEY=A,B …            a sweep
 python -m skipln.train --cfg job …                     print the configuration, train nothing"""
 _OPTION = re.compile(r"^(\w+):\s*([^#]*?)\s*(?:#\s*(.*))?$")
@@ -28,7 +28,7 @@ _OPTION = re.compile(r"^(\w+):\s*([^#]*?)\s*(?:#\s*(.*))?$")
 
 @dataclass(frozen=True)
 class Key:
-    """One line of help. `default`: as YAML writes it; `values`: which it may have."""
+    """One line of help. default: as YAML writes it; values: those it accepts, in words."""
 
     name: str
     default: str
@@ -38,7 +38,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Section:
-    """Keys that belong together; `choices`: the GROUP=CHOICEs that have them (empty: every run has)."""
+    """Keys that belong together. choices: the choices of the group that have them; empty if every run has them."""
 
     title: str
     choices: tuple[str, ...]
@@ -46,7 +46,7 @@ class Section:
 
 
 def text() -> str:
-    """All of it for a terminal."""
+    """The help for a terminal."""
     lines = [USAGE, "", "Groups and their choices (GROUP=CHOICE)", ""]
     lines += [f"  {group}: {', '.join(choices)}" for group, choices in groups().items()]
     for section in sections():
@@ -58,9 +58,9 @@ def text() -> str:
 
 
 def page() -> str:
-    """All of it in Markdown."""
-    parts = ["# Configuration", "Every key of a run. `python -m skipln.train --help` prints the same; both are made"]
-    parts[1] += " from `skipln/configuration/schema.py` and `configs/` by `python -m skipln.configuration.help`."
+    """The help in Markdown."""
+    parts = ["# Configuration", "These are all keys of a run. `python -m skipln.train --help` prints the same."]
+    parts[1] += " `make pages` makes this page from `skipln/configuration/schema.py` and `configs/`."
     parts.append("\n".join(f"- `{group}`: {', '.join(choices)}" for group, choices in groups().items()))
     for section in sections():
         parts.append(f"## {_heading(section)}")
@@ -82,7 +82,7 @@ def groups() -> dict[str, list[str]]:
 
 
 def sections() -> Iterator[Section]:
-    """Of every node of the schema and every choice of `skip`, `norm` and `attention`, in the run's order."""
+    """A section for each node of the schema and each choice of `skip`, `norm` and `attention`, in schema order."""
     default = compose([])
     plain = [name for name, field in RunConfig.model_fields.items() if name in _said() and not _nodes(field.annotation)]
     yield Section("A run", (), tuple(_key(RunConfig, name, name, getattr(default, name)) for name in plain))
@@ -109,7 +109,7 @@ def _heading(section: Section) -> str:
 
 @cache
 def _said() -> dict[str, str]:
-    """The run's own keys that have a meaning of their own, the others being nodes."""
+    """The meanings of the run's own keys; its other keys are nodes."""
     return {name: said for name in RunConfig.model_fields if (said := _meaning(RunConfig, name))}
 
 
@@ -133,7 +133,7 @@ def _meaning(node: type[Node], name: str) -> str:
 
 
 def _nodes(annotation: Any) -> list[type[Node]]:
-    """The classes of node that an annotation allows."""
+    """The node classes that an annotation allows."""
     if isinstance(annotation, type):
         return [annotation] if issubclass(annotation, Node) else []
     if get_origin(annotation) is Annotated:
@@ -142,7 +142,7 @@ def _nodes(annotation: Any) -> list[type[Node]]:
 
 
 def _choices(group: str, node: type[Node], default: RunConfig) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """The choices of `group` that are a `node`, and its values: the default configuration's, or the first choice's."""
+    """The choices of `group` that are a `node`, and the default configuration's values, or the first choice's."""
     mark = "kind" if "kind" in node.model_fields else "name"
     names = set(get_args(node.model_fields[mark].annotation)) if mark in node.model_fields else set()
     contents = {path.stem: _content(group, path.stem) for path in sorted((CONFIGS / group).glob("*.yaml"))}
@@ -152,12 +152,12 @@ def _choices(group: str, node: type[Node], default: RunConfig) -> tuple[tuple[st
         return tuple(mine), current.model_dump()
     if mine:
         return tuple(mine), mine[next((choice for choice in mine if choice in names), next(iter(mine)))]
-    other = compose(["task=classification"])  # of the two kinds of training the one that translation has not
+    other = compose(["task=classification"])  # the kind of training that translation does not have
     return (), getattr(other, group).model_dump()
 
 
 def _content(group: str, choice: str) -> dict[str, Any]:
-    """A choice's file over those that it builds on, `${…}` as it stands there."""
+    """The content of a choice's file over the choices it builds on, with `${…}` unresolved."""
     own: Any = OmegaConf.to_container(OmegaConf.load(CONFIGS / group / f"{choice}.yaml"))
     below = [name for name in own.pop("defaults", []) if isinstance(name, str) and name != "_self_"]
     return {key: value for name in below for key, value in _content(group, name).items()} | own
@@ -185,7 +185,7 @@ def _written(value: Any) -> str:
 
 
 def _values(said: dict[str, Any]) -> str:
-    """What JSON's schema of a field allows, in words."""
+    """What a field's JSON schema allows, in words."""
     if "anyOf" in said:
         return " | ".join(dict.fromkeys(_values(choice) for choice in said["anyOf"]))
     if "enum" in said or "const" in said:

@@ -19,13 +19,13 @@ from pydantic import (
 
 from skipln.runs.identity import identity
 
-SEEDS = 2**63  # seeds are below it: torch's generators take no more
+SEEDS = 2**63  # seeds are smaller, since torch's generators take no more
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Node(BaseModel):
-    """A node of the configuration: exactly its keys, each of its type."""
+    """A node of the configuration, with exactly its keys, each of its type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -33,37 +33,37 @@ class Node(BaseModel):
 class Translation(Node):
     name: Literal["translation"]
     label_smoothing: Rate
-    """Share of the probability that goes to all words alike (ε of Szegedy et al. 2016)."""
+    """Share of the probability spread evenly over all words (ε of Szegedy et al. 2016)."""
     beam: PositiveInt
-    """Hypotheses kept by beam search."""
+    """Hypotheses that beam search keeps."""
     length_penalty: NonNegativeFloat
     """The length penalty's α; 0: none."""
     penalty: Literal["gnmt", "power"]
     """gnmt: ((5 + length) / 6)^α; power: length^α, fairseq's."""
     extra_length: PositiveInt
-    """Longest output: tokens beyond the source's length."""
+    """Tokens by which an output may exceed the source's length."""
     valid_sentences: NonNegativeInt
     """Validation sentences translated greedily for the BLEU curve; 0: none."""
     test_sentences: NonNegativeInt
-    """Test sentences translated; 0: all of them, as every reported figure must be."""
+    """Test sentences translated; 0: all of them, as for every reported number."""
     start: Literal["bos", "eos"] = "bos"
-    """What a target begins with; eos is fairseq's."""
+    """First symbol of a target; eos is fairseq's."""
     tokeniser: Literal[
         "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200", "spBLEU-1K"
     ] = "auto"
-    """sacreBLEU's, for BLEU; auto: the target language's."""
+    """sacreBLEU's tokeniser for BLEU; auto: the target language's."""
     by_length: bool = False
-    """BLEU of the shorter and of the longer half of the test sentences too, by the source's words."""
+    """Also give BLEU of the shorter and the longer half of the test sentences, by the words of the source."""
     test: bool = True
-    """Read the test set at the end; false: only the validation set, as a run that seeks a learning rate."""
+    """Read the test set at the end; false in a search for a learning rate."""
 
 
 class Classification(Node):
     name: Literal["classification"]
     label_smoothing: Rate
-    """Share of the probability that goes to all classes alike."""
+    """Share of the probability spread evenly over all classes."""
     test: bool = True
-    """Read the test set at the end; false: only the validation set, as a run that seeks a learning rate."""
+    """Read the test set at the end; false in a search for a learning rate."""
 
 
 class TransferAttack(Node):
@@ -71,13 +71,13 @@ class TransferAttack(Node):
     method: Literal["pgd", "mi_fgsm"]
     """The sign of the gradient (Madry et al. 2018), or of its decaying sum (Dong et al. 2018)."""
     gamma: Annotated[float, Field(gt=0, le=1)]
-    """The skip gradient method's γ, on the gradient that comes through a branch; 1: the plain gradient."""
+    """The skip gradient method's γ, which scales the gradient through a branch; 1: the plain gradient."""
     epsilon: PositiveFloat
-    """Largest change of a pixel, of 255."""
+    """Largest change of a pixel, in units of 1/255."""
     step: PositiveFloat
-    """Change of a pixel in one step, of 255."""
+    """Change of a pixel in one step, in units of 1/255."""
     steps: PositiveInt
-    """Steps; there is no random start."""
+    """Number of steps; there is no random start."""
     decay: NonNegativeFloat
     """MI-FGSM's μ."""
     test_images: NonNegativeInt
@@ -85,28 +85,28 @@ class TransferAttack(Node):
 
     @property
     def test(self) -> bool:
-        """It reads the test set: there is nothing else to do."""
+        """An attack always reads the test set."""
         return True
 
 
 class Catalogs(Node):
     kind: Literal["catalogs"]
     name: str
-    """What the data is called."""
+    """Name of the data."""
     source: Literal["en"]
     """Source language."""
     target: Literal["de"]
     """Target language."""
     vocabulary: PositiveInt
-    """Joint BPE pieces."""
+    """Number of joint BPE pieces."""
     max_length: PositiveInt
-    """Tokens; longer training pairs are left out."""
+    """Most tokens on a side; longer training pairs are left out."""
 
 
 class ParallelText(Node):
     kind: Literal["parallel_text"]
     name: str
-    """What the data is called: the run's identity, wherever the folder lies."""
+    """The data's name, which stands for its path in the run's identity."""
     dir: str
     """Folder of the files."""
     source: str
@@ -114,32 +114,32 @@ class ParallelText(Node):
     target: str
     """Target language: the files' last suffix."""
     train: str
-    """Training files' name in front of the suffix."""
+    """Name of the training files before the suffix."""
     valid: str
-    """Validation files' name in front of the suffix."""
+    """Name of the validation files before the suffix."""
     test: str
-    """Test files' name in front of the suffix."""
+    """Name of the test files before the suffix."""
     vocabulary: PositiveInt
-    """Pieces of sentencepiece, or BPE merges of text that is encoded already."""
+    """Number of sentencepiece pieces, or of BPE merges of encoded text."""
     max_length: PositiveInt
-    """Tokens; longer training pairs are left out."""
+    """Most tokens on a side; longer training pairs are left out."""
     encoding: Literal["sentencepiece", "bpe", "moses_bpe"] = "sentencepiece"
-    """sentencepiece: plain text; bpe, moses_bpe: what scripts/prepare_*.py made."""
+    """sentencepiece: for plain text; bpe, moses_bpe: for text from scripts/prepare_*.py."""
 
 
 class Images(Node):
-    """What every image set has: how many training images are held out, and its augmentation."""
+    """The keys of every image set: how many training images are held out, and how images are augmented."""
 
     name: str
-    """What the data is called: the run's identity, wherever it lies."""
+    """The data's name, which stands for its path in the run's identity."""
     valid: NonNegativeInt
-    """Training images held out for validation; 0: none, the test set is watched (chooses nothing)."""
+    """Training images held out for validation; 0: none, monitor the test set (it chooses nothing)."""
     crop: NonNegativeInt
-    """Pixels a side; 0: the image's own size."""
+    """Pixels on each side; 0: the image's own size."""
     pad: NonNegativeInt
     """Black pixels around a training image before its random crop."""
     flip: bool
-    """Mirror training images left to right by chance."""
+    """Mirror training images left to right at random."""
 
 
 class Digits(Images):
@@ -151,33 +151,33 @@ class PublishedImages(Images):
     dataset: Literal["cifar10", "cifar100", "fashion_mnist"]
     """torchvision's data set."""
     dir: str
-    """Folder of torchvision's files, fetched when they are not there, or of Fashion-MNIST's four files."""
+    """Folder of torchvision's files, which are downloaded if missing, or of Fashion-MNIST's four files."""
 
 
 class ClassFolders(Images):
     kind: Literal["class_folders"]
     dir: str
-    """Folder or tar of train/<class>/ and test/<class>/."""
+    """Folder or tar with train/<class>/ and test/<class>/."""
     size: NonNegativeInt
-    """Pixels of the shorter side after scaling, the middle square is taken; 0: all have one size."""
+    """Pixels of the shorter side after scaling, before a square centre crop; 0: all images have one size."""
 
 
 class Photographs(Node):
-    """Images that are decoded one by one, each time anew. `resize`: the shorter side for the test; `crop`: both."""
+    """Images that are decoded one by one, every time they are read."""
 
     kind: Literal["photographs"]
     name: str
-    """What the data is called: the run's identity, wherever it lies."""
+    """The data's name, which stands for its path in the run's identity."""
     dir: str
-    """Folder of train/<class>/ and val/<class>/, or of ImageNet's tars."""
+    """Folder with train/<class>/ and val/<class>/, or with ImageNet's tars."""
     valid: NonNegativeInt
-    """Training images held out for validation; 0: none, val is watched (chooses nothing)."""
+    """Training images held out for validation; 0: none, monitor val (it chooses nothing)."""
     resize: PositiveInt
-    """Pixels of the shorter side for the test."""
+    """Pixels of the shorter side in the test, before the crop."""
     crop: PositiveInt
-    """Pixels a side of what the net sees."""
+    """Pixels on each side of the net's input."""
     flip: bool
-    """Mirror training images left to right by chance."""
+    """Mirror training images left to right at random."""
 
 
 class TransformerModel(Node):
@@ -191,15 +191,15 @@ class TransformerModel(Node):
     feed_forward_dim: PositiveInt
     """Channels inside a feed-forward branch."""
     heads: PositiveInt
-    """Attention heads; they divide dim."""
+    """Attention heads; their number divides dim."""
     dropout: Rate
-    """Of every branch's output and the embeddings."""
+    """Dropout of every branch's output and of the embeddings."""
     attention_dropout: Rate
-    """Of attention weights."""
+    """Dropout of attention weights."""
     activation_dropout: Rate
-    """Inside a feed-forward branch."""
+    """Dropout inside a feed-forward branch."""
     word_dropout: Rate = 0.0
-    """Of the words that are read, source and target: each becomes the unknown word."""
+    """Share of source and target input words replaced by the unknown word."""
     positions: Literal["paper", "fairseq"] = "paper"
     """paper: sines and cosines from 0; fairseq: tensor2tensor's, from 2."""
 
@@ -213,20 +213,20 @@ class ResNetModel(Node):
     block: Literal["basic", "bottleneck"]
     """Two 3×3 convolutions, or 1×1, 3×3, 1×1."""
     activation: Literal["pre", "post"]
-    """pre: inside the branches; post: relu after the join."""
+    """pre: activations inside the branches; post: relu after the join."""
     stem: Literal["small", "large"]
     """small: one 3×3 convolution; large: 7×7 and pooling, for ImageNet."""
     norm: Literal["batch", "none"] = "batch"
-    """Of the branches."""
+    """Norm in the branches."""
     head_norm: Literal["none", "batch"] = "none"
-    """Before the classifier."""
+    """Norm of the logits."""
 
 
 class Optimiser(Node):
     lr: PositiveFloat
-    """Learning rate, the schedule's highest."""
+    """Learning rate: the schedule's maximum."""
     weight_decay: NonNegativeFloat
-    """Share of a weight taken off, times the learning rate."""
+    """Share of a weight subtracted, times the learning rate."""
     clip: NonNegativeFloat
     """Largest gradient norm; 0: no clipping."""
 
@@ -234,15 +234,15 @@ class Optimiser(Node):
 class Adam(Optimiser):
     name: Literal["adam"]
     betas: Annotated[list[Rate], Field(min_length=2, max_length=2)]
-    """Decay of the first and the second moment."""
+    """Decay of the first and second moments."""
     eps: PositiveFloat
-    """Added to the root of the second moment (ε)."""
+    """ε, added to the root of the second moment."""
 
 
 class Sgd(Optimiser):
     name: Literal["sgd"]
     momentum: Rate
-    """Share of the last step that is kept."""
+    """Share of the last step that the next one keeps."""
 
 
 class Warmup(Node):
@@ -262,7 +262,7 @@ class Steps(Node):
     milestones: list[PositiveInt]
     """Updates after which lr is multiplied by factor."""
     factor: PositiveFloat
-    """Of a milestone."""
+    """Factor of lr at each milestone."""
     warmup: NonNegativeInt
     """Updates at lr·warmup_factor."""
     warmup_factor: PositiveFloat
@@ -271,71 +271,71 @@ class Steps(Node):
 
 class Precision(Node):
     name: Literal["auto", "bf16", "fp32", "fp16"]
-    """Of products; auto: bf16 where the hardware multiplies it, else fp32."""
+    """Precision of products; auto: bf16 if the hardware has bf16 arithmetic, else fp32."""
 
 
 class Scale(Node):
     name: Literal["test", "demo", "small", "paper"]
-    """How much is trained: seconds, minutes on a CPU, hours, a GPU cluster."""
+    """Size of the training: seconds, minutes on a CPU, hours, or a GPU cluster."""
 
 
 class Training(Node):
     updates: PositiveInt
     """Updates of the weights."""
     accumulate: PositiveInt
-    """Micro-batches of an update, over all devices."""
+    """Micro-batches in an update, over all devices."""
     log_every: PositiveInt
     """Updates between two points of the training curve."""
     checkpoint_every: PositiveInt
-    """Updates between two checkpoints, each with a validation."""
+    """Updates between two checkpoints; each also validates."""
     average: PositiveInt
-    """Last checkpoints whose mean is tested."""
+    """Number of last checkpoints whose averaged weights are tested."""
     diverged_above: PositiveFloat
-    """Nats; a mean loss beyond this is an explosion."""
+    """Mean loss, in nats, beyond which training has exploded."""
     diverged_after: NonNegativeInt
-    """Updates before a high loss alone ends the run as diverged."""
+    """Updates after which such a loss alone ends the run as diverged."""
     wall_limit: NonNegativeFloat = 0.0
-    """Seconds after which training ends as if at its last update; 0: none."""
+    """Seconds after which training ends as if at its last update; 0: no limit."""
 
 
 class TextTraining(Training):
     max_tokens: PositiveInt
-    """Padded tokens of a side in one micro-batch."""
+    """Padded tokens on each side in a micro-batch."""
 
 
 class ImageTraining(Training):
     batch: PositiveInt
-    """Images of one micro-batch."""
+    """Images in a micro-batch."""
 
 
 def _unit(training: Any) -> str:
-    """Which of the two a node is: what a micro-batch is counted in says so."""
+    """The unit of a micro-batch, which tells the two kinds of node apart."""
     found = training if isinstance(training, dict) else training.model_fields_set
     return "images" if "batch" in found else "tokens"
 
 
 def _workers(value: int | str) -> int | str:
     if value != "auto" and (isinstance(value, str) or value < 0):
-        raise ValueError("give how many processes, or auto")
+        raise ValueError("give a number of processes, or auto")
     return value
 
 
 class Compute(Node):
     accelerator: Literal["auto", "cpu", "cuda"]
-    """What it runs on."""
+    """Device to run on."""
     devices: PositiveInt
-    """Processes on each node, one a device."""
+    """Processes on each node, one for each device."""
     nodes: PositiveInt
-    """Machines."""
+    """Number of machines."""
     threads: NonNegativeInt
     """CPU threads of a process; 0: all cores."""
     workers: Annotated[int | str, AfterValidator(_workers)] = "auto"
-    """Processes that load batches for a device; auto: its share of the cores to decode images."""
+    """Processes that load batches for a device; auto: its share of the cores if images are decoded, else none."""
     compile: bool = False
-    """torch.compile the model."""
+    """Compile the model with torch.compile."""
 
     def loaders(self, decoding: bool) -> int:
-        """Processes that load batches for one device: as told, else where images are decoded its share of the cores."""
+        """Processes that load batches for a device: as given, or else its share of the cores if images are decoded."""
         if isinstance(self.workers, int):
             return self.workers
         return max(1, len(os.sched_getaffinity(0)) // self.devices) if decoding else 0
@@ -343,12 +343,12 @@ class Compute(Node):
 
 class Paths(Node):
     runs: str
-    """Folder of the run folders, each named by the hash of its configuration."""
+    """Folder of the run folders, each named by its configuration's hash."""
     cache: str
-    """Folder of prepared data."""
+    """Folder for prepared data."""
 
 
-WandbName = Annotated[str, Field(min_length=1, max_length=128)]  # W&B's own limits, known before hours are trained
+WandbName = Annotated[str, Field(min_length=1, max_length=128)]  # W&B's own limits, checked before hours of training
 
 
 class JsonlTracker(Node):
@@ -358,17 +358,17 @@ class JsonlTracker(Node):
 class WandbTracker(Node):
     name: Literal["wandb"]
     project: WandbName
-    """Project in W&B."""
+    """W&B project."""
     entity: WandbName | None
     """User or team; null: the account's own."""
     mode: Literal["auto", "online", "offline"]
-    """auto: online where logged in, else a local W&B run."""
+    """auto: online if logged in, otherwise a local W&B run."""
     group: WandbName | None
-    """What W&B takes means over; a table gives table/row."""
+    """Group of runs that W&B averages; a table sets table/row."""
     job_type: Annotated[str, Field(min_length=1, max_length=64)]
-    """W&B's word for the kind of run."""
+    """W&B's job type."""
     tags: list[Annotated[str, Field(min_length=1, max_length=64)]]
-    """W&B's tags; a table gives scale/column."""
+    """W&B's tags; a table sets scale/column."""
 
 
 class LocalLauncher(Node):
@@ -377,7 +377,7 @@ class LocalLauncher(Node):
 
 def _one_word(text: str) -> str:
     if not text or not text.isprintable() or " " in text:
-        raise ValueError("give one word: a space or a line end would be read as more of the job script")
+        raise ValueError("give one word: after a space or a line end, the rest would be read as part of the job script")
     return text
 
 
@@ -389,13 +389,13 @@ def _parameters(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-Word = Annotated[str, AfterValidator(_one_word)]  # of sbatch: it becomes a part of a line of the job script
+Word = Annotated[str, AfterValidator(_one_word)]  # for sbatch: it becomes part of a line of the job script
 
 
 class SlurmLauncher(Node):
-    """What a job asks of SLURM; None leaves it to the cluster's defaults. A job is one run, its tasks are the ranks.
+    """What a job asks of SLURM; None means the cluster's default. A job is one run, and its tasks are the ranks.
 
-    `setup` holds commands: lines of the job script before the run, which the user writes.
+    `setup` holds the user's own shell commands, which precede the run in the job script.
     """
 
     name: Literal["slurm"]
@@ -406,46 +406,46 @@ class SlurmLauncher(Node):
     qos: Word | None
     """sbatch's --qos."""
     gres: Word | None
-    """Of each node: gpu:1, gpu:a100:8."""
+    """Generic resources of each node, such as gpu:1 or gpu:a100:8."""
     timeout_min: PositiveInt
-    """Minutes of a job; a longer run is saved, queued again and goes on."""
+    """Time limit of a job in minutes; a longer run is saved, queued again and continues."""
     cpus_per_task: PositiveInt
-    """Cores of a process, and its CPU threads."""
+    """Cores and CPU threads of a process."""
     mem_gb: PositiveFloat | None
-    """Gigabytes of each node."""
+    """Memory of each node in gigabytes."""
     nodes: PositiveInt
-    """Machines of a run."""
+    """Number of machines for a run."""
     tasks_per_node: PositiveInt
-    """Processes on each."""
+    """Processes on each machine."""
     array_parallelism: PositiveInt
-    """Runs at once."""
+    """Most runs at once."""
     max_num_timeout: PositiveInt
-    """How often a run may meet its time limit."""
+    """How often a run may reach its time limit."""
     signal_delay_s: PositiveInt
-    """Seconds before the time limit at which it is told to save."""
+    """Seconds before the time limit at which SLURM tells the run to save."""
     setup: list[str]
-    """Shell lines before a run, such as module load cuda."""
+    """Shell lines to execute before a run, such as module load cuda."""
     srun_args: list[Word]
-    """Words for srun."""
+    """Arguments for srun."""
     additional_parameters: Annotated[dict[str, Any], AfterValidator(_parameters)]
-    """Any other option of sbatch."""
+    """Any other options for sbatch."""
 
 
 class RunConfig(Node):
-    """One run. `skip`, `norm`, `attention`: a name and the options its YAML lists, each of its default's type."""
+    """One run. `skip`, `norm` and `attention` hold a name and the options in its YAML, each of its default's type."""
 
     seed: Annotated[int, Field(ge=0, lt=SEEDS)]
-    """Starts weights, data order and dropout."""
+    """Seed of weights, data order and dropout."""
     engine: Literal["skipln", "fairseq"] = "skipln"
-    """Whose training loop and beam search."""
+    """Whose training loop and beam search to use."""
     inputs: list[Annotated[str, Field(pattern="^[0-9a-f]{12}$")]] = []
-    """Finished runs, by their hashes, of which the best on the validation set is tested; nothing is trained then."""
+    """Hashes of finished runs: test the one that is best on the validation set, and train nothing."""
     init_from: str | None = None
-    """Weights to start from: a finished run's or an export's folder, or a file; null: drawn from the seed."""
+    """Weights to start from: a finished run's or an export's folder, or a file; null: random weights."""
     init_weights: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    """SHA-256 of the file of weights, which names the run in the place of its path; made from init_from."""
+    """SHA-256 of the weights, part of the run's identity in place of their path; computed from init_from."""
     init_connections: Literal["same", "new", "first_norm"] = "same"
-    """Of connections' parameters init_from gives: same: all; new: none; first_norm: the norm of x + F(x), no other."""
+    """Connections' parameters that come from init_from: same: all; new: none; first_norm: only the norm of x + F(x)."""
     task: Annotated[Translation | Classification | TransferAttack, Field(discriminator="name")]
     data: Annotated[
         Catalogs | ParallelText | Digits | PublishedImages | ClassFolders | Photographs, Field(discriminator="kind")

@@ -1,4 +1,4 @@
-"""The edge to SLURM that tables and Hydra's multirun share: what must be there, and what a refusal says."""
+"""Submission to SLURM, shared by tables and Hydra's multirun: its requirements and its error lines."""
 
 import shutil
 import subprocess
@@ -11,9 +11,9 @@ from skipln.errors import UserError
 
 @contextmanager
 def submitting(launcher: SlurmLauncher) -> Iterator[None]:
-    """Around a submission with submitit. Raises UserError, one line, when it cannot be made or SLURM refuses it.
+    """Surround a submission with submitit. Raises UserError, one line, if it is impossible or SLURM refuses it.
 
-    SLURM is asked first whether such a job could ever run: it may queue one that cannot.
+    Ask SLURM first whether such a job could ever run, since it may queue one that cannot.
     """
     try:
         import hydra_plugins.hydra_submitit_launcher  # noqa: F401
@@ -30,12 +30,12 @@ def submitting(launcher: SlurmLauncher) -> Iterator[None]:
         raise _refusal(tried.stderr, options)
     try:
         yield
-    except (FailedJobError, FailedSubmissionError) as error:  # the former when sbatch says no
+    except (FailedJobError, FailedSubmissionError) as error:  # sbatch's refusal is a FailedJobError
         raise _refusal(str(error), options) from error
 
 
 def _options(launcher: SlurmLauncher) -> list[str]:
-    """What a job asks for, in sbatch's words."""
+    """The job's requests as options of sbatch."""
     asked = {
         "partition": launcher.partition,
         "account": launcher.account,
@@ -54,6 +54,4 @@ def _options(launcher: SlurmLauncher) -> list[str]:
 def _refusal(text: str, options: list[str]) -> UserError:
     lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in text.splitlines() if line]
     said = "; ".join(dict.fromkeys(lines))
-    return UserError(
-        f"SLURM refuses the jobs ({said}); change launcher.… to what this cluster has: {' '.join(options)}"
-    )
+    return UserError(f"SLURM refuses the jobs ({said}); change launcher.… to match this cluster: {' '.join(options)}")

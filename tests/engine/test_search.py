@@ -98,5 +98,5 @@ def test_runs_of_a_search_may_differ_in_optim_and_schedule_alone(search, overrid
 
 
 def test_a_search_without_a_validation_set_is_refused():
-    with pytest.raises(UserError, match=r"task\.test=false with data\.valid=0: the test set is what would be watched"):
+    with pytest.raises(UserError, match=r"task\.test=false with data\.valid=0 leaves nothing to validate on"):
         compose(["task=classification", "scale=test", "task.test=false", "data.valid=0"])

@@ -36,7 +36,7 @@ TINY = [
 def reason(net: str, name: str, norm: str) -> str:
     """Return how the error of an illegal triple begins, or "" for a legal one."""
     if net == "transformer":
-        return "norm=mimic is for nets of convolutions" if norm == "mimic" else ""
+        return "norm=mimic is for convolutional nets" if norm == "mimic" else ""
     site = skips.create(name, 4, layout="nchw", place=Place())
     return refusal(site, ResNetShape([1], **NETS[net]))
 

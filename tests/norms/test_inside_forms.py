@@ -102,8 +102,8 @@ def test_every_option_changes_the_output(norm, option):
         (["norm=scale", "norm.eps=0"], "norm: scale: eps is a number greater than 0, not 0.0"),
         (["norm=dyt", "norm.alpha=x"], "norm: dyt: alpha is a number, not 'x'"),
         (["norm=none", "+norm.eps=1"], "norm: none has no option 'eps': it takes no options"),
-        (["norm=mimic"], "norm=mimic is for nets of convolutions: choose task=classification, or another norm"),
-        (["norm=mimic", "task=classification", "model.norm=none"], "norm=mimic stands in batch norm's place: give"),
+        (["norm=mimic"], "norm=mimic is for convolutional nets: choose task=classification, or another norm"),
+        (["norm=mimic", "task=classification", "model.norm=none"], "norm=mimic replaces batch norm: give"),
         (["norm=simple"], "norm=simple: choose one of ada, derf, dyt, layer, layer_simple, mimic, none, rms, scale"),
     ],
 )

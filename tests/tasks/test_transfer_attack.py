@@ -216,7 +216,7 @@ def test_what_cannot_be_attacked_is_one_line(runs, tiny, tmp_path_factory):
     run, (source, target) = runs
     with pytest.raises(UserError, match=r"trains nothing: give two finished runs as inputs=\[SOURCE,TARGET\]"):
         run("task=transfer_attack")
-    with pytest.raises(UserError, match=r"task\.gamma=0\.5 would change nothing: it leaves the first block of each"):
+    with pytest.raises(UserError, match=r"task\.gamma=0\.5 would change nothing: it does not apply to the first block"):
         attacked(run, source, target, "task.gamma=0.5", "model.blocks=[1,1,1]")
     with pytest.raises(UserError, match=f"inputs: {target.hash} is another run; an attack differs from its source in"):
         execute(attacked(run, target, source))

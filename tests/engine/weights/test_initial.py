@@ -237,8 +237,8 @@ def _cut(folder: Path) -> Path:
         (lambda f: f, ["model.encoder_layers=2"], "missing: encoder.1.self_attention.query.weight"),
         (lambda f: f, ["skip=pre_ln", "init_connections=first_norm"], "pre_ln has no norm of x + F(x)"),
         (lambda f: f, ["data.vocabulary=300"], "has 290 pieces: give data.vocabulary=290"),
-        (lambda f: f, [f"init_weights={'0' * 64}"], "not the weights of init_weights=0000"),
-        (lambda f: f, ["engine=fairseq"], "engine=fairseq starts from its own seed"),
+        (lambda f: f, [f"init_weights={'0' * 64}"], "not init_weights=0000"),
+        (lambda f: f, ["engine=fairseq"], "engine=fairseq cannot start from weights"),
         (
             lambda f: f,
             ["task=classification", "data=digits"],
@@ -262,7 +262,7 @@ def test_weights_that_do_not_fit_are_one_line(
 
 
 def test_init_connections_needs_init_from(short: list[str]) -> None:
-    with pytest.raises(UserError, match="init_connections=new says how init_from is taken: give init_from too"):
+    with pytest.raises(UserError, match="init_connections=new applies only to init_from: give init_from too"):
         compose([*short, "init_connections=new"])
     with pytest.raises(UserError, match="init_weights"):
         compose([*short, "init_weights=abc"])

@@ -1,4 +1,4 @@
-"""The build: a wheel carries configs/ and experiments/, which stand at the top of the clone, inside the package."""
+"""The build: a wheel has configs/ and experiments/, which are at the top of the clone, inside the package."""
 
 import shutil
 from pathlib import Path
@@ -17,7 +17,7 @@ class WithWhatLiesBeside(build_py):
         if not self.editable_mode:
             for name in BESIDE:
                 target = Path(self.build_lib) / "skipln" / name
-                shutil.rmtree(target, ignore_errors=True)  # what an earlier build left
+                shutil.rmtree(target, ignore_errors=True)  # left by an earlier build
                 shutil.copytree(name, target)
 
 

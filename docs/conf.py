@@ -1,6 +1,6 @@
-"""README, docs/ and the pages of results/ as a site: `make docs`. A link that leads nowhere stops the build.
+"""README, docs/ and the pages of results/ as a site: `make docs`. A dead link stops the build.
 
-The source folder is the clone itself, so that links are the same here and there.
+The source folder is the clone itself, so that links are the same in both.
 """
 
 import shutil

@@ -1,8 +1,8 @@
 """A private SLURM of one node on this machine: munge, slurmctld and slurmd, started as root without systemd or cgroups.
 
-Nothing of the system's own munge or SLURM is touched: keys, sockets, ports and state lie in one folder. Its GPUs are
-character devices that nobody opens, enough for SLURM to hand them out. As on many clusters nothing is accounted, so
-that `sacct` tells nothing. `cred_expire` is short because a requeued job waits for its credential to expire.
+The system's own munge and SLURM are not touched: keys, sockets, ports and state lie in one folder. The GPUs are
+character devices that nobody opens, which is enough for SLURM to allocate them. As on many clusters there is no
+accounting, so `sacct` knows nothing. `cred_expire` is short because a requeued job waits for its credential to expire.
 """
 
 import os
@@ -59,7 +59,7 @@ PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF
 
 
 def missing() -> str:
-    """Why no cluster can be started here; empty when one can."""
+    """Return why no cluster can be started here, or an empty string."""
     absent = [program for program in PROGRAMS if shutil.which(program) is None]
     if absent:
         return f"no {', '.join(absent)}; on Debian: apt-get install --no-install-recommends {DEBIAN}"
@@ -67,7 +67,7 @@ def missing() -> str:
 
 
 class Cluster:
-    """`start` it, run commands with `environment`, `stop` it. Two CPUs and two GPUs, partitions `low` and `high`."""
+    """`start` it, run commands with `environment`, `stop` it. Two CPUs, two GPUs, and the partitions low and high."""
 
     def __init__(self, folder: Path, cpus: int = 2, gpus: int = 2) -> None:
         self.folder, self.cpus, self.gpus = folder, cpus, gpus
@@ -110,7 +110,7 @@ class Cluster:
         raise RuntimeError(f"SLURM did not come up:\n{logs}")
 
     def stop(self) -> None:
-        """End what `start` started, by the numbers in its own files, and every job."""
+        """End every job and what `start` started, by the process ids in its own files."""
         subprocess.run(
             ["scancel", "--signal=KILL", "--full", "--user=root"], env=self.environment, check=False, timeout=30
         )
@@ -128,14 +128,14 @@ class Cluster:
                 time.sleep(0.1)
 
     def call(self, *command: str) -> str:
-        """A command's output; what it says when it fails is in the exception."""
+        """Run a command and return its output; if it fails, the exception has the output."""
         found = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=60)
         if found.returncode:
             raise RuntimeError(f"{' '.join(command)}: {found.stdout}{found.stderr}")
         return found.stdout
 
     def jobs(self, *options: str) -> list[str]:
-        """squeue's lines, one a task of an array; finished jobs too."""
+        """Return squeue's lines, one per task of an array, for finished jobs too."""
         return self.call(
             "squeue", "--noheader", "--array", "--states=all", "--format=%i %j %P %T", *options
         ).splitlines()

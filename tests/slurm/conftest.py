@@ -1,4 +1,4 @@
-"""A private cluster, small tables on it, and the same tables made without it, once a session."""
+"""A private cluster, small tables made on it, and the same tables made without it, once per session."""
 
 import json
 import os
@@ -24,14 +24,14 @@ threads: {test: 1}
 columns: {test: [{name: text, label: Text}]}
 rows: [{name: rskip_ln, label: rSkip+LN, overrides: [skip=rskip_ln]}]
 """
-LONG = [  # enough updates to be met half-way, each of them told in status.json
+LONG = [  # enough updates to interrupt a run half-way; status.json shows each of them
     "training.updates=100", "training.checkpoint_every=25", "training.log_every=1", "task.valid_sentences=2",
 ]  # fmt: skip
 
 
 @dataclass
 class Desk:
-    """A folder in which somebody makes a table, with the cluster or, when there is none, on this machine."""
+    """A folder in which a table is made, on the cluster or, without one, on this machine."""
 
     path: Path
     overrides: list[str]
@@ -56,7 +56,7 @@ class Desk:
         )  # fmt: skip
 
     def run(self, *more: str) -> subprocess.Popen:
-        """`make TABLE`, under way."""
+        """Start `make TABLE`."""
         mine = ["--launcher=slurm", "launcher.cpus_per_task=1", *more] if self.cluster else more
         return self.tables("run", self.table, "--scale=test", *self.overrides, *mine)
 
@@ -67,12 +67,12 @@ class Desk:
         return sorted(path.parent for path in self.path.glob("runs/*/ticket.json"))
 
     def made(self) -> dict[str, tuple]:
-        """What must not depend on how it was made: of each cell metrics, translations, curve."""
+        """Return metrics, translations and curve of each cell, which must not depend on how they were made."""
         return {path.parent.name: outcome(path.parent) for path in self.path.glob("runs/*/result.json")}
 
 
 def _hear_ctrl_c() -> None:
-    """A shell that starts tests in the background has them ignore it."""
+    """Restore SIGINT's default: a shell that starts tests in the background makes them ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -105,7 +105,7 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 240)
 
 
 def stopped_half_way(desk: Desk, process: subprocess.Popen) -> Path:
-    """The folder of the first run to pass update 10, its process stopped there: what follows cannot come too late."""
+    """Stop the first run that passes update 10 and return its folder, so that no later step comes too late."""
     found: list[Path] = []
 
     def under_way() -> bool:
@@ -121,7 +121,7 @@ def stopped_half_way(desk: Desk, process: subprocess.Popen) -> Path:
 
 
 def process_status(pid: int) -> dict[str, str]:
-    """The kernel's word on a process, empty when it is gone."""
+    """Return the kernel's status of a process, empty if there is no such process."""
     try:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -143,7 +143,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def without(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, tuple]]:
-    """The outcomes of a table made on this machine."""
+    """Return a function that makes a table on this machine and returns its outcomes."""
     known: dict[tuple[str, ...], dict[str, tuple]] = {}
 
     def made(table: str, overrides: list[str]) -> dict[str, tuple]:
@@ -164,7 +164,7 @@ def overrides(tiny: list[str]) -> list[str]:
 
 @pytest.fixture
 def desk(cluster: Cluster, overrides: list[str], tmp_path: Path) -> Iterator[Desk]:
-    """A fresh desk at the cluster, which is left without jobs."""
+    """A fresh desk on the cluster; afterwards no job is left."""
     yield Desk(tmp_path / "desk", overrides, cluster)
     cluster.call("scancel", "--signal=KILL", "--full", "--user=root")
     cluster.call("scancel", "--user=root")

@@ -1,6 +1,6 @@
-"""Tables on a real SLURM: whatever happens to the jobs, the same command completes the table, cell for cell as without.
+"""Tables on a real SLURM: whatever happens to jobs, the same command completes the table, equal cell by cell.
 
-`python -m pytest -m slurm`; needs root and SLURM's packages, else it skips.
+Run with `python -m pytest -m slurm`. It needs root and SLURM's packages, and is skipped otherwise.
 """
 
 import json
@@ -26,12 +26,12 @@ def job_of(folder: Path) -> str:
 
 
 def counts(page: str) -> set[str]:
-    """Of a status page, how many runs are in which state."""
+    """Return the counts of runs by state from a status page."""
     return set(page.splitlines()[0].partition(": ")[2].split(", "))
 
 
 def test_table2(desk: Desk, tiny: list[str], without) -> None:
-    """All of table 2 at test scale, one job array; a second time nothing is submitted."""
+    """All of table 2 at test scale is one job array; the second time nothing is submitted."""
     desk.table = "table2"
     desk.overrides = [text for text in tiny if not text.startswith(("scale=", "compute.threads="))]
     output = finish(desk.run(), 0)
@@ -51,7 +51,7 @@ def kill(desk: Desk, folder: Path) -> None:
 
 
 def cancel(desk: Desk, folder: Path) -> None:
-    """A run that is not done by the time SLURM no longer waits: it is stopped whenever SLURM has it go on."""
+    """Cancel a run and keep stopping it whenever SLURM continues it, so that it misses SLURM's kill timeout."""
     pid = status(folder)["pid"]
     desk.cluster.call("scancel", job_of(folder))
 
@@ -71,18 +71,18 @@ def requeue(desk: Desk, folder: Path) -> None:
 
 
 def preempt(desk: Desk, folder: Path) -> None:
-    """A job of the partition `high` wants the whole node."""
+    """Submit a job to the partition `high` that needs the whole node."""
     desk.cluster.call("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 2")
     _wait_for_user_signal(status(folder)["pid"])
 
 
 def meet_the_time_limit(desk: Desk, folder: Path) -> None:
-    """SLURM looks at the limits every half minute."""
+    """Wait for the time limit; SLURM checks limits every half minute."""
     _wait_for_user_signal(status(folder)["pid"])
 
 
 def _wait_for_user_signal(pid: int) -> None:
-    """Until SLURM has sent SIGUSR2 to the stopped process, or also SIGCONT; it goes on and hears of it."""
+    """Wait until SLURM has sent SIGUSR2, perhaps also SIGCONT, to the stopped process, then let it continue."""
     bit = 1 << (signal.SIGUSR2 - 1)
 
     def sent() -> bool:
@@ -107,7 +107,7 @@ def _wait_for_user_signal(pid: int) -> None:
     ],
 )
 def test_what_happens_to_jobs(desk: Desk, without, happen, options: list[str], requeued: bool) -> None:
-    """What SLURM queues again the waiting table sees through; for the rest it is started again."""
+    """A waiting table waits for jobs that SLURM requeues; for others it must be started again."""
     process = desk.run(*options)
     folder = stopped_half_way(desk, process)
     happen(desk, folder)
@@ -123,7 +123,7 @@ def test_what_happens_to_jobs(desk: Desk, without, happen, options: list[str], r
 
 
 def test_a_job_that_raises(desk: Desk, without, tiny_text: Path) -> None:
-    """A mistake shows as the run's own line, in the table's report and its status."""
+    """The run's own error line is in the table's report and its status."""
     away = tiny_text.with_name("away")
     tiny_text.rename(away)
     try:
@@ -138,7 +138,7 @@ def test_a_job_that_raises(desk: Desk, without, tiny_text: Path) -> None:
 
 
 def test_a_driver_stopped_and_killed(desk: Desk, without) -> None:
-    """Ctrl-C, then kill -9 half-way: the jobs go on; the same command finds them and submits none twice."""
+    """After Ctrl-C and after kill -9 the jobs go on, and the same command finds them and submits none twice."""
     process = desk.run("launcher.array_parallelism=1")
     folder = stopped_half_way(desk, process)
     process.send_signal(signal.SIGINT)
@@ -159,7 +159,7 @@ def test_a_driver_stopped_and_killed(desk: Desk, without) -> None:
 
 
 def test_two_ranks_one_killed(desk: Desk, without) -> None:
-    """A job of two tasks is a run of two ranks; with one dead the job ends, and continued the curve is that of one."""
+    """A job of two tasks is a run of two ranks. If one dies the job ends; continued, it has one process's curve."""
     desk.overrides = [*desk.overrides, "training.accumulate=2", "--seeds=1"]
     process = desk.run("compute.devices=2")
     folder = stopped_half_way(desk, process)
@@ -177,7 +177,7 @@ def test_two_ranks_one_killed(desk: Desk, without) -> None:
 
 
 def _rank(rank: int, job: str) -> int:
-    """The process of a rank, among all processes of this machine."""
+    """Find the process of a rank among all processes of this machine."""
     wanted = {f"SLURM_PROCID={rank}".encode(), f"SLURM_JOB_ID={job}".encode()}
     for folder in Path("/proc").iterdir():
         try:
@@ -189,7 +189,7 @@ def _rank(rank: int, job: str) -> int:
 
 
 def test_hydras_multirun(desk: Desk, without) -> None:
-    """`launcher=slurm` makes Hydra submit: the sweep is the table's two runs."""
+    """With `launcher=slurm` Hydra submits jobs; the sweep consists of the table's two runs."""
     sweep = ["skipln.train", "--multirun", "launcher=slurm", "launcher.cpus_per_task=1", "compute.threads=1"]
     finish(desk.start([sys.executable, "-m", *sweep, *desk.overrides, "scale=test", "skip=rskip_ln", "seed=1,2"]), 0)
     assert desk.made() == without("table9", desk.overrides)
@@ -203,8 +203,8 @@ def test_hydras_multirun(desk: Desk, without) -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["table", "multirun"])
-def test_what_the_cluster_has_not_got(desk: Desk, option: str, said: str, command: str) -> None:
-    """One line with SLURM's reason and what was asked for; nothing stays behind."""
+def test_impossible_requests_are_one_line(desk: Desk, option: str, said: str, command: str) -> None:
+    """The line has SLURM's reason and the request; nothing is left behind."""
     if command == "table":
         output = finish(desk.run(option), 2)
     else:

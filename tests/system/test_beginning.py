@@ -1,4 +1,4 @@
-"""Ctrl-C at any time is one line and status 130, also while a command imports what it needs."""
+"""Ctrl-C at any time is one line and status 130, even while a command is still importing."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ PRESSED = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
 
 @pytest.fixture
 def interrupted(tmp_path: Path) -> dict[str, str]:
-    """An environment in which Ctrl-C is pressed while argparse or Hydra is imported, whichever is first."""
+    """Return an environment that simulates Ctrl-C while argparse or Hydra is imported, whichever comes first."""
     for name in ("argparse", "hydra"):
         (tmp_path / f"{name}.py").write_text(PRESSED)
     return {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
@@ -30,24 +30,24 @@ def stopped(*command: str, environment: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("module", COMMANDS)
-def test_a_module(module: str, interrupted: dict[str, str]) -> None:
+def test_a_module_stops_while_importing(module: str, interrupted: dict[str, str]) -> None:
     stopped(sys.executable, "-m", module, environment=interrupted)
 
 
-def test_a_console_script(interrupted: dict[str, str]) -> None:
-    """As an installer writes it."""
+def test_a_console_script_stops_while_importing(interrupted: dict[str, str]) -> None:
+    """The script is as an installer writes it."""
     code = "import sys; sys.argv = ['/usr/bin/skipln-train']; from skipln.train import command; sys.exit(command())"
     stopped(sys.executable, "-c", code, environment=interrupted)
 
 
-def test_whoever_imports_the_package_keeps_his_own_tracebacks() -> None:
+def test_a_program_that_imports_the_package_keeps_its_tracebacks() -> None:
     code = "import sys; import skipln; assert sys.excepthook is sys.__excepthook__; raise KeyboardInterrupt"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.stderr.endswith("KeyboardInterrupt\n")
     assert "Traceback" in found.stderr
 
 
-def test_so_does_a_package_of_his_own(tmp_path: Path) -> None:
+def test_a_package_that_imports_skipln_keeps_its_tracebacks(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own/__init__.py").write_text("import skipln\n")
     (tmp_path / "own/work.py").write_text("raise KeyboardInterrupt\n")
@@ -57,7 +57,7 @@ def test_so_does_a_package_of_his_own(tmp_path: Path) -> None:
     assert "Traceback" in found.stderr
 
 
-def test_another_error_keeps_its_traceback(interrupted: dict[str, str]) -> None:
+def test_other_errors_while_importing_keep_their_traceback(interrupted: dict[str, str]) -> None:
     Path(interrupted["PYTHONPATH"].split(os.pathsep)[0], "hydra.py").write_text("raise RuntimeError('torn')")
     Path(interrupted["PYTHONPATH"].split(os.pathsep)[0], "argparse.py").unlink()
     command = [sys.executable, "-m", "skipln.train"]

@@ -20,14 +20,14 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "not writable")])
-def test_the_systems_reason_becomes_one_line(tmp_path, number, said):
+def test_an_error_of_the_system_becomes_one_line(tmp_path, number, said):
     with pytest.raises(UserError, match=said), atomic_write(tmp_path / "file"):
         raise OSError(number, os.strerror(number))
     with pytest.raises(UserError, match=said), atomic_write(tmp_path / "file"):
         try:
             raise OSError(number, os.strerror(number))
         except OSError:
-            raise RuntimeError("torch's own words") from None  # the reason is still its context
+            raise RuntimeError("torch's own words") from None  # the system's error is still its context
 
 
 def test_a_lock_is_waited_for(tmp_path, capsys):
@@ -46,21 +46,21 @@ def test_a_lock_is_waited_for(tmp_path, capsys):
     assert capsys.readouterr().err == "busy here\n"
 
 
-def test_what_happens_under_a_lock_is_not_the_locks_doing(tmp_path):
-    """The line names the file that the system refused."""
+def test_an_error_under_a_lock_is_not_attributed_to_the_lock(tmp_path):
+    """The line names the file to which the system refused access."""
     with pytest.raises(PermissionError), locked(tmp_path / "lock"):
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "cache"))
     with pytest.raises(UserError, match=r"cache/file: not writable"), atomic_write(tmp_path / "file"):
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "cache" / "file"))
 
 
-def test_a_file_where_a_folder_should_be(tmp_path):
+def test_a_file_in_place_of_a_folder_is_one_line(tmp_path):
     (tmp_path / "runs").touch()
     for attempt in (locked(tmp_path / "runs" / "a" / "lock"), atomic_write(tmp_path / "runs" / "a" / "file")):
         with pytest.raises(UserError, match=r"runs\S*: not writable"), attempt:
             pass
 
 
-def test_sha256(tmp_path):
+def test_sha256_of_an_empty_file(tmp_path):
     (tmp_path / "empty").touch()
     assert sha256(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

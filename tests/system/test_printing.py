@@ -1,4 +1,4 @@
-"""What is said reaches its reader whatever his terminal's encoding, and whatever a file's name is made of."""
+"""Output is readable whatever the terminal's encoding and whatever characters a file's name has."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ raise SystemExit(exit_status(command))
         ("utf-8", "rSkip+LN λ=2: 17.4 ± 0.6, Δ −1 → „\U0001f600“"),
     ],
 )
-def test_every_terminal(encoding: str, said: str) -> None:
+def test_output_fits_the_terminals_encoding(encoding: str, said: str) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     found = subprocess.run([sys.executable, "-c", CODE], capture_output=True, env=environment, check=False)
     assert found.returncode == 2
@@ -34,5 +34,5 @@ def test_every_terminal(encoding: str, said: str) -> None:
     assert found.stderr.decode(encoding) == f"error: caf{'�' if encoding == 'utf-8' else '?'}.jpg is no image\n"
 
 
-def test_one_line() -> None:
+def test_one_line_replaces_control_characters() -> None:
     assert one_line("a\nb\tc\x1b[2J\u2028\u202e\ud800 λ–") == "a b c [2J  � λ–"

@@ -1,4 +1,4 @@
-"""A child ends with its parent, also with one that died before the child could ask to be told."""
+"""A child ends with its parent, even if the parent died before the child asked to be notified."""
 
 import signal
 import subprocess
@@ -17,6 +17,6 @@ def _status(other: int) -> tuple[int, str]:
     return found.returncode, found.stdout
 
 
-def test_a_parent_that_is_gone_already() -> None:
+def test_a_child_of_a_dead_parent_ends() -> None:
     assert _status(0) == (0, "alive\n")
     assert _status(1) == (-signal.SIGTERM, "")

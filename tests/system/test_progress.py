@@ -1,4 +1,4 @@
-"""A log file gets lines, a terminal a bar."""
+"""Progress is shown as lines in a log file and as a bar on a terminal."""
 
 import io
 
@@ -13,7 +13,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("stream", "returns"), [(io.StringIO, False), (Terminal, True)])
-def test_carriage_returns_are_for_terminals(
+def test_only_terminals_get_carriage_returns(
     monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], returns: bool
 ) -> None:
     monkeypatch.setattr("sys.stderr", stream())
@@ -29,7 +29,7 @@ def test_carriage_returns_are_for_terminals(
     assert "rskip_ln seed 1: 100%" in said
 
 
-def test_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hidden_bar_prints_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
     with progress.progress_bar(3, "update", shown=False) as bar:
         bar.update()

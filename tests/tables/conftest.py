@@ -1,4 +1,4 @@
-"""A working folder with a table of four rows, whose runs are made by a fake trainer."""
+"""A working folder with a table of four rows; a fake trainer makes its runs."""
 
 import json
 import sys
@@ -36,7 +36,7 @@ rows:
 
 @dataclass
 class Workplace:
-    """`behave` sets what the fake trainer does to a row; `make` is `make table9`."""
+    """`behave` sets what the fake trainer does to each row; `run` does what `make table9` does."""
 
     path: Path
     manifest: Manifest
@@ -69,7 +69,7 @@ class Workplace:
 
     @property
     def folder(self) -> Path:
-        """Of your table."""
+        """The folder of your own table."""
         return YOURS / "test" / self.manifest.name
 
     @property
@@ -81,13 +81,13 @@ class Workplace:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files below a folder."""
+    """Map the files below a folder to their contents."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture(scope="session")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The memory of composed configurations, made once as Hydra is slow."""
+    """The cache of composed configurations, made once because Hydra is slow."""
     folder = tmp_path_factory.mktemp("composed")
     (folder / "table9.yaml").write_text(MANIFEST)
     cells(load("table9", folder), "test", [1], cache=folder / "cache.json")
@@ -107,7 +107,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, composed: bytes) 
 
 @pytest.fixture
 def finished(workplace: Workplace) -> Workplace:
-    """Every cell finished, without any process: one row diverged, one clearly better, one the baseline's equal."""
+    """All cells finished without any process: one row diverged, one is clearly better, one equals the baseline."""
     from tests.tables import fakes
 
     fakes.finish(workplace.cell("xskip").folder, state="diverged")

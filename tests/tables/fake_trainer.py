@@ -1,6 +1,7 @@
-"""Stands in for `python -m skipln.train`: PLAN OVERRIDE… does to the run's folder what PLAN says of these overrides.
+"""Stands in for `python -m skipln.train`: with PLAN OVERRIDE… it treats the run's folder as PLAN says.
 
-PLAN is a JSON file: {"overrides, joined by blanks": ["folder", "behaviour"]}; "starts" beside it gets a line a start.
+PLAN is a JSON file: {"overrides, joined by blanks": ["folder", "behaviour"]}. Every start adds a line to the file
+"starts" beside it.
 """
 
 import json

@@ -26,7 +26,7 @@ ENVIRONMENT = {
 
 
 def sentences(precision: float, count: int = 200, seed: int = 1) -> np.ndarray:
-    """BLEU's sufficient statistics [count, 10] of translations whose n-grams match with `precision`^n."""
+    """Return BLEU's sufficient statistics [count, 10] of translations whose n-grams match with `precision`^n."""
     lengths = np.random.default_rng(0).integers(8, 30, size=count)  # the same references for every system
     rng = np.random.default_rng(seed)
     totals = np.stack([lengths - order for order in range(4)], axis=1)
@@ -56,7 +56,7 @@ def write_metrics(folder: Path, points: int = 4, shift: float = 0.0, torn: bool 
 def finish(
     folder: Path, precision: float = 0.7, seed: int = 1, state: str = "done", count: int = 200, **changes: Any
 ) -> dict[str, Any]:
-    """A finished run in `folder`, whose name is its hash; returns its result."""
+    """Write a finished run to `folder`, whose name is its hash, and return its result."""
     examples = sentences(precision, count, seed)
     score = float(bleu(examples.sum(axis=0)))
     done = state == "done"

@@ -1,4 +1,4 @@
-"""From a manifest to the runs that the trainer will make."""
+"""From a manifest to the runs that the trainer makes."""
 
 from collections import Counter
 from pathlib import Path
@@ -14,41 +14,41 @@ from skipln.tables.runner import Order, plan, refuse_lacking
 from tests.tables.conftest import Workplace
 
 
-def test_hash_and_folder_are_the_trainers_own(workplace: Workplace) -> None:
+def test_hash_and_folder_are_those_of_the_trainer(workplace: Workplace) -> None:
     for cell in workplace.cells((3,))[-2:]:
         config = compose(list(cell.overrides))
         assert (cell.hash, cell.folder, cell.updates) == (config.hash, config.folder, config.training.updates)
 
 
-def test_seeds_fill_the_table_evenly(workplace: Workplace) -> None:
+def test_all_rows_of_a_seed_come_before_the_next_seed(workplace: Workplace) -> None:
     found = workplace.cells((1, 2))
     assert [cell.seed for cell in found] == [1] * 4 + [2] * 4
     assert len({cell.hash for cell in found}) == 8
 
 
-def test_same_without_memory_and_with_a_damaged_one(workplace: Workplace) -> None:
+def test_cells_are_the_same_without_a_cache_and_with_a_damaged_one(workplace: Workplace) -> None:
     remembered = workplace.cells()
     CACHE.write_text('{"digest": ')
     assert workplace.cells() == remembered
     assert cells(workplace.manifest, "test", [1], cache=None) == remembered
 
 
-def test_extra_override_wins_and_makes_a_trial(workplace: Workplace) -> None:
+def test_an_extra_override_wins_and_makes_a_trial(workplace: Workplace) -> None:
     extra = ("training.updates=5", "compute.threads=1", "training.checkpoint_every=1")
     assert {cell.updates for cell in workplace.cells(extra=extra)} == {5}
     assert trial(workplace.manifest, "test", extra) == ("training.updates=5", "training.checkpoint_every=1")
     assert trial(workplace.manifest, "small", ("data.dir=/x",)) == ()
 
 
-def test_where_a_run_is_executed_changes_neither_hash_nor_record(workplace: Workplace) -> None:
+def test_execution_settings_change_neither_hash_nor_record(workplace: Workplace) -> None:
     plain, moved = workplace.cells(), workplace.cells(extra=("paths.runs=elsewhere", "compute.threads=1"))
     assert [cell.hash for cell in plain] == [cell.hash for cell in moved]
     assert [cell.shared for cell in plain] == [cell.shared for cell in moved]
     assert moved[0].folder.parent.name == "elsewhere"
 
 
-def test_weights_to_start_from_are_recorded_by_what_they_are(workplace: Workplace, tmp_path: Path) -> None:
-    """And asked for anew each time: the file may be another one by now."""
+def test_initial_weights_are_recorded_by_their_hash(workplace: Workplace, tmp_path: Path) -> None:
+    """The file is read each time, since it may have changed."""
     file = tmp_path / "weights.safetensors"
     names = set()
     for content in (b"some", b"others"):
@@ -60,7 +60,7 @@ def test_weights_to_start_from_are_recorded_by_what_they_are(workplace: Workplac
     assert len(names) == 2 and workplace.cells()[0].hash not in names
 
 
-def test_what_only_the_user_knows_is_lacking_until_given(workplace: Workplace) -> None:
+def test_a_cell_lacks_the_users_data_until_given(workplace: Workplace) -> None:
     without = cells(workplace.manifest, "small", [1])[0]
     assert without.lacks == 'needs data.dir for Multi30k: give it as make table9 SCALE=small ARGS="data.dir=…"'
     with pytest.raises(UserError, match=r'table9 at scale small needs data\.dir for Multi30k: .*ARGS="data\.dir=…"'):
@@ -72,9 +72,7 @@ def test_what_only_the_user_knows_is_lacking_until_given(workplace: Workplace) -
     assert "/secret" not in " ".join(cell.shared)
 
 
-def test_a_run_by_fairseq_lacks_it_where_it_is_not_installed(
-    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_by_fairseq_lacks_a_missing_fairseq(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("skipln.interop.fairseq.find_spec", lambda name: None)
     rows = [row.model_copy(update={"overrides": [*row.overrides, "engine=fairseq"]}) for row in workplace.manifest.rows]
     manifest = workplace.manifest.model_copy(update={"rows": [rows[0], *workplace.manifest.rows[1:]]})
@@ -83,8 +81,8 @@ def test_a_run_by_fairseq_lacks_it_where_it_is_not_installed(
     assert not any(cell.lacks for cell in others)
 
 
-def test_a_columns_own_override(workplace: Workplace) -> None:
-    """Two columns that need the same key of the user: each has its own by its name."""
+def test_an_override_can_be_given_for_one_column(workplace: Workplace) -> None:
+    """If two columns need the same key from the user, each gets its own by its name."""
     first = workplace.manifest.columns_at("small")[0]
     second = first.model_copy(update={"name": "other", "label": "Other", "overrides": ["data=multi30k", "optim.lr=1"]})
     rows = workplace.manifest.rows[:1]
@@ -114,7 +112,7 @@ def test_a_columns_own_override(workplace: Workplace) -> None:
         ("skip.lam=two", "xskip"),
     ],
 )
-def test_error(workplace: Workplace, extra: str, said: str) -> None:
+def test_a_wrong_override_is_one_line(workplace: Workplace, extra: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
         workplace.cells(extra=(extra,))
     assert said in str(caught.value)
@@ -130,7 +128,7 @@ def test_only_limits_a_row_to_columns(workplace: Workplace) -> None:
 
 
 def test_a_column_may_have_some_of_the_rows() -> None:
-    """PreAct-ResNet-56 at small scale has the five rows that its manifest names."""
+    """At small scale, PreAct-ResNet-56 has the five rows that the manifest names."""
     manifest = load("table1")
     deep = [cell for cell in cells(manifest, "small", [1], cache=None) if cell.column.name == "cifar10_jpeg_56"]
     assert [cell.row.name for cell in deep] == ["skip", "xskip_05", "xskip_2", "xskip_ln_2", "rskip_ln_2"]
@@ -156,7 +154,7 @@ rows:
 """
 
 
-def test_a_target_makes_a_column_in_which_its_run_is_the_second_input(tmp_path: Path) -> None:
+def test_a_target_makes_a_column_with_its_run_as_second_input(tmp_path: Path) -> None:
     (tmp_path / "table9.yaml").write_text(TARGETS)
     manifest = load("table9", tmp_path)
     columns = manifest.columns_at("test")
@@ -184,7 +182,7 @@ def test_a_target_makes_a_column_in_which_its_run_is_the_second_input(tmp_path: 
         ),
     ],
 )
-def test_a_target_is_a_row_that_is_trained(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_target_must_be_a_trained_row(tmp_path: Path, old: str, new: str, said: str) -> None:
     (tmp_path / "table9.yaml").write_text(TARGETS.replace(old, new))
     with pytest.raises(UserError) as caught:
         load("table9", tmp_path)
@@ -192,7 +190,7 @@ def test_a_target_is_a_row_that_is_trained(tmp_path: Path, old: str, new: str, s
 
 
 def test_a_row_may_have_more_seeds_than_the_table() -> None:
-    """Five of post-LN and of rSkip+LN λ=2 at small scale, three of the others; those asked for are every row's."""
+    """At small scale post-LN and rSkip+LN λ=2 have five, the others three. Seeds asked for hold for all rows."""
     manifest = load("table2")
     found = Counter(cell.row.name for cell in cells(manifest, "small", None) if cell.column.name == "multi30k")
     assert {name for name, count in found.items() if count == 5} == {"xskip_ln_1", "rskip_ln_2"}

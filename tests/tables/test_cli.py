@@ -1,4 +1,4 @@
-"""The command line: what it prints for mistakes, and what seeds mean."""
+"""The command line: its mistakes, and the meaning of seeds."""
 
 from pathlib import Path
 
@@ -13,22 +13,22 @@ from tests.tables.conftest import Workplace
 @pytest.mark.parametrize(
     ("text", "expected"), [("3", [1, 2, 3]), ("2,5", [2, 5]), ("7,", [7]), ("5,2,5", [2, 5]), ("", None)]
 )
-def test_seeds(text: str, expected: list[int] | None) -> None:
+def test_seeds_are_a_number_or_a_list(text: str, expected: list[int] | None) -> None:
     assert seeds_of(text) == expected
 
 
-def test_seeds_default_to_the_manifests(workplace: Workplace) -> None:
+def test_seeds_default_to_those_of_the_manifest(workplace: Workplace) -> None:
     assert seeds_of(None) is None and list(workplace.manifest.every_seed("small")) == [1, 2]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1,x", ",", "1.5"])
-def test_bad_seeds(text: str) -> None:
+def test_malformed_seeds_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="give how many"):
         seeds_of(text)
 
 
 @pytest.mark.parametrize("text", ["10000", "9223372036854775808,", "1,18446744073709551616", "9" * 5000])
-def test_too_many_or_too_large_seeds(text: str) -> None:
+def test_too_many_or_too_large_seeds_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="a seed is below 2\\^63, and of one table there are fewer than 10,000"):
         seeds_of(text)
 
@@ -64,7 +64,7 @@ def test_mistakes_are_one_line(
     assert out == ""
 
 
-def test_options_and_overrides_in_any_order(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_and_overrides_may_come_in_any_order(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["compute.threads=1", "--seeds", "2,"], ["--seeds", "2,", "compute.threads=1"]):
         assert main(workplace.arguments("run", "--dry-run", "table9", "--scale", "test", *words)) == 0
         assert capsys.readouterr().out.splitlines()[0].endswith("skip=xskip compute.threads=1 seed=2")
@@ -72,7 +72,7 @@ def test_options_and_overrides_in_any_order(workplace: Workplace, capsys: pytest
         main(workplace.arguments("run", "table9", "--sedes", "2"))
 
 
-def test_curves_says_where_they_are(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_curves_prints_their_paths(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     assert finished.run() == 0
     capsys.readouterr()
     assert main(finished.arguments("curves", "table9", "scale=test")) == 0

@@ -1,4 +1,4 @@
-"""What somebody wrote into a manifest or a folder stays text: in a paper, on a page, in a spreadsheet, in a shell."""
+"""Text from a manifest or a run folder stays text in LaTeX, Markdown, HTML, a spreadsheet and a shell."""
 
 import csv
 import io
@@ -28,9 +28,8 @@ HOSTILE = [f"a{end}\\input{{/etc/passwd}}" for end in BREAKS] + [
 
 
 @pytest.mark.parametrize("words", HOSTILE, ids=repr)
-def test_labels_stay_where_they_are_put(finished: Workplace, words: str) -> None:
-    """As many lines, rows and cells as with a plain label, whatever the label, title, note and what a run says of
-    itself hold."""
+def test_hostile_text_does_not_change_a_tables_structure(finished: Workplace, words: str) -> None:
+    """Lines, rows and cells are as many as with plain text, whatever label, title, note and run contain."""
     plain, odd = (_rendered(finished, text) for text in ("plain", words))
     for name in ("table.md", "table.tex", "table.csv"):
         assert len(odd[name].splitlines()) == len(plain[name].splitlines()) == odd[name].count("\n"), name
@@ -69,15 +68,15 @@ def _is_number(cell: str) -> bool:
 @pytest.mark.parametrize(
     "override", ["a=b", "a=…", "data.dir=/a b", "a=$(id)", "a=`id`", "a='\"", "a=;id", "a=$HOME", "a=[1,2]"]
 )
-def test_arguments_of_make_mean_themselves(tmp_path: Path, override: str) -> None:
-    """Through the shell, make, and make's shell."""
+def test_make_arguments_survive_quoting(tmp_path: Path, override: str) -> None:
+    """They pass through the shell, make, and make's shell."""
     (tmp_path / "Makefile").write_text("say:\n\t@printf '%s\\n' $(ARGS)\n")
     command = f"make --no-print-directory say {make_arguments([override, 'c=d'])}"
     found = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert found.stdout.splitlines() == [override, "c=d"]
 
 
-def test_the_pages_command_can_be_pasted(finished: Workplace) -> None:
+def test_a_command_on_the_page_can_be_pasted_safely(finished: Workplace) -> None:
     fakes.finish(finished.cell("post_ln").folder, 0.6)
     collect(finished.manifest, finished.cells(), finished.folder)
     path = finished.folder / "records.jsonl"
@@ -90,7 +89,7 @@ def test_the_pages_command_can_be_pasted(finished: Workplace) -> None:
 
 @pytest.mark.parametrize("key", ["partition", "account", "qos", "gres", "srun_args", "additional_parameters"])
 @pytest.mark.parametrize("value", ["a\nrm -rf x", "a\rb", "a\u2028b"])
-def test_no_word_becomes_a_line_of_the_job_script(key: str, value: str) -> None:
+def test_a_line_break_in_a_launcher_option_is_refused(key: str, value: str) -> None:
     given = {
         "srun_args": f'launcher.srun_args=["{value}"]',
         "additional_parameters": f'+launcher.additional_parameters.constraint="{value}"',

@@ -1,4 +1,4 @@
-"""A committed run judged anew: what its curve shows wins over how it ended."""
+"""Judging committed runs again: the curve decides whether a run diverged, not its end."""
 
 import json
 
@@ -22,14 +22,14 @@ def run(losses: list[float | None], state: str = "done") -> tuple[Record, Curves
 
 
 @pytest.mark.parametrize("losses", [[5e16, 2.8e23, 2e20, 2.3, 2.3], [2.3, 2.3e2, None, 2.3], [2.3, None, 2.3, 2.3]])
-def test_a_run_that_came_back_dead_has_diverged(losses):
+def test_a_run_that_exploded_and_came_back_has_diverged(losses):
     record, curves = run(losses)
     found = judged(record, curves)
     assert (found.state, found.update, found.metrics) == ("diverged", 20, {})
     assert "had gone on to update" in found.message
 
 
-def test_others_stay_as_they_are():
+def test_other_runs_are_unchanged():
     for losses, state in (
         ([1e16, 1700.0, 2.3], "done"),
         ([2.3, 0.1], "done"),
@@ -40,7 +40,7 @@ def test_others_stay_as_they_are():
         assert judged(record, curves) == record
 
 
-def test_the_command_says_what_changes_and_changes_it_only_when_told(tmp_path, capsys):
+def test_the_command_reports_changes_and_makes_them_only_with_write(tmp_path, capsys):
     folder = tmp_path / "demo" / "table1"
     folder.mkdir(parents=True)
     record, curves = run([2.3, 1e9, 2.3])

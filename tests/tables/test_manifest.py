@@ -1,4 +1,4 @@
-"""Manifests are checked strictly, in one line that lists the choices."""
+"""Manifests are checked strictly, and every mistake is one line that lists the choices."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ from tests.tables.conftest import MANIFEST
         ),
     ],
 )
-def test_error(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_mistake_is_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert old in MANIFEST
     (tmp_path / "table9.yaml").write_text(MANIFEST.replace(old, new))
     with pytest.raises(UserError) as caught:
@@ -57,7 +57,7 @@ def test_error(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert str(caught.value).startswith("table9.yaml: ")
 
 
-def test_published_may_be_a_word_but_not_any(tmp_path: Path) -> None:
+def test_a_published_value_may_be_one_of_two_words(tmp_path: Path) -> None:
     (tmp_path / "table9.yaml").write_text(MANIFEST.replace("value: 27.5", "value: fail"))
     published = load("table9", tmp_path).rows[1].published["catalogs"]
     assert published is not None
@@ -67,14 +67,14 @@ def test_published_may_be_a_word_but_not_any(tmp_path: Path) -> None:
         load("table9", tmp_path)
 
 
-def test_unknown_table_lists_tables(tmp_path: Path) -> None:
+def test_an_unknown_table_lists_the_tables(tmp_path: Path) -> None:
     (tmp_path / "table9.yaml").write_text(MANIFEST)
     with pytest.raises(UserError, match="no table table8: choose one of table9"):
         load("table8", tmp_path)
 
 
 @pytest.mark.parametrize("name", names())
-def test_committed_manifest_loads(name: str) -> None:
+def test_a_committed_manifest_loads(name: str) -> None:
     manifest = load(name)
     lines = (EXPERIMENTS / f"{name}.yaml").read_text().splitlines()
     assert len(lines) - len(manifest.rows) <= 60, "a table's definition, but for its rows, fits a screen"

@@ -1,4 +1,4 @@
-"""One odd file costs its own cell, never the table: whatever its numbers, types, encoding, depth and cycles are."""
+"""An odd file affects its own cell but never the whole table, whatever numbers, types, encoding or nesting it has."""
 
 import json
 import lzma
@@ -49,7 +49,7 @@ YAML += [
 
 
 def _table(workplace: Workplace) -> list[str]:
-    """The rows that have a record, after the table was made of what is there."""
+    """Make the table from the folders and return the rows that have a record."""
     collect(workplace.manifest, workplace.cells(), workplace.folder)
     kept = read(workplace.folder)
     summary, curves = summarise(workplace.manifest, "test", kept.records, kept.examples), kept.curves
@@ -68,7 +68,7 @@ def _table(workplace: Workplace) -> list[str]:
     ],
 )
 def test_odd_values_of_a_result(finished: Workplace, key: str) -> None:
-    """Refused by engine and table alike, which means made again; or a row like any other."""
+    """Engine and table both refuse the result, so the run is made again, or both accept it."""
     folder = finished.cell("rskip_ln").folder
     whole = json.loads((folder / "result.json").read_text())
     for value in [
@@ -140,13 +140,13 @@ def test_odd_examples(finished: Workplace) -> None:
         np.save(path, array)
         assert len(_table(finished)) == 4
     header = b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999999, 10), }"
-    path.write_bytes(header.ljust(127) + b"\n" + b"\0" * 80)  # 800 TB, it says
+    path.write_bytes(header.ljust(127) + b"\n" + b"\0" * 80)  # it claims 800 TB
     assert len(_table(finished)) == 4
 
 
 @pytest.mark.parametrize("name", ["records.jsonl", "curves.jsonl"])
 def test_odd_results(finished: Workplace, name: str) -> None:
-    """They are the user's: refused in one line that names the file."""
+    """They belong to the user, so they are refused in one line that names the file."""
     _table(finished)
     whole = (finished.folder / name).read_bytes()
     for content in BYTES[1:]:
@@ -175,15 +175,15 @@ def test_odd_manifests(finished: Workplace, content: bytes) -> None:
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_a_few_lines_that_stand_for_gigabytes(tmp_path: Path) -> None:
+def test_yaml_aliases_that_expand_to_gigabytes_are_refused(tmp_path: Path) -> None:
     lines = ["a0: &a0 [1, 1]"] + [f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 40)]
     (tmp_path / "bomb.yaml").write_text("\n".join(lines))
     with pytest.raises(ValueError, match="alias"):
         read_yaml(tmp_path / "bomb.yaml")
 
 
-def test_a_damaged_memory_of_configurations(finished: Workplace) -> None:
-    """Composed again; also where it is whole JSON that says another run's configuration."""
+def test_a_damaged_cache_of_configurations_is_ignored(finished: Workplace) -> None:
+    """Even if it is valid JSON with another run's configuration, configurations are composed again."""
     wanted = [cell.hash for cell in finished.cells()]
     whole = json.loads(Path(CACHE).read_text())
     first, second, *_ = whole["configurations"]
@@ -198,7 +198,7 @@ def test_a_damaged_memory_of_configurations(finished: Workplace) -> None:
         assert [cell.hash for cell in cells(load("table9", Path("experiments")), "test", [1])] == wanted
 
 
-def test_strict_json() -> None:
+def test_strict_json_refuses_nan_large_numbers_and_surrogates() -> None:
     assert loads(b'{"a": [1, 2.5, null, true, "\xce\xbb"]}') == {"a": [1, 2.5, None, True, "λ"]}
     assert loads(b"[NaN]", finite=False)[0] != 0
     for text in (b"NaN", b"-Infinity", b"1e999", b"9223372036854775808", b'"\\ud800"', b'{"\\ud800": 1}', b"[" * 40):

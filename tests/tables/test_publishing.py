@@ -1,4 +1,4 @@
-"""Yours and ours: a table made changes nothing that is published; publishing says what it changes, and refuses."""
+"""Making a table changes nothing published; publishing reports what it changes, and refuses what it should."""
 
 import json
 import re
@@ -20,15 +20,15 @@ def publish(workplace: Workplace, *more: str) -> int:
 
 @pytest.fixture
 def published(finished: Workplace) -> Workplace:
-    """The finished table, published; the runs are somebody else's now."""
+    """The finished table, published; its run folders are gone, as for another user."""
     assert publish(finished) == 0
     for record in store.read_records(finished.published):
         shutil.rmtree(Path("runs") / record.hash)
     return finished
 
 
-def test_what_is_published_is_not_yours(published: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
-    """The fault of a fresh clone: one seed trained anew took its place among the published ones."""
+def test_making_a_table_leaves_published_results_alone(published: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+    """Once, in a fresh clone, a seed that was trained again replaced a published one."""
     before = contents(published.results)
     published.behave(xskip="diverged", post_ln="0.6")
     capfd.readouterr()
@@ -44,7 +44,9 @@ def test_what_is_published_is_not_yours(published: Workplace, capfd: pytest.Capt
     assert (published.folder / "beside.md").read_text() in out
 
 
-def test_yours_beside_the_published(finished: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+def test_your_results_are_shown_beside_the_published_ones(
+    finished: Workplace, capfd: pytest.CaptureFixture[str]
+) -> None:
     for seed in (2, 3):
         fakes.finish(finished.cell("post_ln", seed).folder, 0.6, seed=seed)
     assert publish(finished, "--seeds", "3", "--allow", "unfinished") == 0
@@ -58,7 +60,7 @@ def test_yours_beside_the_published(finished: Workplace, capfd: pytest.CaptureFi
         assert re.search(place, capfd.readouterr().out)
 
 
-def test_a_publication_says_who_made_it_of_what(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_publication_records_its_author_and_runs(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     assert publish(finished) == 0
     assert capsys.readouterr().out.count("new       ") == 4
     (made,) = store.read_publications(finished.published)
@@ -82,7 +84,9 @@ def test_a_publication_says_who_made_it_of_what(finished: Workplace, capsys: pyt
 
 
 @pytest.mark.parametrize("kind", ["unfinished", "mixed", "uncommitted"])
-def test_what_is_refused_unless_told(finished: Workplace, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+def test_doubtful_runs_are_published_only_on_request(
+    finished: Workplace, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
     cell = finished.cell("rskip_ln")
     if kind == "unfinished":
         shutil.rmtree(cell.folder)
@@ -113,7 +117,7 @@ def test_mistakes_are_one_line(finished: Workplace, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("moment", ["before", "between"])
-def test_killed_it_is_the_old_or_the_new(
+def test_a_killed_publication_leaves_the_old_results(
     finished: Workplace, monkeypatch: pytest.MonkeyPatch, moment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert publish(finished) == 0
@@ -136,7 +140,7 @@ def test_killed_it_is_the_old_or_the_new(
     assert [path.name for path in finished.published.parent.iterdir()] == ["table9"]
 
 
-def test_runs_of_a_changed_configuration_leave_and_are_told(
+def test_runs_of_a_changed_configuration_are_removed_and_reported(
     finished: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert publish(finished) == 0

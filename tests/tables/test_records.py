@@ -1,4 +1,4 @@
-"""What is committed: in order, merged with what is there, tested while the statistics are at hand."""
+"""Records of a table: in order, merged with earlier ones, and tested by the statistics of examples."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ from tests.tables import fakes
 from tests.tables.conftest import Workplace
 
 
-def test_one_line_a_run_in_the_tables_order(finished: Workplace) -> None:
+def test_there_is_one_line_per_run_in_the_tables_order(finished: Workplace) -> None:
     cells = finished.cells((1, 2))
     fakes.finish(cells[5].folder, 0.61, seed=2)
     collect(finished.manifest, list(reversed(cells)), finished.folder)
@@ -39,10 +39,10 @@ def test_one_line_a_run_in_the_tables_order(finished: Workplace) -> None:
     assert recorded_seeds(finished.folder) == {1, 2}
 
 
-def test_nothing_of_a_folders_configuration_is_resolved_or_shown(
+def test_interpolations_in_a_folders_configuration_are_not_resolved(
     finished: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run folder may come from anybody; what is recorded of a run is the configuration that its cell has."""
+    """A run folder may come from anybody, so a record has the configuration of its cell instead."""
     monkeypatch.setenv("WANDB_API_KEY", "a-secret-of-mine")
     for cell in finished.cells():
         (cell.folder / "config.yaml").write_text(
@@ -58,7 +58,7 @@ def test_nothing_of_a_folders_configuration_is_resolved_or_shown(
 
 @pytest.mark.parametrize("damage", ["a line twice", "a cell twice", "no number", "nothing"])
 def test_records_that_contradict_themselves_are_refused(finished: Workplace, damage: str) -> None:
-    """A run counted twice would be a second seed with a deviation of 0."""
+    """A run that is counted twice would look like a second seed with a deviation of 0."""
     collect(finished.manifest, finished.cells(), finished.folder)
     path = finished.folder / "records.jsonl"
     text = path.read_text()
@@ -77,14 +77,14 @@ def test_records_that_contradict_themselves_are_refused(finished: Workplace, dam
 
 
 def compared(workplace: Workplace) -> dict[str, Difference]:
-    """The tests over sentences that the folder's files give, by row."""
+    """Return the tests over sentences that the folder's files give, by row."""
     kept = store.read(workplace.folder)
     (block,) = summarise(workplace.manifest, "test", kept.records, kept.examples).blocks
     return {entry.row.name: entry.comparison for entry in block.entries if entry.comparison}
 
 
-def test_a_comparison_is_of_what_was_measured(finished: Workplace) -> None:
-    """A run made again in a clone that has the records alone: its p-value is that of its new score."""
+def test_a_comparison_uses_the_new_measurements(finished: Workplace) -> None:
+    """In a clone that has only records, a run is made again: its p-value is that of its new score."""
     collect(finished.manifest, finished.cells(), finished.folder)
     old = compared(finished)
     assert set(old) == {"rskip_ln", "rskip_ln_3"}
@@ -97,7 +97,7 @@ def test_a_comparison_is_of_what_was_measured(finished: Workplace) -> None:
     assert new["rskip_ln"].difference != old["rskip_ln"].difference
 
 
-def test_a_kill_between_the_files_leaves_no_comparison_of_other_records(
+def test_a_kill_between_two_files_leaves_no_comparison_of_other_records(
     finished: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collect(finished.manifest, finished.cells(), finished.folder)
@@ -119,15 +119,15 @@ def test_a_kill_between_the_files_leaves_no_comparison_of_other_records(
     assert set(compared(finished)) == {"rskip_ln", "rskip_ln_3"}
 
 
-def test_statistics_of_a_run_that_left_leave_with_it(finished: Workplace) -> None:
+def test_statistics_of_a_removed_run_are_removed(finished: Workplace) -> None:
     collect(finished.manifest, finished.cells(), finished.folder)
     assert len(store.read_examples(finished.folder)) == 3 and store.examples_bytes(finished.folder) > 0
     collect(finished.manifest, [cell for cell in finished.cells() if cell.row.name != "rskip_ln"], finished.folder)
     assert finished.cell("rskip_ln").hash not in store.read_examples(finished.folder)
 
 
-def test_statistics_come_back_as_they_were(tmp_path: Path) -> None:
-    """Small and large, negative and broken numbers."""
+def test_statistics_are_read_as_written(tmp_path: Path) -> None:
+    """For small, large, negative and fractional numbers."""
     for top in (1, 300, 70_000, 2**40, -5, 0.5):
         kept = np.array([[0, top], [1, 2]], dtype=np.float64)
         record = store.Record.model_construct(hash="a" * 12)
@@ -136,10 +136,10 @@ def test_statistics_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "examples.npy"])
-def test_a_measurement_that_changed_after_the_run_is_left_out(
+def test_a_measurement_changed_after_the_run_is_left_out(
     finished: Workplace, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What was published of it stays; a table made anew has no curve, or no test, of it."""
+    """Earlier records keep it; a table made from scratch has no curve, or no test, of that run."""
     folder = finished.cell("rskip_ln").folder
     result = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(
@@ -160,7 +160,7 @@ def test_a_measurement_that_changed_after_the_run_is_left_out(
     assert ("rskip_ln" in compared(finished)) == (name != "examples.npy")
 
 
-def test_again_is_the_same_bytes(finished: Workplace) -> None:
+def test_collecting_again_gives_the_same_bytes(finished: Workplace) -> None:
     collect(finished.manifest, finished.cells(), finished.folder)
     first = finished.texts()
     collect(finished.manifest, finished.cells(), finished.folder)
@@ -176,7 +176,7 @@ def test_records_outlive_their_run_folders(finished: Workplace) -> None:
     assert finished.texts() == first
 
 
-def test_stale_record_leaves_with_a_line(finished: Workplace, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stale_record_is_removed_with_a_line(finished: Workplace, caplog: pytest.LogCaptureFixture) -> None:
     collect(finished.manifest, finished.cells(), finished.folder)
     rows = [
         row.model_copy(update={"overrides": ["skip=rskip_ln", "skip.lam=4"]}) if row.name == "rskip_ln" else row
@@ -189,14 +189,14 @@ def test_stale_record_leaves_with_a_line(finished: Workplace, caplog: pytest.Log
     assert set(compared(finished)) == {"rskip_ln_3"}
 
 
-def test_comparisons_of_known_cases(finished: Workplace) -> None:
+def test_a_better_row_has_a_small_p_and_an_equal_one_p_1(finished: Workplace) -> None:
     collect(finished.manifest, finished.cells(), finished.folder)
     better, equal = (compared(finished)[row] for row in ("rskip_ln", "rskip_ln_3"))
     assert better.p < 0.005 < equal.p == 1
     assert equal.difference == 0
 
 
-def test_statistics_that_are_not_the_results_are_not_used(
+def test_statistics_that_contradict_the_result_are_not_used(
     finished: Workplace, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.copy(finished.cell("post_ln").folder / "examples.npy", finished.cell("rskip_ln").folder / "examples.npy")
@@ -212,7 +212,7 @@ def test_test_sets_of_different_size_are_not_compared(finished: Workplace, caplo
     assert "cannot be paired" in caplog.text
 
 
-def test_torn_metrics_are_collected(finished: Workplace) -> None:
+def test_torn_metrics_are_collected_without_the_torn_line(finished: Workplace) -> None:
     folder = finished.cell("post_ln").folder
     fakes.write_metrics(folder, points=3, torn=True)
     collect(finished.manifest, finished.cells(), finished.folder)
@@ -220,7 +220,7 @@ def test_torn_metrics_are_collected(finished: Workplace) -> None:
     assert [group["update"] for group in groups] == [[5, 10, 15], [5, 10, 15]]
 
 
-def test_damaged_records_are_the_users_to_mend(finished: Workplace) -> None:
+def test_damaged_records_are_one_line_with_a_remedy(finished: Workplace) -> None:
     collect(finished.manifest, finished.cells(), finished.folder)
     with (finished.folder / "records.jsonl").open("a") as file:
         file.write('{"table": "tab\n')

@@ -1,4 +1,4 @@
-"""Making a table: what is missing runs, what is finished does not, and nothing that goes wrong hides the rest."""
+"""Making a table: missing runs are started, finished ones are not, and a failure does not stop the others."""
 
 import os
 import re
@@ -22,8 +22,10 @@ from tests.tables import fakes
 from tests.tables.conftest import Workplace
 
 
-def test_every_kind_of_cell(workplace: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
-    """Diverged is a result; a failure is told at the end with the child's own line; the others still run."""
+def test_divergence_is_a_result_and_failures_are_reported(
+    workplace: Workplace, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A failure is reported at the end with the run's own line, and the others still run."""
     workplace.behave(xskip="diverged", post_ln="no data", rskip_ln="crash")
     assert workplace.run() == 1
     out, err = capfd.readouterr()
@@ -37,7 +39,7 @@ def test_every_kind_of_cell(workplace: Workplace, capfd: pytest.CaptureFixture[s
     assert "(n=1)" in out
 
 
-def test_second_time_starts_nothing(workplace: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_second_time_nothing_is_started(workplace: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
     workplace.behave(xskip="diverged")
     assert workplace.run() == 0
     first = workplace.texts()
@@ -48,8 +50,8 @@ def test_second_time_starts_nothing(workplace: Workplace, capfd: pytest.CaptureF
     assert "4 of 4 runs are finished" in capfd.readouterr().err
 
 
-def test_some_rows_of_it(workplace: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
-    """No others run, and what others did stays in the table."""
+def test_only_given_rows_run(workplace: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+    """Results of other rows stay in the table."""
     workplace.behave()
     assert workplace.run("--rows=post_ln") == 0
     assert "0 of 1 runs are finished" in capfd.readouterr().err
@@ -82,8 +84,8 @@ def test_a_column_without_data_does_not_stop_the_others(
     assert re.search(r"lacking +[\d.]+ GPU-h estimated  needs data.dir for Mine", capfd.readouterr().out)
 
 
-def test_what_another_table_made_is_not_made_again(finished: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
-    """A record of another table of yours is a finished run; what is published is not yours."""
+def test_runs_of_another_table_are_not_made_again(finished: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+    """A record in another table of yours counts as a finished run, but a published one does not."""
     assert finished.run() == 0
     table9, made = finished.manifest, store.read_records(finished.folder)
     curves = store.read_curves(finished.folder)
@@ -118,7 +120,7 @@ def test_what_another_table_made_is_not_made_again(finished: Workplace, capfd: p
     assert "table9 · test: 0 of 4 runs are finished" in capfd.readouterr().err
 
 
-def test_damaged_result_and_interrupted_run_are_made_again(
+def test_a_damaged_result_and_an_interrupted_run_are_made_again(
     finished: Workplace, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (finished.cell("rskip_ln").folder / "result.json").write_text('{"torn')
@@ -130,7 +132,9 @@ def test_damaged_result_and_interrupted_run_are_made_again(
     assert "[3/4] post-LN, En-De catalogs, seed 1\n" in capfd.readouterr().err
 
 
-def test_killed_and_empty_handed(workplace: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+def test_killed_runs_and_runs_without_a_result_are_reported(
+    workplace: Workplace, capfd: pytest.CaptureFixture[str]
+) -> None:
     workplace.behave(post_ln="killed", rskip_ln="no result")
     assert workplace.run() == 1
     err = capfd.readouterr().err
@@ -138,7 +142,7 @@ def test_killed_and_empty_handed(workplace: Workplace, capfd: pytest.CaptureFixt
     assert "rSkip+LN λ=2, En-De catalogs, seed 1: it ended without a result" in err
 
 
-def test_dry_run_starts_nothing(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_starts_nothing(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     (finished.cell("rskip_ln").folder / "result.json").unlink()
     assert finished.run("--dry-run", "compute.threads=1") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -150,7 +154,7 @@ def test_dry_run_starts_nothing(finished: Workplace, capsys: pytest.CaptureFixtu
     assert not finished.results.exists()
 
 
-def test_trial_leaves_results_alone(workplace: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_trial_leaves_results_alone(workplace: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
     extra = "optim.lr=0.5"
     for cell in workplace.cells(extra=(extra,)):
         fakes.finish(cell.folder)
@@ -162,8 +166,8 @@ def test_trial_leaves_results_alone(workplace: Workplace, capfd: pytest.CaptureF
 
 
 @pytest.mark.parametrize(("to_group", "sent"), [(True, signal.SIGINT), (False, signal.SIGTERM)])
-def test_stop_and_continue(workplace: Workplace, to_group: bool, sent: signal.Signals) -> None:
-    """Ctrl-C goes to the process group as a terminal sends it; SIGTERM to the table alone is passed on."""
+def test_a_stopped_table_continues(workplace: Workplace, to_group: bool, sent: signal.Signals) -> None:
+    """A terminal sends Ctrl-C to the whole process group; SIGTERM to the table alone is passed on to runs."""
     workplace.behave(xskip="slow")
     process = _start(workplace)
     _wait_for(lambda: read_state(workplace.cell("xskip").folder).state == "running")
@@ -184,7 +188,7 @@ def test_stop_and_continue(workplace: Workplace, to_group: bool, sent: signal.Si
     assert read_result(workplace.cell("xskip").folder) is not None
 
 
-def test_as_many_at_once_as_fit_the_cores(workplace: Workplace) -> None:
+def test_as_many_runs_at_once_as_cores_allow(workplace: Workplace) -> None:
     cores = len(os.sched_getaffinity(0))
     assert Local(threads=1).at_once == cores
     assert Local(threads=cores + 1).at_once == Local(threads=0).at_once == 1
@@ -224,7 +228,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def evaluated(workplace: Workplace) -> Workplace:
-    """The table with a row more, in front: post-LN's runs, translated with another beam."""
+    """The table with one more row at the top: post-LN's runs translated with another beam."""
     row = "rows:\n  - {name: wide, label: wide, overrides: [task.beam=9], evaluates: post_ln}\n"
     path = workplace.path / "experiments/table9.yaml"
     path.write_text(path.read_text().replace("rows:\n", row))
@@ -232,7 +236,7 @@ def evaluated(workplace: Workplace) -> Workplace:
 
 
 def test_an_evaluation_waits_for_its_input(evaluated: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
-    """Named first, started last; its configuration is its input's but for its own overrides."""
+    """It is listed first but started last. Its configuration is its input's, except for its own overrides."""
     evaluated.behave()
     assert evaluated.run() == 0
     wide, post_ln = evaluated.cell("wide"), evaluated.cell("post_ln")
@@ -247,7 +251,7 @@ def test_an_evaluation_waits_for_its_input(evaluated: Workplace, capfd: pytest.C
     assert len(evaluated.starts()) == 5
 
 
-def test_an_evaluation_of_what_failed_is_not_started(evaluated: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_evaluation_of_a_failed_run_is_not_started(evaluated: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
     evaluated.behave(post_ln="crash")
     assert evaluated.run() == 1
     wide, post_ln = evaluated.cell("wide"), evaluated.cell("post_ln")
@@ -255,7 +259,7 @@ def test_an_evaluation_of_what_failed_is_not_started(evaluated: Workplace, capfd
     assert f"wide, En-De catalogs, seed 1: its input {post_ln.folder} has no result\n" in capfd.readouterr().err
 
 
-def test_every_seed_is_evaluated_by_itself(evaluated: Workplace) -> None:
+def test_every_seed_is_evaluated_separately(evaluated: Workplace) -> None:
     inputs = {(cell.row.name, cell.seed): cell for cell in evaluated.cells((1, 2))}
     for seed in (1, 2):
         assert inputs["wide", seed].config.inputs == [inputs["post_ln", seed].hash]

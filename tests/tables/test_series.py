@@ -1,4 +1,4 @@
-"""Thinning keeps the shape, the ends and the values."""
+"""Thinning a curve keeps its ends, order and values."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +7,7 @@ from skipln.tables.series import POINTS, thinned
 
 
 @given(st.integers(1, 1500))
-def test_ends_and_order_are_kept(count: int) -> None:
+def test_thinning_keeps_ends_and_order(count: int) -> None:
     [group] = thinned(
         [{"update": i, "tokens": 9 * i, "wall": 0.5 * i, "train/loss": 1 / i} for i in range(1, count + 1)]
     )
@@ -25,7 +25,7 @@ def test_training_and_validation_points_stay_apart() -> None:
     assert valid == {"update": [5], "tokens": [10], "wall": [1.0], "valid/bleu": [1.2346]}
 
 
-def test_not_a_number_and_an_update_logged_twice() -> None:
+def test_nan_becomes_none_and_the_last_of_two_logs_counts() -> None:
     losses = [(1, 3.0), (2, 9.0), (2, 2.0), (3, float("nan")), (4, float("inf"))]
     [group] = thinned([{"update": update, "train/loss": loss} for update, loss in losses])
     assert group == {"update": [1, 2, 3, 4], "train/loss": [3.0, 2.0, None, None]}

@@ -1,4 +1,4 @@
-"""`make status`: every cell, quickly."""
+"""`make status` shows every cell, without torch."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ def _status(workplace: Workplace, *seeds: int) -> list[str]:
     return status(workplace.manifest, "test", seeds or [1]).splitlines()
 
 
-def test_every_state(finished: Workplace) -> None:
+def test_every_state_is_shown(finished: Workplace) -> None:
     rskip = finished.cell("rskip_ln").folder
     shutil.rmtree(rskip)
     fakes.write_status(rskip, "running", 3, 20)
@@ -32,7 +32,7 @@ def test_every_state(finished: Workplace) -> None:
     assert "missing   –" in lines[3]
 
 
-def test_committed_record_without_run_folder(finished: Workplace) -> None:
+def test_a_record_without_run_folder_is_shown_as_done(finished: Workplace) -> None:
     collect(finished.manifest, finished.cells(), finished.folder)
     shutil.rmtree(finished.cell("post_ln").folder)
     line = _status(finished)[3]
@@ -40,13 +40,13 @@ def test_committed_record_without_run_folder(finished: Workplace) -> None:
     assert "from runs/tables/, no run folder" in line
 
 
-def test_tables_that_cannot_be_shown_say_why(workplace: Workplace) -> None:
+def test_a_table_that_cannot_be_shown_says_why(workplace: Workplace) -> None:
     assert status(workplace.manifest, "paper", [1]) == "table9 · paper · no columns at this scale"
     assert "needs data.dir" in status(workplace.manifest, "small", [1])
 
 
-def test_a_thousand_runs_without_torch(workplace: Workplace) -> None:
-    """As a command of its own. `python -m scripts.bench.studies.cluster` times it."""
+def test_a_thousand_runs_are_shown_without_torch(workplace: Workplace) -> None:
+    """In a process of its own. `python -m scripts.bench.studies.cluster` measures its time."""
     found = workplace.cells(tuple(range(1, 251)))
     for cell in found:
         cell.folder.mkdir(parents=True)

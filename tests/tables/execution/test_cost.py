@@ -1,4 +1,4 @@
-"""GPU-hours before a run: arithmetic that can be checked, and the record's time where there is one."""
+"""GPU-hours before a run: an estimate that can be checked, or the measured time of a record."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_weights_are_the_models_matrices(model: str) -> None:
     assert weights(config.model, 4000) == sum(p.numel() for p in built.parameters() if p.dim() == 2)
 
 
-def test_multiplications_of_a_resnet() -> None:
+def test_multiplications_of_resnets_are_those_published() -> None:
     # He et al. 2015: 3.8e9 for ResNet-50 and 1.8e9 for ResNet-18 at 224 × 224, with stem, shortcuts and classifier.
     fifty, eighteen = (
         compose(["task=classification", f"model={m}", "training.batch=8"]).model for m in ("resnet50", "resnet18")
@@ -37,7 +37,7 @@ def test_multiplications_of_a_resnet() -> None:
     assert multiplications(eighteen, 224) == pytest.approx(1.8e9, rel=0.15)
 
 
-def test_flops_of_a_run() -> None:
+def test_flops_of_a_run_by_hand() -> None:
     config = compose(["task=translation", "scale=paper", "recipe=wmt14_base"])
     assert flops(config) == 6 * weights(config.model, 37_000) * 3584 * 8 * 100_000
 
@@ -55,7 +55,7 @@ def test_a_record_on_a_gpu_is_a_measurement(workplace: Workplace) -> None:
     assert gpu_hours(cell, [on_cpu, Record.model_validate(on_gpus)]) == (16.0, True)
 
 
-def test_a_dry_run_of_the_papers_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_dry_run_at_paper_scale_shows_gpu_hours(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["run", "table4", "--scale", "paper", "--dry-run", f"paths.runs={tmp_path}"]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 8
@@ -65,12 +65,12 @@ def test_a_dry_run_of_the_papers_table(capsys: pytest.CaptureFixture[str], tmp_p
     assert "assumed" in err
 
 
-def test_table4_has_no_demo(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table4_has_no_demo_scale(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "table4"]) == 2
     assert capsys.readouterr().err == "error: table4 has no columns at scale demo: choose one of test, paper\n"
 
 
-def test_table4_at_test_scale_is_the_same_forms() -> None:
+def test_table4_has_the_same_forms_at_test_scale() -> None:
     table = load("table4")
     test, paper = (cells(table, scale, [1], cache=None) for scale in ("test", "paper"))
     assert [cell.config.skip for cell in test] == [cell.config.skip for cell in paper]

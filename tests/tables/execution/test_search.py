@@ -1,4 +1,4 @@
-"""A column with a search: its candidates run first, its cells test the best of them, and the page says so."""
+"""A column with a search: candidates run first, each cell tests the best of them, and the page says so."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def searching(workplace: Workplace) -> Workplace:
 
 
 def finish(cell: Cell, losses: tuple[float | None, float | None]) -> None:
-    """The cell and its candidates as the engine leaves them; a loss of None is a run that diverged."""
+    """Write the cell and its candidates as the engine does; a loss of None means that the run diverged."""
     compared = []
     for candidate, loss, rate in zip(cell.candidates, losses, (0.001, 0.01), strict=True):
         state = "diverged" if loss is None else "done"
@@ -54,7 +54,7 @@ def test_a_cell_is_an_evaluation_of_its_candidates(searching: Workplace) -> None
         assert cell.candidates[1].describe().endswith(", En-De catalogs, seed 1, optim.lr=0.01")
 
 
-def test_candidates_run_first_and_one_that_failed_leaves_its_cell_out(
+def test_candidates_run_first_and_a_failed_one_stops_its_cell(
     searching: Workplace, capfd: pytest.CaptureFixture[str]
 ) -> None:
     chosen = searching.cell("post_ln")
@@ -77,9 +77,7 @@ def test_candidates_run_first_and_one_that_failed_leaves_its_cell_out(
     assert "3 of 3 runs are finished" in capfd.readouterr().err
 
 
-def test_the_page_says_what_was_chosen_what_diverged_and_what_it_costs(
-    searching: Workplace, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_page_shows_choices_divergences_and_costs(searching: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
     for cell in searching.cells():
         finish(cell, ROWS[cell.row.name])
     assert searching.run() == 0
@@ -99,7 +97,7 @@ def test_the_page_says_what_was_chosen_what_diverged_and_what_it_costs(
     assert lines[2].endswith(",optim.lr,0.001,2,1,42.1,12345678,")
 
 
-def test_the_chosen_runs_curve_and_command_are_the_cells(searching: Workplace) -> None:
+def test_a_cell_has_the_curve_and_command_of_the_chosen_run(searching: Workplace) -> None:
     cell = searching.cell("post_ln")
     finish(cell, (3.5, 3.25))
     fakes.write_metrics(cell.candidates[1].folder, shift=7.0)
@@ -112,7 +110,7 @@ def test_the_chosen_runs_curve_and_command_are_the_cells(searching: Workplace) -
     assert "optim.lr=0.01 task.test=false" in page
 
 
-def test_a_recorded_cell_needs_no_candidate(searching: Workplace) -> None:
+def test_a_recorded_cell_needs_no_candidates(searching: Workplace) -> None:
     for cell in searching.cells():
         finish(cell, ROWS[cell.row.name])
     assert searching.run() == 0
@@ -126,7 +124,7 @@ def test_a_recorded_cell_needs_no_candidate(searching: Workplace) -> None:
     assert searching.texts() == before
 
 
-def test_status_shows_the_search_of_a_cell_that_is_missing(searching: Workplace) -> None:
+def test_status_shows_the_candidates_of_a_missing_cell(searching: Workplace) -> None:
     cell = searching.cell("rskip_ln")
     fakes.finish(cell.candidates[0].folder, metrics={"valid_loss": 3.25})
     page = status(searching.manifest, "test", [1])
@@ -134,7 +132,7 @@ def test_status_shows_the_search_of_a_cell_that_is_missing(searching: Workplace)
     assert re.search(r"rSkip\+LN λ=2, optim\.lr=0\.001 .* done +20/20 +valid loss 3\.250", page)
 
 
-def test_a_searched_key_is_not_given(searching: Workplace) -> None:
+def test_a_searched_key_cannot_be_given(searching: Workplace) -> None:
     with pytest.raises(UserError, match=r"optim\.lr: table9 seeks it for En-De catalogs: change the manifest's search"):
         searching.cells(extra=("optim.lr=1",))
 
@@ -148,7 +146,7 @@ def test_a_searched_key_is_not_given(searching: Workplace) -> None:
         ("overrides: [skip=xskip]}", "overrides: [], evaluates: post_ln}", "has no rows that evaluate others"),
     ],
 )
-def test_error(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_wrong_search_is_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert old in SEARCH
     (tmp_path / "table9.yaml").write_text(SEARCH.replace(old, new))
     with pytest.raises(UserError) as caught:

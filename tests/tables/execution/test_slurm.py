@@ -1,4 +1,4 @@
-"""What the queue says of a run, and a cluster that is not there; tests/slurm has the real thing."""
+"""The queue's state of a run, and commands without a cluster; tests/slurm uses a real one."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from tests.tables.conftest import Workplace
 
 @pytest.fixture
 def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Stands in for SLURM's squeue: says `lines` and exits with `code`."""
+    """Stand in for SLURM's squeue: print `lines` and exit with `code`."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -29,8 +29,8 @@ def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return say
 
 
-def test_the_queue_knows_better_than_a_dead_run(tmp_path: Path, squeue) -> None:
-    """A waiting job makes its run queued, with SLURM's reason, whatever the run said when it was stopped."""
+def test_the_queue_overrides_a_stopped_runs_status(tmp_path: Path, squeue) -> None:
+    """With a waiting job, a run is queued for SLURM's reason, whatever its status said when it was stopped."""
     for i, state in enumerate(("running", "interrupted", "failed")):
         fakes.write_status(tmp_path / state, state, host="elsewhere", job="7")
         Ticket("table9-ab", i).write(tmp_path / state)
@@ -52,7 +52,7 @@ def test_the_queue_knows_better_than_a_dead_run(tmp_path: Path, squeue) -> None:
     assert found[3].message == "its job ended before the run began"
 
 
-def test_a_queue_that_cannot_be_asked_changes_nothing(tmp_path: Path, squeue) -> None:
+def test_a_failing_squeue_changes_nothing(tmp_path: Path, squeue) -> None:
     fakes.write_status(tmp_path / "run", "running", host="elsewhere", job="7")
     Ticket("table9-ab", 0).write(tmp_path / "run")
     Ticket("table9-ab", 1).write(tmp_path / "fresh")
@@ -62,14 +62,14 @@ def test_a_queue_that_cannot_be_asked_changes_nothing(tmp_path: Path, squeue) ->
     assert silent.problem.startswith("slurm_load_jobs error: Unable to contact slurm controller; try again")
 
 
-def test_a_run_elsewhere_that_no_table_submitted(tmp_path: Path, squeue) -> None:
-    """Its status tells its job's number, which is enough to know that it is over."""
+def test_a_run_that_no_table_submitted_is_found_by_its_job(tmp_path: Path, squeue) -> None:
+    """Its status has the number of its job, which tells whether it is over."""
     fakes.write_status(tmp_path, "running", host="elsewhere", job="7")
     assert read_state(tmp_path, squeue("mine|N/A|7|7|R|None")).state == "running"
     assert read_state(tmp_path, squeue("mine|N/A|8|8|R|None")).state == "interrupted"
 
 
-def test_the_newer_log_speaks(tmp_path: Path) -> None:
+def test_the_last_line_is_that_of_the_newer_log(tmp_path: Path) -> None:
     assert last_line(tmp_path) == ""
     (tmp_path / "log.txt").write_text("10%\r20%\n\n")
     assert last_line(tmp_path) == "20%"
@@ -107,7 +107,7 @@ def test_an_unknown_launcher_lists_the_choices(workplace: Workplace, capsys: pyt
     assert capsys.readouterr().err == "error: launcher=pbs: choose one of local, slurm\n"
 
 
-def test_the_command_has_the_jobs_threads(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_has_the_threads_of_the_job(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--launcher=slurm", "--dry-run", "launcher.cpus_per_task=3", "launcher.partition=gpu")
     before = [cell.hash for cell in workplace.cells()]
     assert workplace.run(*words) == 0

@@ -1,4 +1,4 @@
-"""Curves of runs that no record tells of yet."""
+"""Curves of runs that have no record yet."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from tests.tables import fakes
 from tests.tables.conftest import Workplace
 
 
-def test_runs_under_way_are_drawn_and_never_committed(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_running_runs_are_drawn_but_not_recorded(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     assert finished.run() == 0
     committed = finished.texts()
     second = finished.cell("rskip_ln", 2)
     fakes.write_metrics(second.folder, points=2, torn=True)
     fakes.write_status(second.folder, "running", 10, 20)
     capsys.readouterr()
-    with locked(second.folder / ".lock"):  # as the process that runs it does
+    with locked(second.folder / ".lock"):  # as its process would
         assert main(finished.arguments("curves", "table9", "--scale", "test", "--seeds", "2")) == 0
     said = capsys.readouterr()
     page, *others = [Path(line) for line in said.out.splitlines()]
@@ -29,7 +29,9 @@ def test_runs_under_way_are_drawn_and_never_committed(finished: Workplace, capsy
     assert {name: text for name, text in finished.texts().items() if not name.startswith("live/")} == committed
 
 
-def test_they_are_drawn_before_there_is_any_record(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_running_runs_are_drawn_before_any_record_exists(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
     fakes.write_metrics(workplace.cell("post_ln").folder)
     fakes.write_status(workplace.cell("post_ln").folder, "interrupted", 20, 20)
     assert main(workplace.arguments("curves", "table9", "--scale", "test")) == 0
@@ -37,7 +39,7 @@ def test_they_are_drawn_before_there_is_any_record(workplace: Workplace, capsys:
     assert set(workplace.texts()) == {"live/curves.html"}
 
 
-def test_only_what_has_logged_and_is_not_recorded(finished: Workplace) -> None:
+def test_live_runs_have_logged_and_have_no_record(finished: Workplace) -> None:
     fakes.write_status(finished.cell("post_ln", 2).folder, "queued")
     first, *rest = finished.cells((1, 2))
     assert [other.cell for other in live([first, *rest], {first.hash})] == rest[:3]

@@ -1,4 +1,4 @@
-"""curves.html stands alone, whatever is written in it."""
+"""curves.html needs nothing else and is safe, whatever text it contains."""
 
 import json
 import re
@@ -31,13 +31,13 @@ def _data(html: str) -> Any:
     return json.loads(match[1])
 
 
-def test_no_request_leaves_the_page(finished: Workplace) -> None:
+def test_the_page_makes_no_requests(finished: Workplace) -> None:
     html = _page(finished)
     assert not re.search(r"https?://|//[a-z]+\.[a-z]|@import|\burl\((?!#)|<link|<img|\bsrc=|\bfetch\(", html)
     assert "<!--" not in html
 
 
-def test_holds_curves_table_and_configurations(finished: Workplace) -> None:
+def test_the_page_has_curves_table_and_configurations(finished: Workplace) -> None:
     html = _page(finished)
     data = _data(html)
     assert data["metrics"][:3] == ["valid/bleu", "valid/loss", "train/loss"]
@@ -52,7 +52,7 @@ def test_holds_curves_table_and_configurations(finished: Workplace) -> None:
 
 
 def test_the_first_view_hides_no_row_that_has_a_loss(finished: Workplace) -> None:
-    """fairseq's validation has no BLEU: with a row of its own in the table, the loss is what all rows have."""
+    """fairseq's validation has no BLEU. If the table has a row of fairseq, only the loss exists for all rows."""
     summary, curves = _inputs(finished)
     last = summary.records[-1].hash
     for group in curves[last].groups:
@@ -63,7 +63,7 @@ def test_the_first_view_hides_no_row_that_has_a_loss(finished: Workplace) -> Non
     assert shown == {row["name"] for row in data["rows"]}
 
 
-def test_text_cannot_break_out(finished: Workplace) -> None:
+def test_text_cannot_become_markup_or_script(finished: Workplace) -> None:
     rows = [row.model_copy(update={"label": EVIL}) for row in finished.manifest.rows]
     finished.manifest = finished.manifest.model_copy(update={"rows": rows, "title": EVIL, "notes": [EVIL]})
     html = _page(finished)
@@ -73,7 +73,7 @@ def test_text_cannot_break_out(finished: Workplace) -> None:
     assert _data(html)["rows"][0]["label"] == EVIL
 
 
-def test_a_hundred_long_runs_stay_small(finished: Workplace) -> None:
+def test_the_page_of_a_hundred_long_runs_is_small(finished: Workplace) -> None:
     summary, curves = _inputs(finished)
     axis = list(range(200))
     metrics = ("train/loss", "train/nll", "lr", "grad_norm", "tokens_per_second")

@@ -1,4 +1,4 @@
-"""curves.html in Chromium: it draws, chooses, hovers, and asks no one for anything."""
+"""curves.html in Chromium: drawing, choosing, hovering, and no network requests."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @pytest.fixture
 def opened(browser: Page, finished: Workplace) -> Page:
-    """Two seeds of post_ln, one diverged row, one finished, and one under way that got to update 10."""
+    """Open a page with two seeds of post_ln, a diverged row, a finished row, and a running one at update 10."""
     fakes.finish(finished.cell("post_ln", 2).folder, 0.6, seed=2)
     under_way = finished.cell("rskip_ln_3").folder
     (under_way / "result.json").unlink()
@@ -56,9 +56,9 @@ def choose(page: Page, name: str, value: str) -> None:
 
 def test_it_draws_every_row_and_reaches_no_network(opened: Page) -> None:
     assert opened.run(CURVES) == ["xskip", "post_ln", "rskip_ln", "rskip_ln_3"]
-    assert opened.run('document.querySelectorAll("#chart .band").length') == 1  # of the row with two seeds
-    assert opened.run('document.querySelectorAll("#chart .open").length') == 1  # under way
-    assert opened.run('document.querySelectorAll("#chart .end").length') == 1  # diverged
+    assert opened.run('document.querySelectorAll("#chart .band").length') == 1  # the row with two seeds
+    assert opened.run('document.querySelectorAll("#chart .open").length') == 1  # the running one
+    assert opened.run('document.querySelectorAll("#chart .end").length') == 1  # the diverged one
     assert opened.run('document.querySelectorAll("#table tbody tr").length') == 4
     shown = opened.run("document.body.innerText")
     assert "rSkip+LN λ=3, En-De catalogs, seed 1: interrupted at update 10 of 20" in shown
@@ -77,7 +77,7 @@ def test_rows_are_switched_off_and_on(opened: Page) -> None:
     assert len(opened.run(CURVES)) == 4
 
 
-def test_metric_and_axis_are_chosen(opened: Page) -> None:
+def test_metric_and_axis_can_be_chosen(opened: Page) -> None:
     assert opened.run('[...document.getElementById("metric").options].map(o => o.value)')[:3] == [
         "valid/bleu", "valid/loss", "train/loss"
     ]  # fmt: skip
@@ -100,7 +100,7 @@ def test_metric_and_axis_are_chosen(opened: Page) -> None:
     assert opened.run('document.querySelectorAll("#chart .seed").length') == 5
 
 
-def test_hover_shows_mean_and_deviation(opened: Page) -> None:
+def test_hovering_shows_mean_and_deviation(opened: Page) -> None:
     box = opened.run(
         '(r => [r.left, r.top, r.width, r.height])(document.getElementById("chart").getBoundingClientRect())'
     )
@@ -108,19 +108,19 @@ def test_hover_shows_mean_and_deviation(opened: Page) -> None:
     said = opened.run('document.getElementById("tip").innerText')
     # Update 20: 8 + 0.1·seed over seeds 1 and 2.
     assert "post-LN\t8.15 ± 0.07071 (n=2)\tat 20" in said
-    assert "λ=3" not in said  # it has not got there
+    assert "λ=3" not in said  # it has not reached update 20
     opened.move(0, 0)
     assert opened.run('document.getElementById("tip").hidden')
 
 
-def test_the_configuration_of_each_row(opened: Page) -> None:
+def test_every_rows_configuration_is_shown(opened: Page) -> None:
     assert opened.run('document.querySelectorAll("#configs details").length') == 4
     opened.run('document.querySelector("#configs summary").click()')
     assert "python -m skipln.train" in opened.run('document.querySelector("#configs pre").innerText')
 
 
 def test_a_hundred_runs_of_a_thousand_points(browser: Page, finished: Workplace) -> None:
-    """The page stays small; its time to load is printed (make test-browser ARGS=-s) and not judged here."""
+    """The page stays small. Its load time is printed (make test-browser ARGS=-s) but not asserted."""
     collect(finished.manifest, finished.cells(), finished.folder)
     first = read_records(finished.folder)[1]
     rows = [Row(name=f"row_{i}", label=f"row {i}", overrides=[]) for i in range(10)]

@@ -1,4 +1,4 @@
-"""A row looks the same in every table, and no two rows of one alike."""
+"""A row looks the same in every table, and no two rows of a table look alike."""
 
 import pytest
 
@@ -12,14 +12,14 @@ def _lightness(colour: str) -> float:
 
 
 @pytest.mark.parametrize("name", manifests.names())
-def test_rows_are_told_apart(name: str) -> None:
+def test_all_rows_of_a_table_look_different(name: str) -> None:
     rows = manifests.load(name).rows
     looks = palette(rows)
     assert set(looks) == {row.name for row in rows}
     assert len({(look.colour, look.dash) for look in looks.values()}) == len(rows)
 
 
-def test_a_family_is_a_hue_and_lambda_its_shade() -> None:
+def test_a_family_has_one_hue_and_lambda_sets_the_shade() -> None:
     rows = {row.name: row for row in manifests.load("table2").rows}
     looks = palette(list(rows.values()))
     shades = [_lightness(looks[f"xskip_ln_{lam}"].colour) for lam in (1, 2, 3)]
@@ -29,8 +29,8 @@ def test_a_family_is_a_hue_and_lambda_its_shade() -> None:
     assert len({looks[f"xskip_ln_{lam}"].dash for lam in (1, 2, 3)}) == 1
 
 
-def test_the_same_in_another_table() -> None:
-    """skip is grey in table 1 as in table 2; unknown connections take what is left."""
+def test_a_row_looks_the_same_in_another_table() -> None:
+    """skip has one colour in tables 1 and 2; unknown connections get the remaining colours."""
     one, two = (palette(manifests.load(name).rows) for name in ("table1", "table2"))
     assert one["skip"] == two["skip"]
     row = manifests.load("table2").rows[0]

@@ -1,4 +1,4 @@
-"""Rendered files: golden text, the same bytes from committed files alone."""
+"""Rendered files: golden texts, and the same bytes from committed files alone."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ def _rendered(workplace: Workplace, seeds: tuple[int, ...] = (1,)) -> dict[str, 
 
 
 def _golden(finished: Workplace) -> dict[str, bytes]:
-    """A row with two seeds of which one diverged, one never run, one that is better: every kind of cell."""
+    """Render every kind of cell: a row with a diverged seed, a row that never ran, and one that is better."""
     shutil.rmtree(finished.cell("rskip_ln_3").folder)
     fakes.finish(finished.cell("post_ln", 2).folder, 0.6, seed=2)
     fakes.finish(finished.cell("rskip_ln", 2).folder, 0.8, seed=2)
@@ -41,13 +41,13 @@ def _golden(finished: Workplace) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", ["table.md", "table.csv", "table.tex"])
 def test_golden(finished: Workplace, name: str) -> None:
-    """After a change that is meant: write the file named below anew, and read the difference."""
+    """After an intended change, write the file named below again and read the difference."""
     found = _golden(finished)[name].decode()
     assert found == (GOLDEN / name).read_text(), f"tests/tables/presentation/golden/{name}"
 
 
-def test_again_without_run_folders_is_the_same_bytes(finished: Workplace) -> None:
-    """In another process, too: no order of a set, no random name, no time of day."""
+def test_rendering_again_without_run_folders_gives_the_same_bytes(finished: Workplace) -> None:
+    """In another process: no set order, random name or time of day may show."""
     first = _golden(finished)
     done = [record.hash for record in store.read_records(finished.published) if record.state == "done"]
     assert set(first) == {
@@ -66,14 +66,16 @@ def test_again_without_run_folders_is_the_same_bytes(finished: Workplace) -> Non
     assert contents(finished.published) == first
 
 
-def test_columns_at_no_run_at_all(workplace: Workplace) -> None:
+def test_a_table_without_any_run_is_rendered(workplace: Workplace) -> None:
     files = _rendered(workplace)
-    assert files["table.md"].decode().count("–") == 1 + 4 * 6 - 2  # the footnote; a baseline; a published value
+    assert (
+        files["table.md"].decode().count("–") == 1 + 4 * 6 - 2
+    )  # one in the footnote; baseline and published have none
     assert b"<svg" in files["curves.svg"]
     assert render_all(workplace.results, Path("experiments")) == [workplace.published]
 
 
-def test_diverged_everywhere_and_data_that_differ(finished: Workplace) -> None:
+def test_a_fully_diverged_row_and_differing_data_are_shown(finished: Workplace) -> None:
     other = {"name": "catalogs", "fingerprint": "ffff", "test_examples": 200}
     fakes.finish(finished.cell("xskip", 2).folder, state="diverged", data=other)
     page = _rendered(finished, (1, 2))["table.md"].decode()
@@ -81,8 +83,8 @@ def test_diverged_everywhere_and_data_that_differ(finished: Workplace) -> None:
     assert "NOT THE SAME in all runs" in page
 
 
-def test_runs_that_computed_otherwise_are_not_averaged_in_silence(finished: Workplace) -> None:
-    """Two seeds of one cell, a whole row, and a run that went on elsewhere; each is said where it is read."""
+def test_differences_in_arithmetic_are_reported(finished: Workplace) -> None:
+    """Between two seeds of a cell, for a whole row, and for a run that continued on another machine."""
     bf16 = fakes.ENVIRONMENT | {"precision": "bf16", "device": "NVIDIA H100"}
     fakes.finish(finished.cell("rskip_ln_3", 2).folder, environment=bf16)
     fakes.finish(finished.cell("post_ln").folder, environment=bf16)
@@ -99,7 +101,7 @@ def test_runs_that_computed_otherwise_are_not_averaged_in_silence(finished: Work
 
 
 def test_a_record_without_its_precision_says_so(finished: Workplace) -> None:
-    """Records made before precision was kept: what was asked for is known, what `auto` meant is not."""
+    """In records from before precision was kept, the requested precision is known, but not what `auto` meant."""
     old = {key: value for key, value in fakes.ENVIRONMENT.items() if key not in ("precision", "compiled")}
     fakes.finish(finished.cell("xskip").folder, environment=old)
     _rendered(finished)
@@ -114,8 +116,8 @@ def test_a_record_without_its_precision_says_so(finished: Workplace) -> None:
     assert "commit 0123456789ab with uncommitted changes (patch abc), Python" in page
 
 
-def test_a_difference_is_bold_only_by_a_test_over_runs(finished: Workplace) -> None:
-    """The clearly better row with three seeds; two seeds, or a seed that diverged, make no test and so nothing bold."""
+def test_a_difference_is_bold_only_after_a_test_over_runs(finished: Workplace) -> None:
+    """The clearly better row is bold; a row with a diverged seed is not tested, and so not bold."""
     seeds = (1, 2, 3, 4)
     for seed, noise in zip(seeds, (0.0, 0.004, -0.004, 0.002), strict=True):
         fakes.finish(finished.cell("post_ln", seed).folder, 0.6 + noise, seed=seed)
@@ -155,7 +157,7 @@ def test_latex_escapes(words: str, expected: str) -> None:
     assert escape(words) == expected
 
 
-def test_numbers() -> None:
+def test_numbers_are_rounded_and_signed() -> None:
     from skipln.tables.metrics import METRICS
 
     assert text.spread(Mean(17.44, None, 1), METRICS["bleu"]) == "17.4 (n=1)"

@@ -1,4 +1,4 @@
-"""Where your runs lie beside the published ones."""
+"""The verdict on your runs beside the published ones."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from skipln.tables.store import Record
 
 
 def records(*values: float | None, time: str = "then", data: str = "a") -> list[Record]:
-    """A run for each BLEU; None: it diverged."""
+    """Make a record for each BLEU; None means that the run diverged."""
     return [
         Record.model_validate(
             {
@@ -41,20 +41,20 @@ def records(*values: float | None, time: str = "then", data: str = "a") -> list[
         ((None, 17.5), (17.0, 18.0, 17.5), "inside"),
     ],
 )
-def test_every_kind(yours, published, verdict):
+def test_every_verdict(yours, published, verdict):
     assert place(records(*yours, time="now"), records(*published), "bleu").verdict == verdict
 
 
-def test_data_and_runs_that_are_the_same():
+def test_other_data_and_the_same_runs_are_recognised():
     published = records(17.0, 18.0, 17.5)
     assert place(records(17.0, time="now", data="b"), published, "bleu") == Place("other data")
     assert place(published[:2], published, "bleu") == Place("the same runs")
     mine = [*published[:2], *records(0.0, 0.0, 0.0, 30.0, time="now")[3:]]
-    assert place(mine, published, "bleu").verdict == "outside"  # by the one that is new
+    assert place(mine, published, "bleu").verdict == "outside"  # because of the new run
 
 
-def test_the_interval_holds_95_of_100_further_means():
-    """By simulation: three published runs, two further ones."""
+def test_the_interval_contains_95_percent_of_further_means():
+    """By simulation with three published runs and means of two further ones."""
     rng = np.random.default_rng(5)
     runs, further = rng.normal(20, 2, (4000, 3)), rng.normal(20, 2, (4000, 2)).mean(axis=1)
     found = [prediction_interval(list(known), 2) for known in runs]

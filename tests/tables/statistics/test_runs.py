@@ -1,4 +1,4 @@
-"""The test over runs against scipy's; what it detects, and how often it is wrong, against simulation."""
+"""The test over runs against scipy's, and its power and false alarms against simulation."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from skipln.tables.statistics.runs import FEWEST, METHOD, over_runs
 
 @pytest.mark.parametrize("sizes", [(3, 3), (3, 5), (5, 4), (12, 30)])
 @pytest.mark.parametrize("spread", [0.1, 1.0, 7.0])
-def test_it_is_welchs(sizes, spread):
+def test_the_test_is_welchs(sizes, spread):
     rng = np.random.default_rng(sum(sizes))
     a, b = rng.normal(20, spread, sizes[0]), rng.normal(19, 1, sizes[1])
     found, expected = over_runs(list(a), list(b)), stats.ttest_ind(a, b, equal_var=False)
@@ -29,8 +29,8 @@ def test_too_few_runs_and_runs_without_spread_are_not_tested():
 
 
 @pytest.mark.parametrize("n", [3, 5, 20])
-def test_the_detectable_difference_is_found_in_four_of_five_experiments(n):
-    """Runs with as much spread as those seen, and that true difference: 80 % of p are below 5 %."""
+def test_the_detectable_difference_has_a_power_of_80_percent(n):
+    """If runs have the observed spread and this true difference, 80 % of p are below 5 %."""
     rng = np.random.default_rng(n)
     base = stats.norm.ppf((np.arange(n) + 0.5) / n)
     base = (base - base.mean()) / base.std(ddof=1)  # exactly σ = 1 on both sides
@@ -40,8 +40,8 @@ def test_the_detectable_difference_is_found_in_four_of_five_experiments(n):
     assert found.mean() == pytest.approx(0.8, abs=0.015)
 
 
-def test_false_alarms_of_three_runs_a_side():
-    """Equal systems that vary unequally: about 5 % of p below 0.05, and of intervals without 0."""
+def test_three_runs_per_side_give_about_5_percent_false_alarms():
+    """For equal systems with unequal variances, about 5 % of p are below 0.05, and as many intervals exclude 0."""
     rng = np.random.default_rng(0)
     tests = [over_runs(rng.normal(0, 1, 3).tolist(), rng.normal(0, 2, 3).tolist()) for _ in range(300)]
     assert 0.01 < np.mean([test.p < 0.05 for test in tests]) < 0.1

@@ -1,4 +1,4 @@
-"""BLEU equals sacreBLEU's; p is 1 for equals, small for the clearly better, and honest under no difference."""
+"""BLEU equals sacreBLEU's; p is 1 for equal systems, small for clearly better ones, and rarely a false alarm."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "."]), min_size=0, max_siz
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(WORDS, WORDS.filter(bool)), min_size=1, max_size=6))
-def test_bleu_is_sacrebleus(pairs: list[tuple[str, str]]) -> None:
-    """Also where smoothing, the brevity penalty or an empty translation decides."""
+def test_bleu_equals_sacrebleus(pairs: list[tuple[str, str]]) -> None:
+    """Even if smoothing, the brevity penalty or an empty translation decides."""
     hypotheses, references = [hyp for hyp, _ in pairs], [[ref for _, ref in pairs]]
     scorer = BLEU()
     statistics = np.array(scorer._extract_corpus_statistics(hypotheses, references))
@@ -27,12 +27,12 @@ def test_bleu_of_nothing_and_of_the_references() -> None:
     assert bleu(np.array([8, 8, 8, 7, 6, 5, 8, 7, 6, 5])) == pytest.approx(100)
 
 
-def test_identical_systems() -> None:
+def test_identical_systems_have_p_1() -> None:
     found = over_examples([sentences(0.6)], [sentences(0.6)])
     assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
-def test_clearly_better_and_its_mirror() -> None:
+def test_a_clearly_better_system_and_the_mirrored_comparison() -> None:
     better, worse = [sentences(0.8, seed=s) for s in (1, 2)], [sentences(0.6, seed=3)]
     found, mirror = over_examples(better, worse), over_examples(worse, better)
     assert found.p < 0.005
@@ -40,13 +40,13 @@ def test_clearly_better_and_its_mirror() -> None:
     assert (mirror.p, mirror.difference, mirror.low) == (found.p, -found.difference, pytest.approx(-found.high))
 
 
-def test_same_numbers_every_time() -> None:
+def test_the_test_gives_the_same_numbers_every_time() -> None:
     a, b = [sentences(0.62, seed=1)], [sentences(0.6, seed=2)]
     assert over_examples(a, b) == over_examples(a, b)
 
 
 def test_false_alarms_are_rare() -> None:
-    """Systems of equal quality: about 5 % of p below 0.05."""
+    """For systems of equal quality, about 5 % of p are below 0.05."""
     p = [
         over_examples([sentences(0.6, 60, 2 * i)], [sentences(0.6, 60, 2 * i + 1)], resamples=200).p for i in range(150)
     ]

@@ -1,7 +1,7 @@
-"""README's "Add a connection", followed to the letter in a copy of the tree, with three made-up connections.
+"""Follow README's "Add a connection" to the letter in a copy of the tree, with three made-up connections.
 
-Its own snippet, a formula; `tests/made_up/made_deep.py`, which needs the net's depth and initialises its branch; and
-`tests/made_up/made_two.py`, whose stream is a dict of two tensors and whose `leave` has parameters.
+They are README's own snippet, a formula; `tests/made_up/made_deep.py`, which needs the net's depth and initialises its
+branch; and `tests/made_up/made_two.py`, whose stream is a dict of two tensors and whose `leave` has parameters.
 """
 
 import os
@@ -50,14 +50,14 @@ scales:
 
 
 def snippet(language: str) -> str:
-    """The one block of README's section in that language."""
+    """Return the only block of that language in README's section."""
     (found,) = re.findall(rf"   ```{language}\n(.*?)\n   ```", SECTION, re.DOTALL)
     return textwrap.dedent(found) + "\n"
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of what git would commit, with the file and the YAML of each connection added."""
+    """Copy what git would commit, and add the file and the YAML of each connection."""
     copy = tmp_path / "tree"
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=False).stdout.splitlines()
@@ -76,7 +76,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def python(tree: Path, *words: str, status: int = 0) -> subprocess.CompletedProcess:
-    """python -m WORDS in the copy; what it said where it ends as it should not."""
+    """Run python -m WORDS in the copy; show its output if the status is unexpected."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     found = subprocess.run(
         [sys.executable, "-m", *words], cwd=tree, env=environment, capture_output=True, text=True, check=False
@@ -86,7 +86,7 @@ def python(tree: Path, *words: str, status: int = 0) -> subprocess.CompletedProc
 
 
 def golden(tree: Path) -> None:
-    """One line of golden numbers each, of those that are printed."""
+    """Append one line of golden numbers for each connection, from those that are printed."""
     lines = python(tree, "tests.skips.test_golden").stdout.splitlines()
     with (tree / "tests/skips/golden.yaml").open("a", encoding="utf-8") as file:
         for name in NAMES:
@@ -94,20 +94,20 @@ def golden(tree: Path) -> None:
 
 
 def pages(tree: Path) -> None:
-    """What `make pages` does."""
+    """Do what `make pages` does."""
     (tree / "docs/configuration.md").write_text(python(tree, "skipln.configuration.help").stdout, "utf-8")
     python(tree, "scripts.pages.illegal_pairs")
     python(tree, "scripts.gallery", "--pages")
 
 
 def commit(tree: Path) -> None:
-    """Some tests ask git what is committed."""
+    """Commit the copy, since some tests ask git what is committed."""
     for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]):
         subprocess.run(["git", *command], cwd=tree, check=True)
 
 
 def test_the_printed_file_is_all_that_a_connection_needs(tree):
-    """Each is listed and built, a broken file beside them is nobody else's business, and one line for who asks."""
+    """Each connection is listed and built. A broken file beside them affects only those who ask for its name."""
     (tree / "skipln/skips/torn.py").write_text('@register("torn")\nclass Torn(Connection):\n    pass\n')
     (tree / "configs/skip/torn.yaml").write_text("name: torn\n")
     golden(tree)

@@ -1,4 +1,4 @@
-"""Pages: links lead somewhere, commands are there, code is code; and the site is built where its generator is."""
+"""Pages: links have targets, commands exist, examples are valid Python, and the site can be built."""
 
 import ast
 import importlib.util
@@ -18,7 +18,7 @@ from skipln.system.places import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
-OTHERS = {"cp", "eval", "fairseq-train", "fairseq-generate"}  # programs of others
+OTHERS = {"cp", "eval", "fairseq-train", "fairseq-generate"}  # programs that are not ours
 
 BLOCKS = [
     (page, language, code)
@@ -35,7 +35,7 @@ COMMANDS = [
 
 
 def slug(heading: str) -> str:
-    """The anchor that GitHub and MyST give a heading."""
+    """Return the anchor that GitHub and MyST give a heading."""
     return re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower()).strip().replace(" ", "-")
 
 
@@ -45,7 +45,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     text = re.sub(r"^ *```.*?^ *```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:", target):
@@ -58,7 +58,7 @@ def test_a_link_leads_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[f"{page.name}-{command}" for page, command in COMMANDS])
-def test_a_command_is_there(page: Path, command: str) -> None:
+def test_a_command_exists_and_its_overrides_compose(page: Path, command: str) -> None:
     words = shlex.split(command.replace("$(", "").rstrip(")")) if "=$(" not in command else ["eval"]
     while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         words.pop(0)
@@ -80,14 +80,14 @@ def test_a_command_is_there(page: Path, command: str) -> None:
 @pytest.mark.parametrize(
     "code", [code for _, language, code in BLOCKS if language == "python" and "def load" not in code]
 )
-def test_an_example_is_python(code: str) -> None:
-    """Those of README and the guide are executed in tests/library and tests/test_add_a_connection.py."""
-    if not re.match(r"\w+\(", code) and "←" not in code:  # no signature of docs/api.md
+def test_an_example_is_valid_python(code: str) -> None:
+    """tests/library and tests/test_add_a_connection.py execute the examples of README and the guide."""
+    if not re.match(r"\w+\(", code) and "←" not in code:  # docs/api.md has signatures, which are no statements
         ast.parse(re.sub(r"^   ", "", code, flags=re.MULTILINE) if code.startswith("   ") else code)
 
 
 def test_the_citation_names_the_paper_and_this_repository() -> None:
-    """Its keys are those that the format's version 1.2.0 asks for; what README says is what it says."""
+    """It has the keys that version 1.2.0 of the format requires, and agrees with README."""
     found = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     assert {"cff-version", "message", "title", "authors"} <= set(found) and found["cff-version"] == "1.2.0"
     assert str(found["version"]) == tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
@@ -100,7 +100,7 @@ def test_the_citation_names_the_paper_and_this_repository() -> None:
     assert f"pages = {{{paper['start']}--{paper['end']}}}" in bibtex
 
 
-def test_the_site_is_built_and_every_link_of_it_leads_somewhere(tmp_path: Path) -> None:
+def test_the_site_is_built_without_warnings(tmp_path: Path) -> None:
     for name in ("sphinx", "myst_parser", "furo"):
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed: make setup")

@@ -1,4 +1,4 @@
-"""The wheel, in an environment of its own and without the clone: it trains, makes a table and lists its choices."""
+"""The wheel in an environment of its own, without the clone: it trains, makes a table and lists its choices."""
 
 import json
 import os
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the wheel; the dependencies are those of this one."""
+    """Make a fresh environment with the wheel and with the dependencies of this one."""
     folder = tmp_path_factory.mktemp("install")
     (folder / "source").mkdir()
     for name in SOURCE:
@@ -46,7 +46,7 @@ def packages(environment: Path) -> Path:
 
 @pytest.fixture
 def command(environment: Path, tmp_path: Path):
-    """Run a console script of the environment in an empty folder."""
+    """Return a function that runs a console script of the environment in an empty folder."""
 
     def run(name: str, *arguments: str, status: int = 0, **variables: str) -> str:
         found = subprocess.run(
@@ -65,7 +65,7 @@ def command(environment: Path, tmp_path: Path):
 
 
 def test_every_file_is_in_the_wheel(environment):
-    """Kernels, pages, locks, configurations and manifests among them."""
+    """Including kernels, pages, locks, configurations and manifests."""
     here = {path.relative_to(PACKAGE) for path in PACKAGE.rglob("*") if path.is_file()}
     here |= {path.relative_to(ROOT) for path in (*CONFIGS.rglob("*"), *EXPERIMENTS.rglob("*")) if path.is_file()}
     here = {path for path in here if "__pycache__" not in path.parts}
@@ -73,7 +73,7 @@ def test_every_file_is_in_the_wheel(environment):
     assert here - {path.relative_to(package) for path in package.rglob("*")} == set()
 
 
-def test_it_trains_to_the_end_and_its_own_folder_is_only_read(environment, command, tmp_path):
+def test_it_trains_without_writing_to_its_own_folder(environment, command, tmp_path):
     package = packages(environment) / "skipln"
     command("python", "-m", "compileall", "-q", str(package))
     before = {path: path.stat().st_mtime_ns for path in package.rglob("*")}

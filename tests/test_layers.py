@@ -1,4 +1,4 @@
-"""The picture of the layers in docs/architecture.md, held against the imports."""
+"""Imports follow the picture of layers in docs/architecture.md."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ from skipln.system.places import PACKAGE, ROOT
 
 PICTURE = re.search(r"```layers\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text("utf-8"), re.DOTALL)
 assert PICTURE, "docs/architecture.md has lost its picture"
-# From top to bottom; what stands in one line is separated by "·" and imports nothing of its line.
+# From top to bottom. Parts in one line are separated by "·" and do not import each other.
 LAYERS = [[name.strip() for name in line.split("·")] for line in PICTURE[1].strip().splitlines()]
 HEIGHT = {name: -depth for depth, line in enumerate(LAYERS) for name in line}
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -22,7 +22,7 @@ def part(module: str) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """The modules of ours that a file imports, anywhere in it."""
+    """Return our own modules that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -36,7 +36,7 @@ def module_of(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-def test_everything_has_its_place_in_the_picture():
+def test_every_package_is_in_the_picture():
     assert {part(module_of(path)) for path in FILES} - {""} == set(HEIGHT)
 
 
@@ -49,7 +49,7 @@ def test_imports_point_downward(path):
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    """Of skipln and of scripts; imports inside functions count too."""
+    """In skipln and scripts; imports inside functions count too."""
     files = {module_of(path): path for path in FILES}
     files |= {
         ".".join(path.relative_to(ROOT).with_suffix("").parts): path
@@ -75,7 +75,7 @@ FOLDERS = {path.parent for part in ("skipln", "scripts", "tests") for path in (R
 
 @pytest.mark.parametrize("folder", sorted(FOLDERS), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_folder_is_crowded(folder):
-    """Where there is more than a dozen, there is a grouping; methods are one file each, however many."""
+    """More than a dozen files need a grouping. Methods have one file each, however many there are."""
     if folder.parent == PACKAGE and folder.name in ("skips", "norms", "attention"):
         return
     assert len([path for path in folder.glob("*.py") if not path.name.startswith("__")]) <= 14

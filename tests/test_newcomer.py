@@ -1,4 +1,4 @@
-"""The walk of a newcomer in a clone of the repository: a table, its page, a sentence, an export."""
+"""A newcomer's first steps in a clone of the repository: a table, its page, a translation, an export."""
 
 import os
 import re
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow  # a table's seven runs: a minute
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of what is committed; the demo's text, which a newcomer fetches, is the one that was prepared here."""
+    """Clone what is committed, and copy the prepared demo text, which a newcomer would fetch."""
     if not (ROOT / "data" / "catalogs").is_dir():
         pytest.skip("the demo text is not prepared: make data")
     folder = tmp_path_factory.mktemp("newcomer") / "skipln"
@@ -28,7 +28,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def said(clone: Path, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-    """What a command answers in the clone; `make` without its set-up, which is this environment."""
+    """Run a Python command in the clone with this environment, as `make` would after its set-up."""
     environment = {**os.environ, "PYTHONPATH": str(clone), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, *words], cwd=clone, env=environment, input=given, capture_output=True, text=True, check=False
@@ -38,7 +38,7 @@ def said(clone: Path, *words: str, given: str | None = None) -> subprocess.Compl
 
 
 def recipe(clone: Path, target: str) -> list[str]:
-    """The command that `make TARGET SCALE=test` runs once it is set up, as make itself prints it."""
+    """Return the command that `make TARGET SCALE=test` runs after its set-up, as make itself prints it."""
     (clone / ".venv").mkdir(exist_ok=True)
     for mark in (".installed", ".editable"):
         (clone / ".venv" / mark).touch()
@@ -53,15 +53,15 @@ def test_from_a_clone_to_a_translated_sentence(clone: Path) -> None:
     made = said(clone, *words)
     assert "| rSkip+LN λ=2 " in made.stdout and "(n=1)" in made.stdout
 
-    # The page: where the last line says, and with it the curves.
+    # The page is where the last line says, with the curves beside it.
     (where,) = re.findall(r"^in (\S+): table\.md,.* curves\.html", made.stderr, re.MULTILINE)
     page = clone / where
     assert "| rSkip+LN λ=2 " in (page / "table.md").read_text("utf-8")
     assert "<svg" in (page / "curves.svg").read_text("utf-8") and "</html>" in (page / "curves.html").read_text("utf-8")
     status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
-    assert status.stdout == ""  # nothing that is committed has changed, and nothing untracked is left
+    assert status.stdout == ""  # no committed file has changed, and no untracked file is left
 
-    # A sentence, by a run that README calls runs/HASH; and the run taken home.
+    # Translate a sentence with a run that README calls runs/HASH, then export the run.
     runs = [path.parent for path in (clone / "runs").glob("*/result.json") if '"state": "done"' in path.read_text()]
     translated = said(clone, "-m", "skipln.translate", str(runs[0].relative_to(clone)), given="Save the file.\n")
     assert translated.stdout.count("\n") == 1
@@ -71,4 +71,4 @@ def test_from_a_clone_to_a_translated_sentence(clone: Path) -> None:
     again = said(clone, "-m", "skipln.translate", str(home), given="Save the file.\n")
     assert again.stdout == translated.stdout
 
-    assert "table2 · test: 7 of 7 runs are finished" in said(clone, *words).stderr  # and what is done is done
+    assert "table2 · test: 7 of 7 runs are finished" in said(clone, *words).stderr  # nothing is repeated

@@ -1,4 +1,4 @@
-"""The README's commands are real: every make target exists, every override composes, the numbers come from results/."""
+"""README's commands work: every make target exists, every table can be planned, and numbers come from results/."""
 
 import os
 import re
@@ -70,7 +70,7 @@ def test_the_table_can_be_planned(command, tmp_path):
 @pytest.mark.skipif(not (ROOT / "data/catalogs").is_dir(), reason="the demo text is not prepared: make data")
 @pytest.mark.parametrize(("table", "runs", "results"), [("table2", 7, 5), ("table3", 22, 18), ("table5", 7, 6)])
 def test_the_table_is_made_and_made_again(tmp_path, table, runs, results):
-    """At test scale, for real: every row runs, the table is printed, the second time nothing runs; all is yours."""
+    """At test scale every row is run and the table is printed; the second time nothing runs. results/ is untouched."""
     command = [sys.executable, "-m", "skipln.tables", "--results=results", "run", table, "--scale=test"]
     place = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
     arguments = [*command, f"paths.cache={ROOT / 'data'}"]
@@ -100,7 +100,7 @@ def test_the_table_shown_is_the_committed_one():
 
 
 def test_no_address_and_no_path_of_a_machine_in_what_is_committed():
-    """No registry is named, and nothing that only one machine has."""
+    """No file names a registry or a path that exists on one machine only."""
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     if not files:
         pytest.skip("not a git checkout")

@@ -1,4 +1,4 @@
-"""What is committed under results/ is what its records say, and its runs are those of today's configuration."""
+"""Files under results/ follow from their records, and the runs belong to the current configuration."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ TABLES = sorted(path.parent for path in (ROOT / "results").glob("*/*/records.jso
 
 
 @pytest.mark.parametrize("folder", TABLES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_rendered_anew_from_the_records_is_the_same_bytes(folder, tmp_path):
+def test_rendering_again_from_the_records_gives_the_same_bytes(folder, tmp_path):
     again = tmp_path / folder.parent.name / folder.name
     again.mkdir(parents=True)
     for path in folder.glob("*.jsonl"):
@@ -31,18 +31,20 @@ def test_rendered_anew_from_the_records_is_the_same_bytes(folder, tmp_path):
 
 
 @pytest.mark.parametrize("folder", TABLES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_the_records_are_of_todays_configuration(folder):
-    """Whoever changes a default that a committed table rests on must make the table again."""
+def test_the_records_belong_to_the_current_configuration(folder):
+    """If a default behind a committed table changes, the table must be made again."""
     records = [json.loads(line) for line in (folder / "records.jsonl").read_text("utf-8").splitlines()]
     seeds = sorted({record["seed"] for record in records})
     today = cells(load(folder.name), folder.parent.name, seeds, cache=None)
     recorded = {record["hash"] for record in records}
     assert recorded <= {cell.hash for cell in today}
-    assert recorded >= {cell.hash for cell in today if not cell.lacks}  # what needs the user's data may be made in part
+    assert recorded >= {
+        cell.hash for cell in today if not cell.lacks
+    }  # tables that need the user's data may be incomplete
 
 
 @pytest.mark.parametrize("folder", TABLES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_a_record_taken_over_is_that_of_the_table_that_made_it(folder):
+def test_a_record_from_another_table_equals_the_original(folder):
     made = {record.hash: record for record in adoptable(folder).records}
     for record in store.read_records(folder):
         if record.table != folder.name:
@@ -51,7 +53,7 @@ def test_a_record_taken_over_is_that_of_the_table_that_made_it(folder):
 
 
 @pytest.mark.parametrize("folder", TABLES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_a_record_is_what_the_criterion_of_divergence_makes_of_its_curve(folder):
+def test_a_record_agrees_with_the_criterion_of_divergence(folder):
     curves = store.read_curves(folder)
     for record in store.read_records(folder):
         assert judged(record, curves[record.hash]) == record

@@ -1,4 +1,4 @@
-"""Whole classification runs of seconds: the story they leave, exact resume, every connection, clear mistakes."""
+"""Whole classification runs of seconds: their files, exact resuming, every connection, and clear mistakes."""
 
 import json
 
@@ -22,7 +22,7 @@ MODELS = sorted(p.stem for p in CONFIGS.glob("model/*resnet*.yaml"))
 
 
 def metrics(config) -> list[dict]:
-    """metrics.jsonl without what differs by nature: the clock."""
+    """Read metrics.jsonl without the values that depend on the clock."""
     lines = [json.loads(line) for line in (config.folder / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in ("wall", "images_per_second")} for line in lines]
 
@@ -43,7 +43,7 @@ def test_every_model_config_builds(name):
     assert [len(stage) for stage in net.stages] == config.model.blocks
 
 
-def test_a_run_leaves_its_whole_story(run):
+def test_a_run_writes_all_its_files(run):
     config = run()
     assert execute(config) == "done"
     result = json.loads((config.folder / "result.json").read_text())
@@ -59,7 +59,7 @@ def test_a_run_leaves_its_whole_story(run):
 
 
 def test_golden_loss(run):
-    """The curve that a refactoring must not change (CPU, fp32; 1 % allows for other processors' rounding)."""
+    """No refactoring may change this curve (CPU, fp32; 1 % allows for the rounding of other processors)."""
     config = run("seed=7", "skip=skip", "training.updates=40", "training.log_every=10")
     execute(config)
     losses = [line["train/loss"] for line in metrics(config) if "train/loss" in line]
@@ -67,7 +67,7 @@ def test_golden_loss(run):
 
 
 def test_an_interrupted_run_equals_an_unbroken_one(run, interrupt):
-    """Batches and augmentation are those of the update, whatever happened before."""
+    """Batches and augmentation depend on the update alone."""
     whole, broken = run(runs="whole"), run(runs="broken")
     execute(whole)
     interrupt(broken, 13)
@@ -91,14 +91,14 @@ def test_every_connection_trains(run, name):
         "training.accumulate=2", "optim=adam",
     ],
 )  # fmt: skip
-def test_every_option_takes_steps_and_changes_them(run, override):
+def test_every_option_trains_and_changes_the_loss(run, override):
     quick = ["training.updates=3", "training.checkpoint_every=3", "training.log_every=3"]
     plain, other = run(*quick, runs="plain"), run(*quick, override, runs="other")
     assert execute(plain) == execute(other) == "done"
     assert metrics(plain)[0]["train/loss"] != metrics(other)[0]["train/loss"]
 
 
-def test_evaluation_neither_augments_nor_leaves_images_out(run):
+def test_evaluation_uses_every_image_without_augmentation(run):
     task = create_task(run("data.pad=2", "training.batch=64"))
     model = task.build().eval()
     with torch.no_grad():
@@ -112,7 +112,7 @@ def test_evaluation_neither_augments_nor_leaves_images_out(run):
     assert first.metrics["error"] == pytest.approx(100 * wrong.float().mean().item())
 
 
-def test_a_net_that_says_not_a_number_is_wrong_everywhere(run):
+def test_a_net_that_outputs_nan_has_an_error_of_100_percent(run):
     task = create_task(run())
     model = task.build().eval()
     torch.nn.init.constant_(model.classifier.weight, float("nan"))

@@ -1,4 +1,4 @@
-"""Attacks against a loop written out in float64, the gradient at the seam, and the evaluation of two finished runs."""
+"""Attacks against a plain loop in float64, the gradient at the seam, and evaluations of two finished runs."""
 
 import json
 from importlib.util import find_spec
@@ -33,8 +33,8 @@ def examples(count: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("decay", [None, 1.0, 0.5])
-def test_as_a_loop_written_out_in_float64(decay):
-    """Each image by itself, its momentum and its clipping pixel by pixel."""
+def test_the_attack_equals_a_plain_loop_in_float64(decay):
+    """The loop treats each image alone, with its own momentum, and clips every pixel."""
     model, (images, labels) = net().double(), examples()
     images = images.double()
     found = attack(images, labels, model, **PUBLISHED, decay=decay)
@@ -52,7 +52,7 @@ def test_as_a_loop_written_out_in_float64(decay):
 
 
 @pytest.mark.parametrize("decay", [None, 1.0])
-def test_it_stays_near_the_image_and_an_image_and_raises_the_loss(decay):
+def test_attacked_images_are_close_valid_and_raise_the_loss(decay):
     model, (images, labels) = net(), examples()
     found = attack(images, labels, model, **PUBLISHED, decay=decay)
     assert float((found - images).abs().max()) <= 16 / 255 + 1e-6
@@ -63,14 +63,14 @@ def test_it_stays_near_the_image_and_an_image_and_raises_the_loss(decay):
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_where_the_gradient_is_nothing_nothing_moves():
+def test_a_gradient_of_0_changes_no_pixel():
     images, labels = examples()
     found = attack(images, labels, lambda x: (x * 0).sum((1, 2, 3))[:, None].expand(-1, 5), **PUBLISHED, decay=1.0)
     assert torch.equal(found, images)
 
 
 @pytest.mark.parametrize("skip", ["skip", "xskip", "rskip_ln", "hyper_connections"])
-def test_gamma_1_is_the_plain_gradient_and_the_forward_pass_never_changes(skip):
+def test_gamma_1_gives_the_plain_gradient_and_no_gamma_changes_the_output(skip):
     model, (images, _) = net(skip, blocks=(3,)), examples(2)
     at = images.clone().requires_grad_()
     plain = model(at)
@@ -82,11 +82,11 @@ def test_gamma_1_is_the_plain_gradient_and_the_forward_pass_never_changes(skip):
         scaled = model(at)
         assert torch.equal(scaled, plain)
         assert not torch.allclose(torch.autograd.grad(scaled.square().sum(), at)[0], gradient)
-    assert torch.equal(torch.autograd.grad(model(at).square().sum(), at)[0], gradient)  # nothing is left behind
+    assert torch.equal(torch.autograd.grad(model(at).square().sum(), at)[0], gradient)  # gamma is reset
 
 
-def test_gamma_multiplies_what_comes_through_each_branch_but_the_first():
-    """y = x + w₂(x + w₁x) has ∂y/∂x = (1 + γw₂)(1 + w₁): the first site of the stack is left alone."""
+def test_gamma_scales_the_gradient_through_all_branches_but_the_first():
+    """For two sites, ∂y/∂x = (1 + γw₂)(1 + w₁): the first site of the stack is left alone."""
     stack = nn.ModuleList(skips.create("skip", 1, layout="btc", place=place(i)) for i in range(3))
     weights = (0.5, -2.0, 3.0)
 
@@ -110,7 +110,7 @@ def place(index: int):
 @pytest.mark.parity
 @pytest.mark.skipif(find_spec("torchattacks") is None, reason="needs torchattacks: pip install '.[attacks]'")
 @pytest.mark.parametrize("decay", [None, 1.0])
-def test_as_torchattacks(decay):
+def test_attacks_equal_those_of_torchattacks(decay):
     import torchattacks
 
     model, (images, labels) = net(), examples(8)
@@ -127,7 +127,7 @@ def test_as_torchattacks(decay):
 @pytest.mark.parity
 @pytest.mark.skipif(find_spec("art") is None, reason="needs adversarial-robustness-toolbox: pip install '.[attacks]'")
 @pytest.mark.parametrize("decay", [None, 1.0])
-def test_as_the_adversarial_robustness_toolbox(decay):
+def test_attacks_equal_those_of_the_adversarial_robustness_toolbox(decay):
     from art.attacks.evasion import MomentumIterativeMethod, ProjectedGradientDescentPyTorch
     from art.estimators.classification import PyTorchClassifier
 
@@ -157,7 +157,7 @@ TINY = (
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """(make a configuration, two finished runs): forms that classify some images rightly after 20 updates."""
+    """Return (a function that makes a configuration, two finished runs); both classify some images correctly."""
     folder = tmp_path_factory.mktemp("runs")
 
     def run(*overrides):
@@ -185,7 +185,7 @@ def test_the_evaluation_of_two_runs(runs):
         found, statistics = result(config), np.load(config.folder / "examples.npy")
         assert statistics.shape == (100, 2)
         counted, fooled = statistics.sum(0)
-        assert 0 < counted < 100  # those that both nets have right
+        assert 0 < counted < 100  # images that both nets classify correctly
         assert found["metrics"] == {"success": pytest.approx(100 * fooled / counted)}
         assert found["data"]["test_examples"] == 100
         assert found["parameters"] == result(source)["parameters"]
@@ -202,7 +202,7 @@ def test_every_option_changes_the_images(runs, option):
     assert not np.array_equal(first, second)
 
 
-def test_an_attack_on_or_of_a_run_that_diverged_has_diverged(runs):
+def test_an_attack_with_a_diverged_run_is_diverged(runs):
     run, (source, _) = runs
     lost = run("skip=skip", "optim.lr=1e30", "schedule=constant")
     assert execute(lost) == "diverged"
@@ -212,7 +212,7 @@ def test_an_attack_on_or_of_a_run_that_diverged_has_diverged(runs):
     assert result(config)["metrics"] == {}
 
 
-def test_what_cannot_be_attacked_is_one_line(runs, tiny, tmp_path_factory):
+def test_impossible_attacks_are_one_line(runs, tiny, tmp_path_factory):
     run, (source, target) = runs
     with pytest.raises(UserError, match=r"trains nothing: give two finished runs as inputs=\[SOURCE,TARGET\]"):
         run("task=transfer_attack")

@@ -34,7 +34,7 @@ def test_the_norm_group_reaches_the_connection():
         make_connections(compose(["norm=rms", "skip=skip"]), "btc")
 
 
-def test_an_update_is_a_pure_function_of_seed_and_epoch(tiny):
+def test_batches_depend_on_seed_and_epoch_alone(tiny):
     config = compose([*tiny, "seed=5"])
     first, second = create_task(config), create_task(config)
     a, b = first.epoch(3), second.epoch(3)
@@ -44,7 +44,7 @@ def test_an_update_is_a_pure_function_of_seed_and_epoch(tiny):
     assert any(a[k].source.shape != other[k].source.shape or not a[k].source.equal(other[k].source) for k in range(3))
 
 
-def test_the_loss_counts_real_tokens_only(tiny):
+def test_the_loss_ignores_padding(tiny):
     task = create_task(compose(tiny))
     torch.manual_seed(0)
     model = task.build().eval()
@@ -57,7 +57,7 @@ def test_the_loss_counts_real_tokens_only(tiny):
     torch.testing.assert_close(loss.total, expected)
 
 
-def test_sentence_statistics_are_what_corpus_bleu_adds_up():
+def test_sentence_statistics_add_up_to_corpus_bleu():
     outputs = ["the red dog sees a tree", "a house", "", "one two three four five six"]
     references = ["the red dog sees the tree", "a green house", "nothing", "one two three four six five"]
     statistics = sentence_statistics(outputs, references)
@@ -66,7 +66,7 @@ def test_sentence_statistics_are_what_corpus_bleu_adds_up():
     assert float(bleu(statistics.sum(0).astype(np.float64))) == pytest.approx(expected)
 
 
-def test_fewer_test_sentences_are_said_in_the_result(tiny, tmp_path):
+def test_the_result_has_the_number_of_test_sentences(tiny, tmp_path):
     from skipln.engine.run import execute
 
     quick = ["training.updates=2", "training.checkpoint_every=1", "task.test_sentences=3", f"paths.runs={tmp_path}"]
@@ -76,8 +76,8 @@ def test_fewer_test_sentences_are_said_in_the_result(tiny, tmp_path):
     assert len((config.folder / "translations.txt").read_text().splitlines()) == 3
 
 
-def test_bleu_of_the_shorter_and_of_the_longer_half():
-    """By sacreBLEU itself on the sentences of three words and fewer, and on those of more."""
+def test_bleu_of_the_shorter_and_the_longer_half():
+    """Both equal sacreBLEU's own score of the sentences of at most three words, and of the longer ones."""
     sources = ["a b c d", "a", "a b c d e", "a b c", "a b c d"]
     outputs = ["w x y z v", "w", "w x y z v u", "w x y", "k l m n o"]
     references = ["w x y z v", "w", "w x y z k u", "w x z", "k l m n o"]

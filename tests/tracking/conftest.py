@@ -1,4 +1,4 @@
-"""A W&B server on the loopback, and run folders as training leaves them."""
+"""A local W&B server, and run folders as training leaves them."""
 
 import json
 import threading
@@ -25,7 +25,7 @@ def session_server() -> Iterator[Server]:
 
 @pytest.fixture
 def server(session_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    """The session's server, as W&B reads its settings once a process; a key for it, no account of the user's."""
+    """The session's server (W&B reads its settings once per process), with a key for it, without the user's account."""
     pytest.importorskip("wandb", reason="the extra `wandb` is not installed")
     for name, value in {"WANDB_BASE_URL": session_server.url, "WANDB_API_KEY": KEY, "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
@@ -42,7 +42,7 @@ def configuration() -> dict[str, Any]:
 
 
 class Folder:
-    """A run folder in the making. `log` adds what `update` brings; `save` is a checkpoint; `crash` goes back to it."""
+    """A run folder in progress. `log` adds lines of updates, `save` is a checkpoint, and `crash` goes back to it."""
 
     def __init__(self, path: Path, configuration: dict[str, Any]) -> None:
         self.path = path
@@ -66,7 +66,7 @@ class Folder:
         (self.path / "checkpoints" / f"state-{self.points()[-1]['update']:08d}.pt").touch()
 
     def crash(self) -> None:
-        """What a resumed run does first; its clock then differs from that of the life before."""
+        """Go back to the checkpoint, as a resumed run does first; its clock then differs from before."""
         with self.metrics.open("a") as file:
             file.truncate(self.saved)
         self.lives += 1

@@ -1,4 +1,4 @@
-"""A stand-in for the W&B server on the loopback: the part of its protocol that runs use, and what they sent."""
+"""A local stand-in for the W&B server, with the part of its protocol that runs use, and a record of what they sent."""
 
 import gzip
 import json
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-KEY = "0123456789" * 4  # of the form W&B's keys have; opens nothing
+KEY = "0123456789" * 4  # has the form of W&B's keys, but opens nothing
 
 
 @dataclass
 class SentRun:
-    """What arrived of one run. `history`: one dictionary a step, in the order of steps."""
+    """What one run has sent. `history`: one dictionary per step, in order."""
 
     name: str
     project: str = ""
@@ -31,12 +31,12 @@ class SentRun:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The configuration without W&B's own wrapping."""
+        """Return the configuration without W&B's own wrapping."""
         return {key: item["value"] for key, item in self.config.items() if not key.startswith("_")}
 
     @property
     def points(self) -> list[dict[str, Any]]:
-        """The history without W&B's own keys."""
+        """Return the history without W&B's own keys."""
         return [{key: value for key, value in line.items() if not key.startswith("_")} for line in self.history]
 
 
@@ -59,7 +59,7 @@ class Server(ThreadingHTTPServer):
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
-        """Take connections and answer none."""
+        """Accept connections but answer none."""
         self.awake.clear()
         try:
             yield
@@ -67,7 +67,7 @@ class Server(ThreadingHTTPServer):
             self.awake.set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no matter."""
+        """Ignore clients that hang up."""
 
     def answer(self, operation: str, given: dict[str, Any]) -> dict[str, Any] | None:
         entity = {"id": "entity", "name": "tester"}
@@ -98,7 +98,7 @@ class Server(ThreadingHTTPServer):
         return None
 
     def stream(self, name: str, sent: dict[str, Any]) -> None:
-        """Lines of files, each with the number of its first line: a piece that is sent again overwrites itself."""
+        """Store lines of files; a piece has the number of its first line, so one sent twice overwrites itself."""
         run = self.runs[name]
         for file, piece in (sent.get("files") or {}).items():
             if file == "wandb-history.jsonl":
@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def log_message(self, *_: Any) -> None:
-        """Quiet."""
+        """Print nothing."""
 
     def do_POST(self) -> None:
         body = self._body()

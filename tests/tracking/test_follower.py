@@ -1,4 +1,4 @@
-"""The process beside training: it sends what checkpoints hold, and no trouble of its own goes beyond one line."""
+"""The process beside training sends what checkpoints cover, and its own problems are one line each."""
 
 import json
 import os
@@ -22,7 +22,7 @@ HASTY = "import sys; from pathlib import Path; import skipln.tracking.__main__ a
 
 
 class Follower:
-    """The process as a run starts it, but quicker."""
+    """The process as a run starts it, but polling faster."""
 
     def __init__(self, folder: Folder, configuration: dict[str, Any], mode: str = "auto", leave: int = 30) -> None:
         tracker = {"name": "wandb", "project": "skips", "entity": None, "mode": mode}
@@ -37,7 +37,7 @@ class Follower:
         self.process.stdin.flush()
 
     def end(self) -> list[str]:
-        """What the end of the run does, whatever ended it; returns the notes."""
+        """Do what the end of a run does, whatever ended it, and return the notes."""
         return self.process.communicate(timeout=60)[0].splitlines()
 
 
@@ -56,11 +56,11 @@ def test_a_killed_and_continued_run_is_one_whole_curve(
     folder.log(5)
     folder.save()
     wait(lambda: name in server.runs and len(server.runs[name].history) == 2)
-    for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT):  # meant for the run
+    for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT):  # signals meant for the run
         os.kill(first.process.pid, number)
     folder.log(10)
     folder.save()
-    folder.log(15)  # never saved: a kill takes it back
+    folder.log(15)  # never saved, so a kill takes it back
     assert first.end() == []
     assert server.runs[name].points == folder.points()[:4]
     assert (server.runs[name].exit_code, server.runs[name].summary["state"]) == (1, "interrupted")
@@ -94,7 +94,9 @@ def test_no_key_is_one_note(
 
 
 @pytest.mark.slow
-def test_offline_there_is_one_whole_local_run(server: Server, folder: Folder, configuration: dict[str, Any]) -> None:
+def test_offline_sends_become_one_whole_local_run(
+    server: Server, folder: Folder, configuration: dict[str, Any]
+) -> None:
     for update in (5, 10):
         follower = Follower(folder, configuration, "offline")
         folder.log(update)
@@ -109,7 +111,9 @@ def test_offline_there_is_one_whole_local_run(server: Server, folder: Folder, co
     assert server.runs[folder.path.name].points == folder.points()
 
 
-def test_a_server_that_hangs_ends_with_the_run(server: Server, folder: Folder, configuration: dict[str, Any]) -> None:
+def test_a_hanging_server_is_given_up_after_the_run(
+    server: Server, folder: Folder, configuration: dict[str, Any]
+) -> None:
     with server.hanging():
         follower = Follower(folder, configuration, leave=1)
         folder.log(5)
@@ -119,7 +123,7 @@ def test_a_server_that_hangs_ends_with_the_run(server: Server, folder: Folder, c
 
 
 @pytest.mark.slow
-def test_a_disk_that_takes_nothing_is_one_note(server: Server, folder: Folder, configuration: dict[str, Any]) -> None:
+def test_an_unwritable_folder_is_one_note(server: Server, folder: Folder, configuration: dict[str, Any]) -> None:
     (folder.path / "wandb").write_text("in the way")
     follower = Follower(folder, configuration)
     folder.log(5)
@@ -130,10 +134,10 @@ def test_a_disk_that_takes_nothing_is_one_note(server: Server, folder: Folder, c
 
 
 @pytest.mark.parametrize("mode", ["offline", "disabled"])
-def test_the_environment_may_forbid_to_send(
+def test_wandb_mode_can_forbid_sending(
     server: Server, folder: Folder, configuration: dict[str, Any], mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a key, and a server that would take it."""
+    """Even with a key and a server that would accept it."""
     from skipln.tracking.upload import require_online
 
     monkeypatch.setenv("WANDB_MODE", mode)

@@ -1,4 +1,4 @@
-"""The Report's content, without an account."""
+"""The content of a W&B Report, without an account."""
 
 import json
 import os
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TRACKER = WandbTracker(name="wandb", project="p", entity=None, mode="auto", group=None, job_type="train", tags=[])
 
 
-def test_curves_are_means_and_deviations_by_row() -> None:
+def test_a_report_shows_means_and_deviations_by_row() -> None:
     pytest.importorskip("wandb_workspaces", reason="the extra `wandb` is not installed")
     from skipln.tracking.report import report, specification
 

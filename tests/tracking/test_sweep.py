@@ -1,4 +1,4 @@
-"""What `wandb agent` runs for a table's sweep file are the table's own cells."""
+"""The runs of `wandb agent` for a table's sweep file are the table's own cells."""
 
 import itertools
 import re
@@ -22,7 +22,7 @@ TRACKER = WandbTracker(name="wandb", project="p", entity=None, mode="auto", grou
 
 
 def agents_words(command: list[str], parameters: dict) -> list[list[str]]:
-    """The words after `-m scripts.tracking.cell` of every run of a grid, as W&B's agent puts them together."""
+    """Return the words after `-m scripts.tracking.cell` of every run of a grid, as W&B's agent builds them."""
     utils = pytest.importorskip("wandb.sdk.launch.sweeps.utils", reason="the extra `wandb` is not installed")
     grid = itertools.product(*(parameter["values"] for parameter in parameters.values()))
     found = []
@@ -36,7 +36,7 @@ def agents_words(command: list[str], parameters: dict) -> list[list[str]]:
 
 
 def tables() -> list:
-    """Composing takes a tenth of a second a cell: one table by default, every table among the slow tests."""
+    """List one table for the default tests and every other for the slow ones: composing takes .1 s per cell."""
     return [pytest.param(name, marks=[] if name == "table2" else pytest.mark.slow) for name in manifests.names()]
 
 
@@ -55,8 +55,8 @@ def test_an_agents_runs_are_the_tables_cells(table: str) -> None:
     assert len(chosen) == len(wanted)
 
 
-def test_what_an_agent_starts_composes_to_the_cell() -> None:
-    """Through Hydra, tracker and all: the hash, and what W&B is told."""
+def test_an_agents_command_composes_to_the_cell() -> None:
+    """With Hydra and the tracker: the hash is the cell's, and W&B gets its group and tags."""
     manifest = manifests.load("table2")
     cell = choose(manifest, "test", ["seed=2", "cell=rskip_ln_2@catalogs"])
     config = compose(list(cell.overrides))
@@ -95,13 +95,13 @@ def test_a_finished_cell_is_sent_to_the_agents_own_run(tmp_path: Path, server, m
     sweeps.make(cell)
     assert trained == []
     [run] = server.runs.values()
-    assert run.name != cell.hash  # W&B's own choice, where no agent has made one
+    assert run.name != cell.hash  # W&B chooses the name here, since no agent did
     assert len(run.history) == 8
     assert run.group == "table2/skip"
 
 
-def test_the_documented_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Overrides after options, as docs/tracking.md has them."""
+def test_the_documented_command_works(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """In docs/tracking.md, overrides come after options."""
     text = (ROOT / "docs/tracking.md").read_text("utf-8")
     [command] = re.findall(r"python -m (scripts\.tracking\.sweep .*) > table2\.yaml", text)
     monkeypatch.setattr("sys.argv", command.split())

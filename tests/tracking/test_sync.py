@@ -1,4 +1,4 @@
-"""What a sync sends is what the run folder says, once."""
+"""A sync sends the content of a run folder, only once."""
 
 import json
 import logging
@@ -58,10 +58,10 @@ def test_a_finished_run_arrives_whole_and_once(server: Server, folder: Folder, c
     assert server.operations == []
 
 
-def test_after_crashes_nothing_is_twice_or_shifted(server: Server, folder: Folder, configuration: dict) -> None:
+def test_after_crashes_no_point_is_repeated_or_shifted(server: Server, folder: Folder, configuration: dict) -> None:
     folder.log(5, 10)
     folder.save()
-    folder.log(15)  # a kill takes this back
+    folder.log(15)  # a kill takes it back
     assert send(folder, configuration) == 1
     assert server.runs[folder.path.name].points == folder.points()[:4]
     assert server.runs[folder.path.name].exit_code == 1
@@ -69,7 +69,7 @@ def test_after_crashes_nothing_is_twice_or_shifted(server: Server, folder: Folde
     folder.log(15, 20)
     folder.save()
     run = server.runs[folder.path.name]
-    del run.history[3:]  # and what was on its way to the server is lost as well
+    del run.history[3:]  # as if points on their way to the server had been lost
     run.summary["_step"] = 2
     assert send(folder, configuration) == 1
     folder.log(25)
@@ -94,16 +94,16 @@ def test_a_torn_last_line_is_left_out(
     assert {message.partition("metrics.jsonl")[2] for message in caplog.messages} == {", line 3: torn, left out"}
 
 
-def test_what_trains_right_now_is_left_alone(server: Server, folder: Folder, configuration: dict) -> None:
+def test_a_run_in_training_is_left_alone(server: Server, folder: Folder, configuration: dict) -> None:
     folder.log(5)
     folder.save()
     fakes.write_status(folder.path, "running")
-    with locked(folder.path / ".lock"):  # as the process that runs it does
+    with locked(folder.path / ".lock"):  # as its process would
         assert send(folder, configuration) == 0
     assert server.operations == []
 
 
-def test_a_server_that_hangs_is_one_line(
+def test_a_hanging_server_is_one_line(
     server: Server, folder: Folder, configuration: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.log(5)
@@ -115,7 +115,7 @@ def test_a_server_that_hangs_is_one_line(
     assert not (folder.path / "wandb.json").exists()
 
 
-def test_no_key_is_one_line_that_says_what_to_do(folder: Folder, tmp_path: Path, server: Server) -> None:
+def test_a_missing_key_is_one_line_with_a_remedy(folder: Folder, tmp_path: Path, server: Server) -> None:
     folder.log(5)
     folder.finish()
     found = subprocess.run(
@@ -126,7 +126,7 @@ def test_no_key_is_one_line_that_says_what_to_do(folder: Folder, tmp_path: Path,
     assert found.stderr == "error: no W&B key: `wandb login`, or WANDB_API_KEY=…\n"
 
 
-def test_the_folders_know_their_table_and_row(workplace: Workplace) -> None:
+def test_table_and_row_of_run_folders_are_found(workplace: Workplace) -> None:
     cell = workplace.cell("rskip_ln")
     fakes.finish(cell.folder)
     (cell.folder / "config.yaml").write_text("seed: 1\nscale: {name: test}\n")

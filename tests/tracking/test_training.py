@@ -1,4 +1,4 @@
-"""A real run, killed and continued, with W&B at its side."""
+"""A real run with W&B, killed and continued."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def test_a_killed_and_continued_run_is_one_curve(server: Server, tiny: list[str]
 
 
 @pytest.mark.slow
-def test_training_does_not_wait_for_a_server_that_hangs(server: Server, tiny: list[str], tmp_path: Path) -> None:
+def test_training_does_not_wait_for_a_hanging_server(server: Server, tiny: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "skipln.train", *tiny, f"paths.runs={tmp_path / 'runs'}", "tracker=wandb"]
     with server.hanging():
         found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ)

@@ -1,4 +1,4 @@
-"""Runs that were trained in seconds, of text and of images."""
+"""A translation run and a classification run, trained in seconds."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ SHORT = ["training.updates=60", "training.checkpoint_every=20", "training.averag
 
 @pytest.fixture(scope="session")
 def translator(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished translation run, moved to another place, its data's folder out of reach."""
+    """Return the folder of a finished translation run that was moved, and whose data are elsewhere."""
     config = compose([*tiny, *SHORT, f"paths.runs={tmp_path_factory.mktemp('runs')}"])
     assert execute(config) == "done"
     return config.folder.rename(tmp_path_factory.mktemp("elsewhere") / "mine")

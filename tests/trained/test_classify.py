@@ -1,4 +1,4 @@
-"""A trained run classifies images from anywhere as its own test did."""
+"""A trained run classifies images from any source as in its own test."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def run(classifier: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Ten of the test set's images, without loss."""
+    """Write ten of the test set's images, without loss."""
     folder = tmp_path_factory.mktemp("images")
     _, _, test = load_digits()
     for i in range(10):
@@ -32,7 +32,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def test_it_classifies_its_test_set_as_it_did(run: Run, classifier: Path, files: list[Path]) -> None:
+def test_a_run_classifies_its_test_set_as_in_its_own_test(run: Run, classifier: Path, files: list[Path]) -> None:
     classes, _, test = load_digits()
     assert run.classes == tuple(classes)
     predicted = run.predict(list(test.images))
@@ -46,7 +46,9 @@ def test_it_classifies_its_test_set_as_it_did(run: Run, classifier: Path, files:
     assert run.predict([]) == []
 
 
-def test_the_command(classifier: Path, run: Run, files: list[Path], capsys: pytest.CaptureFixture) -> None:
+def test_the_command_prints_the_top_classes(
+    classifier: Path, run: Run, files: list[Path], capsys: pytest.CaptureFixture
+) -> None:
     given = [str(classifier), *map(str, files[:2]), "--device", "cpu", "--top", "3"]
     assert main(given) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
@@ -62,12 +64,12 @@ def test_the_command(classifier: Path, run: Run, files: list[Path], capsys: pyte
     assert [{key: str(value) for key, value in row.items()} for row in said] == rows
 
 
-def test_other_sizes_are_scaled_and_cropped() -> None:
+def test_images_of_other_sizes_are_scaled_and_cropped() -> None:
     inputs = ImageInputs(("a", "b"), (0.0,) * 3, (1.0,) * 3, (8, 8), (8, 8))
     flag = np.zeros((40, 80, 3), np.uint8)
     flag[:, 20:60] = 200  # the middle square
     flag[:, :20, 0] = 255
-    found = inputs.read([flag])  # but for the scaling's overshoot at its edges
+    found = inputs.read([flag])  # scaling overshoots at the edges, so those may differ
     assert found.shape == (1, 3, 8, 8) and found.min() > 180 and found.max() < 210 and found[..., 2:6].unique() == 200
     assert inputs.read([flag[:8, 30:38]]).tolist() == [[[[200] * 8] * 8] * 3]
     assert inputs.read([np.full((8, 8), 7, np.uint8)]).unique().tolist() == [7]
@@ -81,7 +83,7 @@ def test_other_sizes_are_scaled_and_cropped() -> None:
         (None, "picture: no such image"),
     ],
 )
-def test_what_is_no_image_is_one_line(
+def test_a_file_that_is_not_an_image_is_one_line(
     classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture, content: bytes | None, said: str
 ) -> None:
     if content is not None:
@@ -92,12 +94,12 @@ def test_what_is_no_image_is_one_line(
 
 
 @pytest.mark.parametrize("array", [np.zeros((8, 8)), np.zeros((8, 8, 4), np.uint8), np.zeros(8, np.uint8)])
-def test_what_is_no_array_of_pixels(run: Run, array: np.ndarray) -> None:
+def test_an_array_that_is_not_an_image_is_refused(run: Run, array: np.ndarray) -> None:
     with pytest.raises(UserError, match="image 1: an array of"):
         run.predict([array])
 
 
-def test_text_is_for_the_other_kind_of_run(
+def test_a_classifier_does_not_translate_and_a_translator_does_not_classify(
     run: Run, translator: Path, files: list[Path], capsys: pytest.CaptureFixture
 ) -> None:
     with pytest.raises(UserError, match="this run classifies images; it has no translations"):

@@ -1,4 +1,4 @@
-"""README's commands for finished runs, executed in a shell; and the scripts that an installation has."""
+"""README's commands for finished runs, executed in a shell, and the scripts of an installation."""
 
 import importlib.util
 import json
@@ -20,7 +20,7 @@ SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
 @pytest.mark.parametrize("command", USE)
-def test_the_command_does_what_readme_says(command: str, translator: Path, classifier: Path, tmp_path: Path) -> None:
+def test_readmes_command_works(command: str, translator: Path, classifier: Path, tmp_path: Path) -> None:
     script, rest = command.removeprefix(".venv/bin/").split(" ", 1)
     module = SCRIPTS[script].partition(":")[0]
     run = classifier if "classify" in script or "onnx" in rest else translator
@@ -52,7 +52,7 @@ def test_the_command_does_what_readme_says(command: str, translator: Path, class
 
 
 @pytest.mark.parametrize("script", ["skipln-translate", "skipln-classify", "skipln-evaluate", "skipln-export"])
-def test_a_script_is_a_function_that_explains_itself(script: str, capsys: pytest.CaptureFixture) -> None:
+def test_a_script_has_help(script: str, capsys: pytest.CaptureFixture) -> None:
     module, _, function = SCRIPTS[script].partition(":")
     with pytest.raises(SystemExit) as ended:
         getattr(import_module(module), function)(["--help"])

@@ -1,4 +1,4 @@
-"""A trained run on its own test set gives its own result; on another, what sacreBLEU says of its translations."""
+"""A trained run gives its own result on its own test set, and sacreBLEU's score of its translations on another."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from skipln.runs.sums import KEYS, check_sum
 from skipln.trained.evaluation import evaluate
 
 
-def test_its_own_test_set_gives_its_own_result(translator: Path) -> None:
+def test_a_runs_own_test_set_gives_its_own_result(translator: Path) -> None:
     folder, result = evaluate(translator, [], "cpu")
     own = json.loads((translator / "result.json").read_text())
     assert result.metrics == own["metrics"]
@@ -30,7 +30,7 @@ def test_its_own_test_set_gives_its_own_result(translator: Path) -> None:
 
 
 def test_another_test_set_and_another_search(translator: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """The files of one split are enough; the score is sacreBLEU's of what the run translates."""
+    """The files of one split are enough; the score is that of sacreBLEU for the run's translations."""
     sources, references = ["two red dogs and trees", "a house sees"], ["zwei rot Hund und Baum\u200b", "ein Haus sieht"]
     for suffix, lines in (("en", sources), ("de", references)):
         (tmp_path / f"mine.{suffix}").write_text("".join(f"{line}\n" for line in lines), "utf-8")
@@ -50,7 +50,7 @@ def test_another_test_set_and_another_search(translator: Path, tmp_path: Path, c
     assert record["evaluated"] == overrides
 
 
-def test_images(classifier: Path, tmp_path: Path) -> None:
+def test_a_classifier_is_evaluated_and_other_channels_are_refused(classifier: Path, tmp_path: Path) -> None:
     own = json.loads((classifier / "result.json").read_text())
     assert evaluate(classifier, [], "cpu")[1].metrics == own["metrics"]
     _, train, test = load_digits()  # the same classes as files, a few of them

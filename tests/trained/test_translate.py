@@ -1,4 +1,4 @@
-"""A trained run translates raw text as its own test did, wherever its folder lies; bad input is one line each."""
+"""A trained run translates raw text as in its own test, wherever its folder is; every bad input is one line."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def table(folder: Path) -> list[list[str]]:
     return [line.split("\t") for line in (folder / "translations.tsv").read_text("utf-8").split("\n")[:-1]]
 
 
-def test_it_translates_its_test_set_as_it_did(run: Run, translator: Path, tiny_text: Path) -> None:
+def test_a_run_translates_its_test_set_as_in_its_own_test(run: Run, translator: Path, tiny_text: Path) -> None:
     outputs = (translator / "translations.txt").read_text("utf-8").split("\n")[:-1]
     sources = (tiny_text / "test.en").read_text("utf-8").split("\n")[:-1]
     assert run.translate(sources) == outputs
@@ -47,8 +47,8 @@ def test_it_translates_its_test_set_as_it_did(run: Run, translator: Path, tiny_t
     ]
 
 
-def test_statistics_of_batch_norm_are_those_of_the_tested_weights(tiny: list[str], tmp_path: Path) -> None:
-    """They are estimated after averaging, from training data, which whoever loads the run need not have."""
+def test_batch_norm_statistics_are_those_of_the_tested_weights(tiny: list[str], tmp_path: Path) -> None:
+    """They are estimated after averaging, from training data, which are not needed to load the run."""
     short = ["training.updates=8", "training.checkpoint_every=4", "training.average=2", "optim.lr=0.01"]
     config = compose([*tiny, *short, "skip=rskip_bn", f"paths.runs={tmp_path}"])
     assert execute(config) == "done"
@@ -56,7 +56,7 @@ def test_statistics_of_batch_norm_are_those_of_the_tested_weights(tiny: list[str
     assert skipln.load_run(config.folder, "cpu").translate([row[0] for row in table(config.folder)[1:]]) == outputs
 
 
-def test_the_best_of_more_are_no_worse(run: Run) -> None:
+def test_candidates_are_sorted_and_the_first_is_the_translation(run: Run) -> None:
     lines = ["the red dog", "three trees and a house"]
     found = run.candidates(lines, count=3, beam=5)
     assert [len(of) for of in found] == [3, 3]
@@ -69,7 +69,7 @@ def test_the_best_of_more_are_no_worse(run: Run) -> None:
 
 
 @pytest.mark.parametrize("source", ["file", "standard input"])
-def test_the_command(
+def test_the_command_translates_a_file_or_standard_input(
     source: str,
     translator: Path,
     tmp_path: Path,
@@ -86,7 +86,7 @@ def test_the_command(
     assert capsys.readouterr().out == "".join(f"{line}\n" for line in run.translate(lines))
 
 
-def test_nbest_is_in_moses_format(translator: Path, tmp_path: Path, run: Run) -> None:
+def test_nbest_output_has_moses_format(translator: Path, tmp_path: Path, run: Run) -> None:
     (tmp_path / "text").write_text("one red house\nblue\n")
     out = tmp_path / "out"
     options = ["--nbest", "2", "--beam", "3", "--length-penalty", "1.0", "-o", str(out), "--device", "cpu"]
@@ -99,7 +99,7 @@ def test_nbest_is_in_moses_format(translator: Path, tmp_path: Path, run: Run) ->
     ]
 
 
-def test_long_files_go_block_by_block(
+def test_long_files_are_translated_block_by_block(
     translator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.setattr("skipln.translate.BLOCK", 2)
@@ -111,8 +111,8 @@ def test_long_files_go_block_by_block(
     assert [(row[0], row[1]) for row in rows] == [(str(i), line) for i, line in enumerate(run.translate(lines))]
 
 
-def test_as_a_process_without_the_data(translator: Path, tmp_path: Path, run: Run) -> None:
-    """From another working directory, with nothing but the folder; stdout is translations alone."""
+def test_the_folder_alone_is_enough_to_translate(translator: Path, tmp_path: Path, run: Run) -> None:
+    """In a process in another working directory; stdout has only translations."""
     command = [sys.executable, "-m", "skipln.translate", str(translator), "--device", "cpu", "--threads", "1"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -189,7 +189,7 @@ def _weights(make):
 
 
 def _saved(content):
-    """Weights that are anything, with the seal of this run."""
+    """Save any content as weights, with the seal of this run."""
 
     def edit(folder: Path) -> None:
         run = json.loads((folder / "result.json").read_text())["hash"]
@@ -227,7 +227,7 @@ def _saved(content):
         ),
     ],
 )
-def test_a_folder_that_is_no_use_is_one_line(
+def test_an_unusable_folder_is_one_line(
     translator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, break_it, said: str
 ) -> None:
     shutil.copytree(translator, tmp_path / "broken")
@@ -240,7 +240,9 @@ def test_a_folder_that_is_no_use_is_one_line(
     assert not (tmp_path / "executed").exists()
 
 
-def test_images_are_for_the_other_kind_of_run(run: Run, classifier: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_translator_does_not_classify_and_a_classifier_does_not_translate(
+    run: Run, classifier: Path, capsys: pytest.CaptureFixture
+) -> None:
     with pytest.raises(UserError, match="this run translates; it has no classes"):
         run.predict([])
     (classifier.parent / "text").write_text("a line\n")

@@ -100,7 +100,7 @@ def _text(run: Run, config: RunConfig) -> tuple[TestResult, str]:
         files = held_out(ParallelFiles(Path(data.dir), data.source, data.target, data.train, data.valid, data.test))
     pairs = list(files.pairs("test"))
     if not pairs:
-        raise UserError(f"{files.paths('test')[0]}: no sentences")
+        raise UserError(f"{files.paths('test')[0]}: contains no sentences")
     fingerprint = hashlib.sha256("\n".join(f"{source}\t{target}" for source, target in pairs).encode()).hexdigest()
     sources, references = ([pair[side] for pair in pairs[: task.test_sentences or None]] for side in (0, 1))
     outputs = run.translate(sources, search=search_of(task), cut=True, progress="translate")

@@ -1,4 +1,4 @@
-"""Golden numbers of the norms. They come from the formulas in plain Python floats below, not from our modules."""
+"""Golden numbers of the norms. They come from the formulas below, in plain Python floats, not from our modules."""
 
 import math
 from pathlib import Path
@@ -15,7 +15,7 @@ CASES = yaml.safe_load(GOLDEN.read_text(encoding="utf-8"))
 POSITIONS, CHANNELS = 3, 4
 X = [[math.sin(1 + t + c**2) for c in range(CHANNELS)] for t in range(POSITIONS)]
 GAIN, BIAS = [1.0, 0.8, 1.3, 0.9], [0.1, -0.2, 0.0, 0.3]
-SCALAR, SHIFT = 0.7, -0.4  # α or g, where it is one learned number, and Derf's s
+SCALAR, SHIFT = 0.7, -0.4  # α or g, if it is a single learned number, and Derf's s
 
 Rows = list[list[float]]
 
@@ -55,7 +55,7 @@ def derf(x: Rows) -> Rows:
 
 
 def batch(x: Rows) -> Rows:
-    """In training: over the positions, not over the channels."""
+    """In training, normalise over the positions, not over the channels."""
     columns = [[(v - fmean(c)) / math.sqrt(pstdev(c) ** 2 + 1e-5) for v in c] for c in zip(*x, strict=True)]
     return affine([list(row) for row in zip(*columns, strict=True)])
 
@@ -64,14 +64,14 @@ def none(x: Rows) -> Rows:
     return x
 
 
-mimic = none  # at a site; what it does to weights, branches and logits: test_mimic.py
+mimic = none  # at a site; test_mimic.py has what it does to weights, branches and logits
 
 
 def affine(y: Rows) -> Rows:
     return [[g * v + b for g, v, b in zip(GAIN, row, BIAS, strict=True)] for row in y]
 
 
-# (norm, options, the formula with those options); a map has the positions of X as its pixels
+# (norm, options, the formula with these options); the pixels of a map are the positions of X
 FORMULAS = [
     ("ada", {}, ada),
     ("ada", {"k": 0.3}, lambda x: ada(x, k=0.3)),
@@ -111,7 +111,7 @@ def test_golden(case):
 
 
 @pytest.mark.parametrize(("case", "entry"), zip(CASES, FORMULAS, strict=True))
-def test_the_numbers_are_the_formulas(case, entry):
+def test_the_golden_numbers_follow_from_the_formulas(case, entry):
     norm, options, formula = entry
     y = [value for row in formula(X) for value in row]
     assert case == {"norm": norm, **options, "y": pytest.approx(y, abs=1e-9)}

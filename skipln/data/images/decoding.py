@@ -30,7 +30,7 @@ def decode(content: bytes, name: str) -> Image.Image:
     try:
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise UserError(f"{name} has {image.width} × {image.height} pixels, more than a photograph")
+                raise UserError(f"{name} has {image.width} × {image.height} pixels, more than a photograph has")
             return ImageOps.exif_transpose(_eight_bits(image, name)).convert("RGB")
     except UserError:
         raise

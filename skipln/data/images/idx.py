@@ -1,7 +1,7 @@
-"""idx files, in which MNIST and Fashion-MNIST are published (LeCun et al. 1998), compressed by gzip or plain.
+"""idx files, the format of MNIST and Fashion-MNIST (LeCun et al. 1998), plain or compressed by gzip.
 
-A file is two zero bytes, a byte for the numbers' type (8: unsigned bytes), a byte for the count of axes, the length of
-each axis as a big-endian integer of four bytes, and the numbers.
+A file consists of two zero bytes, a byte for the type of the numbers (8: unsigned bytes), a byte for the number of
+axes, the length of each axis as a big-endian integer of four bytes, and the numbers.
 """
 
 import gzip
@@ -21,14 +21,14 @@ NAMES = tuple(name.format(part) for part in PARTS for name in (IMAGES, LABELS))
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """The file of this name in `folder`, as it is or with .gz; None where there is neither."""
+    """Return the file of this name in `folder`, with or without .gz, or None if there is neither."""
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
 def load(folder: Path) -> tuple[Split, Split]:
-    """Training and test set of the four files in `folder`; images are uint8 [n, height, width, 1].
+    """Read training and test set from the four files in `folder`; images are uint8 [n, height, width, 1].
 
-    Raises UserError, one line, for a file that is missing, cannot be read, or is cut short or damaged.
+    Raises UserError, one line, for a file that is missing, cannot be read, or is truncated or damaged.
     """
     train, test = (_split(folder, part) for part in PARTS)
     return train, test
@@ -42,16 +42,16 @@ def _split(folder: Path, part: str) -> Split:
 def _read(folder: Path, name: str, axes: int) -> np.ndarray:
     path = find(folder, name)
     if path is None:
-        raise UserError(f"{folder}: {name}.gz is missing; the folder must hold {', '.join(NAMES)}, each plain or .gz")
+        raise UserError(f"{folder}: {name}.gz is missing; the folder must contain {', '.join(NAMES)}, plain or .gz")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:  # gzip's own errors are OSErrors
         raise UserError(f"{path} cannot be read ({error}); fetch it again") from error
     start = 4 + 4 * axes
     if len(content) < start or content[:4] != bytes((0, 0, 8, axes)):
-        raise UserError(f"{path} is no idx file of unsigned bytes with {axes} axes; fetch it again")
+        raise UserError(f"{path} is not an idx file of unsigned bytes with {axes} axes; fetch it again")
     shape = struct.unpack(f">{axes}I", content[4:start])
     if len(content) - start != math.prod(shape):
         lengths = " × ".join(str(length) for length in shape)
-        raise UserError(f"{path} announces {lengths} bytes but holds {len(content) - start}; fetch it again")
+        raise UserError(f"{path} announces {lengths} bytes but contains {len(content) - start}; fetch it again")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

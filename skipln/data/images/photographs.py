@@ -148,4 +148,4 @@ def _unpack(folder: Path, split: str) -> None:
             with atomic_folder(folder / split) as work:
                 unpack(folder, folder=work.name)
         except (OSError, RuntimeError, EOFError, ValueError, tarfile.TarError) as error:
-            raise UserError(f"{archive}: not unpacked: {str(error).splitlines()[0]}") from error
+            raise UserError(f"{archive}: cannot be unpacked: {str(error).splitlines()[0]}") from error

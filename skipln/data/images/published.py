@@ -45,7 +45,7 @@ def _load_fashion_mnist(folder: Path) -> tuple[Split, Split]:
 
 
 def _source(dataset: str) -> Any:
-    import torchvision.datasets  # slower than reading the images, hence only where it is needed
+    import torchvision.datasets  # takes longer than reading the images, so it is imported only if needed
 
     return getattr(torchvision.datasets, SOURCES[dataset])
 
@@ -54,7 +54,7 @@ def _source(dataset: str) -> Any:
 def _ready(dataset: str, folder: Path) -> Iterator[None]:
     """Let one process at a time download into `folder`, and none if it is not writable.
 
-    Turn what torchvision raises into a UserError.
+    Turns errors of torchvision into UserError.
     """
     fixed = folder.is_dir() and not os.access(folder, os.W_OK)
     try:

@@ -69,7 +69,7 @@ class ParallelFiles:
             checked = tqdm(self.pairs(split), desc=f"checking {split}", unit="pair", disable=None)
             counts[split] = sum(1 for _ in checked)
             if not counts[split]:
-                raise UserError(f"{self.paths(split)[0]}: no sentences")
+                raise UserError(f"{self.paths(split)[0]}: contains no sentences")
         return counts
 
     def check_present(self) -> None:

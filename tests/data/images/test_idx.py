@@ -1,4 +1,4 @@
-"""Fashion-MNIST from idx files that the tests write byte by byte."""
+"""Fashion-MNIST from idx files that these tests write byte by byte."""
 
 import gzip
 import os
@@ -21,7 +21,7 @@ def packed(array: np.ndarray) -> bytes:
 
 
 def write(folder: Path, compressed: bool = True) -> Path:
-    """The four files; of the training images the classes are 9, 0, 1, 2, 3."""
+    """Write the four files; the classes of the training images are 9, 0, 1, 2, 3."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, images in (("train", TRAIN), ("t10k", TEST)):
         labels = np.array([9, 0, 1, 2, 3][: len(images)], np.uint8)
@@ -32,8 +32,8 @@ def write(folder: Path, compressed: bool = True) -> Path:
     return folder
 
 
-def test_debians_folder_and_torchvisions_hold_the_same(tmp_path):
-    """Debian's: .gz files in the folder itself. torchvision's: plain ones in FashionMNIST/raw."""
+def test_debians_and_torchvisions_folders_give_the_same_data(tmp_path):
+    """Debian has .gz files in the folder itself, and torchvision plain files in FashionMNIST/raw."""
     debian = write(tmp_path / "fashion-mnist")
     write(tmp_path / "torchvision" / "FashionMNIST" / "raw", compressed=False)
     for folder in (debian, tmp_path / "torchvision"):
@@ -44,10 +44,12 @@ def test_debians_folder_and_torchvisions_hold_the_same(tmp_path):
         assert np.array_equal(test.images[..., 0], TEST)
         assert (train.labels.tolist(), test.labels.tolist()) == ([9, 0, 1, 2, 3], [9, 0])
         assert train.labels.dtype == np.int64
-    assert sorted(path.name for path in debian.iterdir()) == sorted(f"{name}.gz" for name in idx.NAMES), "a lock"
+    assert sorted(path.name for path in debian.iterdir()) == sorted(f"{name}.gz" for name in idx.NAMES), (
+        "a lock was left"
+    )
 
 
-def test_the_reader_and_the_classes_are_as_torchvisions(tmp_path):
+def test_reader_and_classes_equal_torchvisions(tmp_path):
     from torchvision.datasets import FashionMNIST
 
     write(tmp_path / "FashionMNIST" / "raw", compressed=False)
@@ -65,10 +67,10 @@ def test_the_reader_and_the_classes_are_as_torchvisions(tmp_path):
         ("train-images-idx3-ubyte.gz", lambda content: content[:-9], "train-images-idx3-ubyte.gz cannot be read"),
         ("train-images-idx3-ubyte.gz", lambda content: b"<html>", "train-images-idx3-ubyte.gz cannot be read"),
         ("t10k-labels-idx1-ubyte.gz", lambda content: content[:12] + b"\xff" + content[13:], "cannot be read"),
-        ("t10k-labels-idx1-ubyte.gz", lambda content: b"", "is no idx file of unsigned bytes with 1 axes"),
-        ("train-labels-idx1-ubyte.gz", lambda _: gzip.compress(packed(TRAIN)), "is no idx file .* with 1 axes"),
+        ("t10k-labels-idx1-ubyte.gz", lambda content: b"", "is not an idx file of unsigned bytes with 1 axes"),
+        ("train-labels-idx1-ubyte.gz", lambda _: gzip.compress(packed(TRAIN)), "is not an idx file .* with 1 axes"),
         ("train-images-idx3-ubyte.gz", lambda _: gzip.compress(packed(TRAIN)[:-7]), "announces 5 × 4 × 3 bytes but "),
-        ("train-images-idx3-ubyte.gz", lambda _: gzip.compress(packed(TRAIN)[:9]), "is no idx file"),
+        ("train-images-idx3-ubyte.gz", lambda _: gzip.compress(packed(TRAIN)[:9]), "is not an idx file"),
     ],
 )
 def test_a_damaged_file_is_one_line(layout, name, damage, said, tmp_path):
@@ -83,13 +85,13 @@ def test_a_damaged_file_is_one_line(layout, name, damage, said, tmp_path):
 
 def test_a_missing_file_is_one_line(tmp_path):
     (write(tmp_path) / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz is missing; the folder must hold ") as error:
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz is missing; the folder must contain ") as error:
         load_published("fashion_mnist", tmp_path)
     assert "\n" not in str(error.value)
 
 
-def test_nothing_is_fetched_into_a_folder_that_is_not_writable(tmp_path, monkeypatch):
-    """A shared one with the files in it serves as it is, without a lock."""
+def test_a_read_only_folder_is_read_without_a_lock(tmp_path, monkeypatch):
+    """Such as a shared folder with the files in it."""
     write(tmp_path / "FashionMNIST" / "raw", compressed=False)
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(published, "locked", None)

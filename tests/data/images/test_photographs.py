@@ -149,7 +149,7 @@ def test_a_damaged_archive_is_one_line_and_leaves_nothing(photographs, monkeypat
     path.write_bytes(path.read_bytes()[:20_000])
     checksum = hashlib.md5(path.read_bytes()).hexdigest() if known else "0" * 32
     monkeypatch.setattr("torchvision.datasets.imagenet.ARCHIVE_META", {"train": (path.name, checksum)})
-    with pytest.raises(UserError, match=r"ILSVRC2012_img_train\.tar: not unpacked: ") as error:
+    with pytest.raises(UserError, match=r"ILSVRC2012_img_train\.tar: cannot be unpacked: ") as error:
         load(photographs)
     assert "\n" not in str(error.value)
     assert not (photographs / "train").exists()
@@ -160,7 +160,7 @@ def test_a_missing_devkit_is_one_line(photographs, monkeypatch):
     pack(photographs)
     (photographs / "meta.bin").unlink()
     (photographs / "train").mkdir()
-    with pytest.raises(UserError, match=r"img_val\.tar: not unpacked: .*devkit_t12\.tar\.gz is not present"):
+    with pytest.raises(UserError, match=r"img_val\.tar: cannot be unpacked: .*devkit_t12\.tar\.gz is not present"):
         load(photographs)
 
 

@@ -68,8 +68,8 @@ def test_any_rows_may_query_a_remembered_memory(built):
 
 
 @torch.no_grad()
-def test_joined_rows_go_on_from_their_own_past_and_source(built):
-    """Of rows that began at different times and read sources of different lengths."""
+def test_joined_rows_keep_their_own_past_and_source(built):
+    """The rows began at different times and read sources of different lengths."""
     memories = [draw(2, 5, seed=1), draw(1, 3, seed=2)]
     sources, pasts, histories = [built.remember(memory, None) for memory in memories], [], []
     for rows, time in ((2, 20), (1, 2)):

@@ -118,7 +118,10 @@ def test_length_penalties_by_hand():
 
 
 class Script:
-    """Rows that say fixed sentences, one for each number; `log` has what began together and what it joined."""
+    """Rows that say fixed sentences, one per number.
+
+    Each entry of `log` lists the numbers that began together and, negated, how many rows they joined.
+    """
 
     log: ClassVar[list[list[int]]] = []
 
@@ -136,12 +139,12 @@ class Script:
         self.rows = [self.rows[i] for i in rows.tolist()]
 
     def join(self, other):
-        self.log[-1].append(-len(self.rows))  # how many there were
+        self.log[-1].append(-len(self.rows))
         self.rows += other.rows
 
 
 def test_sentences_take_the_places_of_those_that_ended():
-    """In their order, and never more than there is room for; each is searched from its own beginning to its own end."""
+    """They do so in order and only if there is room. Each is searched from its own beginning to its own end."""
     lengths = [9, 7, 7, 1, 2, 5, 1, 3, 1]
     sentences = [[*range(10 * n + 10, 10 * n + 10 + length), EOS] for n, length in enumerate(lengths)]
     Script.log.clear()
@@ -152,7 +155,7 @@ def test_sentences_take_the_places_of_those_that_ended():
     assert [of[0].score for of in found] == pytest.approx(
         [-0.1 * (n + 1) / length_penalty(n + 1, 0.6) for n in lengths]
     )
-    # Sentence 1 leaves room for 2, whose end leaves none for 4; those that begin join what goes on.
+    # When sentence 1 ends, there is room for 2, and it joins the rows that go on.
     assert Script.log[:2] == [[0, 1], [2, -1]]
     assert [n for group in Script.log for n in group if n >= 0] == list(range(9))
 

@@ -14,7 +14,7 @@ from tests.parity.agreement import CLOSE, leaf
 from tests.skips.stacks import transformer
 
 pytestmark = pytest.mark.parity
-ROWS, TIME, DIM, HEADS, HIDDEN = 2, 5, 16, 4, 32  # as of `transformer`, which has 2 and 3 layers
+ROWS, TIME, DIM, HEADS, HIDDEN = 2, 5, 16, 4, 32  # the last three as in `transformer`, which has 2 and 3 layers
 NAMES = {  # theirs → ours
     "self_attn_layer_norm": "sites.0.norm",
     "encoder_attn_layer_norm": "sites.1.norm",
@@ -34,13 +34,11 @@ NAMES = {  # theirs → ours
 @pytest.fixture(scope="module")
 def torchscale():
     pytest.importorskip("torchscale", reason="torchscale is not installed (make parity)")
-    never = SimpleNamespace(
-        checkpoint_wrapper=None, wrap=None
-    )  # of fairscale, which shards; what is computed needs none
-    sys.modules.setdefault("fairscale", SimpleNamespace(nn=never))
-    sys.modules.setdefault("fairscale.nn", never)
+    sharding = SimpleNamespace(checkpoint_wrapper=None, wrap=None)  # imported from fairscale, but never called here
+    sys.modules.setdefault("fairscale", SimpleNamespace(nn=sharding))
+    sys.modules.setdefault("fairscale.nn", sharding)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it reads timm by an old name
+        warnings.simplefilter("ignore")  # it imports a deprecated module of timm
         from torchscale.architecture import config, decoder, encoder
 
     def build(part: str, **options: object) -> nn.Module:
@@ -65,7 +63,7 @@ def renamed(name: str, last: int, stack: str) -> str:
 
 
 def pairs(ours: Transformer, theirs: nn.Module, stack: str) -> dict[str, list[Tensor]]:
-    """Of each of our parameters in the stack, theirs: two where we hold keys and values in one matrix."""
+    """Map the name of each of our parameters in the stack to theirs: two if ours joins keys and values."""
     found: dict[str, list[Tensor]] = {}
     for name, parameter in theirs.named_parameters():
         found.setdefault(renamed(name, len(theirs.layers) - 1, stack), []).append(parameter)
@@ -73,27 +71,27 @@ def pairs(ours: Transformer, theirs: nn.Module, stack: str) -> dict[str, list[Te
     return found
 
 
-def apart(net: nn.Module) -> None:
-    """Other weights than at the start, where gains are 1 and biases 0."""
+def perturb(net: nn.Module) -> None:
+    """Change all weights, because at the start gains are 1 and biases 0."""
     for i, parameter in enumerate(net.parameters()):
         parameter.data += 0.2 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(i))
 
 
-def take(ours: Transformer, theirs: dict[str, list[Tensor]]) -> None:
+def copy_weights(ours: Transformer, theirs: dict[str, list[Tensor]]) -> None:
     for name, parameter in ours.named_parameters():
         if name in theirs:
             parameter.data = torch.cat([part.detach() for part in theirs[name]])
 
 
 def gradients(y: Tensor, groups: list[list[Tensor]]) -> list[Tensor]:
-    """Of a sum with a weight of its own for each element; of each group, one behind the other."""
+    """Return the gradients of a weighted sum of y for each group of tensors, concatenated within the group."""
     weights = torch.cos(torch.arange(y.numel(), dtype=y.dtype)).view_as(y)
     found = iter(torch.autograd.grad((y * weights).sum(), [leaf for group in groups for leaf in group]))
     return [torch.cat([next(found) for _ in group]) for group in groups]
 
 
 def agree(ours: Transformer, theirs: dict[str, list[Tensor]], outputs: list[Tensor], inputs: list[Tensor]) -> None:
-    """Within 1e-5: both outputs and the gradients of every weight and of every input."""
+    """Assert that both outputs and the gradients of every weight and every input agree within 1e-5."""
     torch.testing.assert_close(*outputs, **CLOSE)
     held, outside = dict(ours.named_parameters()), [[x] for x in inputs]
     mine = gradients(outputs[0], outside + [[held[name]] for name in theirs])
@@ -104,11 +102,11 @@ def agree(ours: Transformer, theirs: dict[str, list[Tensor]], outputs: list[Tens
 
 
 @pytest.mark.parametrize(("name", "options"), [("deepnorm", {"deepnorm": True}), ("sub_ln", {"subln": True})])
-def test_an_encoder(torchscale, name, options):
+def test_encoders_agree(torchscale, name, options):
     ours, theirs = transformer(name), torchscale("encoder", **options)
-    apart(theirs)
+    perturb(theirs)
     mapped = pairs(ours, theirs, "encoder")
-    take(ours, mapped)
+    copy_weights(ours, mapped)
     x, mask = leaf(ROWS, TIME, DIM), torch.arange(TIME) < torch.tensor([[TIME], [3]])
 
     def encoded() -> Tensor:
@@ -122,14 +120,14 @@ def test_an_encoder(torchscale, name, options):
 
 
 @pytest.mark.parametrize(("name", "options"), [("deepnorm", {"deepnorm": True}), ("sub_ln", {"subln": True})])
-def test_a_decoder(torchscale, name, options):
-    """Sub-LN there has no inner norm in the attention to the source, which ours has: it is left out here."""
+def test_decoders_agree(torchscale, name, options):
+    """torchscale's Sub-LN has no inner norm in the attention to the source, so ours is removed here."""
     ours, theirs = transformer(name), torchscale("decoder", **options)
     for layer in ours.decoder:
         layer.source_attention.inner = nn.Identity()
-    apart(theirs)
+    perturb(theirs)
     mapped = pairs(ours, theirs, "decoder")
-    take(ours, mapped)
+    copy_weights(ours, mapped)
     x, memory = leaf(ROWS, TIME, DIM), leaf(ROWS, TIME + 1, DIM, seed=1)
     mask = torch.arange(TIME + 1) < torch.tensor([[TIME + 1], [4]])
 
@@ -146,8 +144,8 @@ def test_a_decoder(torchscale, name, options):
 
 @pytest.mark.parametrize(("name", "options"), [("deepnorm", {"deepnorm": True}), ("sub_ln", {"subln": True})])
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
-def test_how_much_larger_matrices_start(torchscale, stack, name, options):
-    """The same factors, but for DeepNorm's encoder: they divide by (N⁴M)^(1/16) / 1.15, the paper's is 0.87 of it."""
+def test_initial_matrices_are_scaled_by_the_same_factors(torchscale, stack, name, options):
+    """Except in DeepNorm's encoder: torchscale's factor is 1.15 (N⁴M)^(-1/16), the paper's and ours has 0.87."""
     site = getattr(transformer(name), stack)[0].sites[0]
     factor = constants(site.place)[1] if name == "deepnorm" else site.gamma
     if (name, stack) == ("deepnorm", "encoder"):

@@ -18,9 +18,8 @@ BLOCKS = re.findall(r"```bash\n(.*?)```", README + GUIDE, re.DOTALL)
 COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 MAKE = [command for command in COMMANDS if command.startswith("make ")]
 TRAIN = [command for command in COMMANDS if command.startswith(".venv/bin/skipln-train")]  # composed in test_docs.py
-USE = [
-    command for command in COMMANDS if re.match(r".venv/bin/skipln-(?!train)", command)
-]  # tests/trained/test_commands.py
+# The other commands are tested in tests/trained/test_commands.py.
+USE = [command for command in COMMANDS if re.match(r".venv/bin/skipln-(?!train)", command)]
 COMPLETION = ['eval "$(.venv/bin/skipln-train -sc install=bash)"']  # tests/test_install.py
 
 
@@ -49,13 +48,7 @@ def test_the_table_can_be_planned(command, tmp_path):
     scale = given.get("SCALE", "demo")
     cells = {"table1": {"demo": 18, "small": 23}, "table2": {"demo": 7, "small": 15}, "table3": {"demo": 33}}
     cells |= {"table5": {"paper": 21}, "table6": {"small": 5}, "table4": {"paper": 8}}
-    for name in (
-        "table7",
-        "table8",
-        "table9",
-        "table10",
-        "table11",
-    ):  # whose rows are many: as many as the manifest says
+    for name in ("table7", "table8", "table9", "table10", "table11"):  # as many as the manifest says
         manifest = load(name)
         columns = [column for column in manifest.columns_at(scale) for _ in manifest.rows_of(scale, column)]
         cells[name] = {scale: sum(1 + len(column.settings) for column in columns)}

@@ -38,9 +38,8 @@ class TextData:
     folder: Path
     fingerprint: str  # hexadecimal SHA-256 of text and options; equal if and only if the data are equal
     languages: tuple[str, str]  # source, target
-    counts: dict[str, dict[str, int]] = field(
-        repr=False
-    )  # split -> {"pairs", "long": left out of train, cut elsewhere}
+    # split -> {"pairs", "long"}: long pairs are left out of train and cut in the other splits
+    counts: dict[str, dict[str, int]] = field(repr=False)
     vocabulary: Vocabulary | SubwordVocabulary = field(repr=False)
     train: ParallelCorpus = field(repr=False)
     valid: ParallelCorpus = field(repr=False)

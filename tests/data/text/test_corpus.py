@@ -90,6 +90,5 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
             tracemalloc.stop()
 
     binarise([("a", "b")], SPELLING, tmp_path / "a", tmp_path / "b", 99, True)
-    assert (
-        peak(40_000) < 1.2 * peak(10_000) + 2 * 8 * 30_000 * 2
-    )  # the offsets take 8 bytes per sentence, and arrays allocate more than they need
+    # The offsets take 8 bytes per sentence, and arrays allocate more than they need.
+    assert peak(40_000) < 1.2 * peak(10_000) + 2 * 8 * 30_000 * 2

@@ -68,9 +68,8 @@ def test_rendering_again_without_run_folders_gives_the_same_bytes(finished: Work
 
 def test_a_table_without_any_run_is_rendered(workplace: Workplace) -> None:
     files = _rendered(workplace)
-    assert (
-        files["table.md"].decode().count("–") == 1 + 4 * 6 - 2
-    )  # one in the footnote; baseline and published have none
+    # One is in the footnote; the baseline's and the published values have none.
+    assert files["table.md"].decode().count("–") == 1 + 4 * 6 - 2
     assert b"<svg" in files["curves.svg"]
     assert render_all(workplace.results, Path("experiments")) == [workplace.published]
 

@@ -14,6 +14,7 @@ from skipln.models.transformer import Transformer
 from skipln.ops import best_words
 
 WORTH = 16  # sentences that justify one more process
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SHARE = 2_000  # sentences that a process searches, one after the other, before it says what it found
 
 
@@ -26,6 +27,7 @@ class Search:
     penalty: str = "gnmt"
     extra_length: int = 50
     max_tokens: int = 16384  # at a time: source tokens times beam
+    precision: str = "fp32"  # of the products' factors: one of `PRECISIONS`
 
     def rules(self, bos: int, eos: int, pad: int) -> Rules:
         """Return the beam search's rules for these ids; padding is never produced."""
@@ -63,7 +65,8 @@ def hypotheses(
     workers = max(1, min(torch.get_num_threads(), len(sources) // WORTH)) if on_cpu else 1
     dealt = shares([len(source) for source in sources], workers)
     work = partial(_translate_share, model, sources, search, search.rules(bos, eos, model.pad), count)
-    with tqdm(total=len(sources), desc=progress, unit="sentence", disable=not progress, leave=False) as bar:
+    bar = tqdm(total=len(sources), desc=progress, unit="sentence", disable=not progress, leave=False)
+    with bar, model.packed_weights(PRECISIONS[search.precision]):
         for indices, found in forked(work, dealt, min(workers, len(dealt))):
             for i, best in zip(indices, found, strict=True):
                 translations[i] = best
@@ -97,7 +100,7 @@ class TransformerRows:
 
     def best(self, tokens: Tensor, count: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
         hidden = self.model.advance(tokens.to(self.device), self.state)
-        return best_words(hidden, self.model.embedding.weight, min(count, self.model.embedding.num_embeddings), end)
+        return best_words(hidden, self.model.project, min(count, self.model.embedding.num_embeddings), end)
 
     def select(self, rows: Tensor) -> None:
         self.state.select(rows.to(self.device))

@@ -5,7 +5,8 @@ as site(x, branch), and knows neither by name.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from skipln.attention import create as create_attention
 from skipln.models.decoder_state import DecoderState
-from skipln.ops import Linear, linear, output_cross_entropy
+from skipln.ops import Linear, Packed, linear, output_cross_entropy
 from skipln.seam.attention import Attention, MakeAttention, State
 from skipln.seam.connection import Branch, Connection, DroppedBranch, MakeConnection, own_modules
 from skipln.seam.place import stack_of
@@ -133,6 +134,7 @@ class Transformer(nn.Module):
     """
 
     positions: Tensor
+    packed: Packed | None = None  # of the output layer, see `packed_weights`
 
     def __init__(
         self,
@@ -226,7 +228,25 @@ class Transformer(nn.Module):
         return _last(self.decoder).leave(x)[:, 0]
 
     def project(self, hidden: Tensor) -> Tensor:
-        return linear(hidden, self.embedding.weight)
+        return linear(hidden, self.embedding.weight) if self.packed is None else self.packed(hidden)
+
+    @contextmanager
+    def packed_weights(self, precision: torch.dtype = torch.float32) -> Iterator[None]:
+        """Inside, compute all linear layers by `Packed`, without gradients and from the weights as they are now.
+
+        In float32 nothing changes where there is no kernel for it; under autocast nothing changes at all.
+        """
+        layers: list[Any] = [layer for layer in self.modules() if isinstance(layer, Linear)]
+        weight = self.embedding.weight
+        if not torch.is_autocast_enabled(weight.device.type):
+            for layer in layers:
+                layer.packed = Packed.where_it_helps(layer.weight, layer.bias, precision)
+            self.packed = Packed.where_it_helps(weight, None, precision)
+        try:
+            yield
+        finally:
+            for layer in (self, *layers):
+                layer.packed = None
 
     def _embed(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
         """Embed tokens [rows, time] at their positions, of the same shape; None: they begin at the first."""

@@ -7,16 +7,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skipln.ops.packed import Packed
 from skipln.ops.processor import flags, vendor
 
 SMALLEST = 2**20  # multiplications; with fewer, the call to oneDNN takes longer than they do
 
 
 class Linear(nn.Linear):
-    """y = x Wᵀ + b: torch.nn.Linear, computed by `linear`."""
+    """y = x Wᵀ + b: torch.nn.Linear, computed by `linear`, or by `packed` where that is set, as it is to decode."""
+
+    packed: Packed | None = None
 
     def forward(self, input: Tensor) -> Tensor:
-        return linear(input, self.weight, self.bias)
+        return linear(input, self.weight, self.bias) if self.packed is None else self.packed(input)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

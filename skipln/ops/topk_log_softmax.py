@@ -1,21 +1,23 @@
 """The best words and their log-probabilities, without storing those of all the others."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from skipln.ops.compiled import inference_kernel
-from skipln.ops.linear import linear
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 TOGETHER = 128  # rows whose logits a CPU makes and reads before it makes more, so that they stay in its cache
 
 
-def best_words(hidden: Tensor, weight: Tensor, k: int, token: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return `topk_log_softmax` of the logits hidden · weightᵀ; hidden [rows, dim], weight [vocabulary, dim]."""
+def best_words(
+    hidden: Tensor, project: Callable[[Tensor], Tensor], k: int, token: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return `topk_log_softmax` of the logits project(hidden), which treats each of the rows [rows, dim] by itself."""
     chunks = hidden.split(TOGETHER if hidden.device.type == "cpu" else max(1, len(hidden)))
-    values, words, of_token = zip(*(topk_log_softmax(linear(x, weight), k, token) for x in chunks), strict=True)
+    values, words, of_token = zip(*(topk_log_softmax(project(x), k, token) for x in chunks), strict=True)
     return torch.cat(values), torch.cat(words), torch.cat(of_token)
 
 

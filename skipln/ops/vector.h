@@ -79,6 +79,25 @@ INLINE uint32_t held(int16 lanes) {
 }
 
 template <class V> INLINE V splat(float value) { return V{} + value; }
+
+// a · b + c, rounded once.
+INLINE float8 fused(float8 a, float8 b, float8 c) {
+#ifdef __FMA__
+  return float8(_mm256_fmadd_ps(__m256(a), __m256(b), __m256(c)));
+#else
+  for (int i = 0; i < 8; ++i) c[i] = std::fma(a[i], b[i], c[i]);
+  return c;
+#endif
+}
+INLINE float16 fused(float16 a, float16 b, float16 c) {
+#ifdef __AVX512F__
+  return float16(_mm512_fmadd_ps(__m512(a), __m512(b), __m512(c)));
+#else
+  for (int i = 0; i < 16; ++i) c[i] = std::fma(a[i], b[i], c[i]);
+  return c;
+#endif
+}
+
 INLINE float lane(float value, int) { return value; }
 template <class V> INLINE float lane(V value, int i) { return value[i]; }
 

@@ -100,6 +100,17 @@ def test_kernels_give_the_translations_of_the_plain_forms(kind, monkeypatch):
     assert len({tuple(t) for t in with_kernels}) > 20
 
 
+def test_products_in_bfloat16_translate_nearly_alike(model):
+    torch.manual_seed(0)
+    sources = [torch.randint(4, 7, (length,)).tolist() for length in torch.randint(1, 12, (30,)).tolist()]
+    exact, rounded = (
+        translate(model, sources, Search(beam=4, extra_length=6, precision=precision), bos=BOS, eos=EOS)
+        for precision in ("fp32", "bf16")
+    )
+    assert 20 <= sum(a == b for a, b in zip(exact, rounded, strict=True))
+    assert model.packed is None
+
+
 def test_a_wider_beam_is_no_worse_than_greedy_in_its_own_score(model):
     """This holds for this model and these sentences, not for all; it guards against losing the best branch."""
     for source in ([4, 5, 6], [6, 4], [1, 1, 5]):

@@ -185,6 +185,24 @@ def test_decoding_step_by_step_gives_the_logits_of_the_whole(name, gradients):
     torch.testing.assert_close(steps, whole, rtol=1e-4, atol=1e-5 * whole.abs().max().item())
 
 
+@torch.no_grad()
+def test_packed_weights_give_the_same_logits(monkeypatch):
+    """Of encoder, decoder and output; afterwards the weights are read again."""
+    built = model("rskip_ln").eval()
+    source, target = torch.randint(4, 50, (2, 3, 7))
+    expected = built(source, target)
+    with built.packed_weights(torch.bfloat16):
+        rounded = built(source, target)
+    with built.packed_weights():
+        torch.testing.assert_close(built(source, target), expected, rtol=1e-4, atol=1e-4)
+        built.embedding.weight.zero_()
+        assert built.project(torch.ones(1, built.dim)).any() or built.packed is None
+    assert 1e-6 < (rounded - expected).abs().max() < 0.05 * expected.abs().max()
+    assert not built.project(torch.ones(1, built.dim)).any()
+    with torch.autocast("cpu", torch.bfloat16), built.packed_weights():
+        assert built.packed is None
+
+
 @pytest.mark.parametrize("name", skips.names())
 def test_padding_changes_nothing(name):
     built = model(name).eval()

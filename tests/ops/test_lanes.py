@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from skipln.ops import attention, beam_attention, compiled, output_cross_entropy, scaled_residual_norm, topk_log_softmax
+from skipln.ops import (
+    Packed,
+    attention,
+    beam_attention,
+    compiled,
+    output_cross_entropy,
+    scaled_residual_norm,
+    topk_log_softmax,
+)
 from skipln.ops.residual_norm import cpu
 
 WIDTHS = (3, 8, 44, 96, 203)
@@ -43,6 +51,13 @@ def best_words() -> Iterator[Tensor]:
 
 
 @torch.no_grad()
+def products() -> Iterator[Tensor]:
+    for width in WIDTHS:
+        for rows in (1, 3, 14):
+            yield Packed(torch.randn(width, 20), torch.randn(width))(torch.randn(rows, 20))
+
+
+@torch.no_grad()
 def beams() -> Iterator[Tensor]:
     for kind in KINDS:
         for depth in WIDTHS:
@@ -66,7 +81,7 @@ def losses() -> Iterator[Tensor]:
             yield from (total, nll, *torch.autograd.grad(total, leaves))
 
 
-@pytest.mark.parametrize("work", [rows, maps, best_words, beams, attentions, losses])
+@pytest.mark.parametrize("work", [rows, maps, best_words, products, beams, attentions, losses])
 def test_the_bits_do_not_depend_on_the_lanes(
     work: Callable[[], Iterator[Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ def test_every_key_has_a_meaning() -> None:
 
 
 def test_options_of_all_choices_are_listed() -> None:
-    """Not only those of the defaults: each choice of these groups is in a heading."""
+    """Each choice of these groups is in a heading, not only the defaults."""
     titled = {choice for section, _ in KEYS for choice in section.choices}
     for group in ("data", "model", "optim", "schedule", "task"):
         assert {path.stem for path in (CONFIGS / group).glob("*.yaml")} <= titled

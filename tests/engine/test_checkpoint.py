@@ -78,7 +78,7 @@ def test_older_weights_do_not_replace_missing_ones(tmp_path):
 
 
 def test_any_changed_bit_of_a_checkpoint_is_found(tmp_path):
-    """In data, headers, central directory or seal; zip programs and torch can still read a sealed file."""
+    """It is in data, headers, central directory or seal. Zip programs and torch can still read a sealed file."""
     Checkpoints(tmp_path, RUN, keep=1).save_weights(7, weights(1))
     path = tmp_path / "weights-00000007.pt"
     whole = path.read_bytes()

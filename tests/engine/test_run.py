@@ -101,7 +101,7 @@ def test_bleu_statistics_add_up_to_the_score(run):
 
 
 def test_modules_act_after_every_update(run, monkeypatch):
-    """And once more on the averaged weights. Here every query matrix is kept at norm 1."""
+    """They act once more on the averaged weights. Here every query matrix is kept at norm 1."""
     calls = []
 
     class Kept(SoftmaxAttention):

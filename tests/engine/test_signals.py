@@ -68,7 +68,7 @@ class Requeued(BaseException):
 
 @pytest.mark.parametrize("ends", [False, True])
 def test_a_run_saves_before_the_scheduler_acts(ends, tiny, tmp_path, monkeypatch):
-    """In the middle of a log window. Whether or not the scheduler lets the run continue, the curve is the same."""
+    """It does so in the middle of a log window. Whether or not it may continue, the curve is the same."""
     overrides = [*tiny, "training.log_every=5", "training.checkpoint_every=10"]
     whole = compose([*overrides, f"paths.runs={tmp_path / 'whole'}"])
     assert execute(whole) == "done"

@@ -138,7 +138,7 @@ class Types(TorchDispatchMode):
     ("model", "name", "smoothing"), [*((*pair, 0.1) for pair in PAIRS), *((model, "skip", 0.0) for model in MODELS)]
 )
 def test_everything_is_computed_in_float64(model, name, smoothing):
-    """From the embeddings to the tasks' loss, and back."""
+    """That includes the embeddings, the tasks' loss and all gradients."""
     net = MODELS[model](name)
     net.double()
     labels = torch.randint(4, 10, (6, 9))

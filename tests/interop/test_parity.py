@@ -161,7 +161,7 @@ def fairseq_optimizer(parameters, peak, warmup):
 
 
 def test_inverse_square_root_schedules_are_equal():
-    """As functions of the update. fairseq's trainer is one update late: its k-th update has the rate of k − 1."""
+    """The functions are equal, but fairseq's trainer is one update late: its k-th update has the rate of k − 1."""
     warmup, peak = 10, 2e-3
     _, theirs = fairseq_optimizer([torch.nn.Parameter(torch.zeros(1))], peak, warmup)
     schedule = InverseSqrt(name="inverse_sqrt", warmup=warmup)

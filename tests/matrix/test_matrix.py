@@ -107,7 +107,7 @@ def transformer(name: str, norm: str, shape: TransformerShape) -> Transformer:
 
 @pytest.mark.parametrize(("name", "norm"), [triple[1:] for triple in triples(legal=True) if triple[0] == "transformer"])
 def test_it_decodes_the_same_in_any_batch(name, norm):
-    """In double precision, so that rounding does not decide between two words."""
+    """Double precision prevents rounding from deciding between two words."""
     net = transformer(name, norm, TransformerShape(2, 2, 16, 32, 4, dropout=0.0)).double()
     for parameter in net.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
@@ -121,7 +121,7 @@ def test_it_decodes_the_same_in_any_batch(name, norm):
 
 @pytest.mark.parametrize("name", skips.names())
 def test_all_gradients_of_a_deep_net_are_finite(name):
-    """At the start, at 24 sites of an encoder of twelve layers and 24 of a decoder of eight."""
+    """They are at initialisation, with 24 sites in an encoder of twelve layers and 24 in a decoder of eight."""
     net = transformer(name, "layer", TransformerShape(12, 8, 16, 32, 4, dropout=0.0))
     draw = torch.Generator().manual_seed(1)
     source, target = torch.randint(4, 40, (2, 4, 7), generator=draw)

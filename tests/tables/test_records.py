@@ -127,7 +127,7 @@ def test_statistics_of_a_removed_run_are_removed(finished: Workplace) -> None:
 
 
 def test_statistics_are_read_as_written(tmp_path: Path) -> None:
-    """For small, large, negative and fractional numbers."""
+    """The numbers are small, large, negative and fractional."""
     for top in (1, 300, 70_000, 2**40, -5, 0.5):
         kept = np.array([[0, top], [1, 2]], dtype=np.float64)
         record = store.Record.model_construct(hash="a" * 12)

@@ -46,7 +46,7 @@ def test_a_table_that_cannot_be_shown_says_why(workplace: Workplace) -> None:
 
 
 def test_a_thousand_runs_are_shown_without_torch(workplace: Workplace) -> None:
-    """In a process of its own. `python -m scripts.bench.studies.cluster` measures its time."""
+    """This needs its own process. `python -m scripts.bench.studies.cluster` measures the time."""
     found = workplace.cells(tuple(range(1, 251)))
     for cell in found:
         cell.folder.mkdir(parents=True)

@@ -112,7 +112,7 @@ def test_long_files_are_translated_block_by_block(
 
 
 def test_the_folder_alone_is_enough_to_translate(translator: Path, tmp_path: Path, run: Run) -> None:
-    """In a process in another working directory; stdout has only translations."""
+    """The process has another working directory, and stdout has only translations."""
     command = [sys.executable, "-m", "skipln.translate", str(translator), "--device", "cpu", "--threads", "1"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(

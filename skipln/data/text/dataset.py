@@ -21,7 +21,7 @@ from skipln.data.text.vocabulary import Vocabulary
 from skipln.errors import UserError
 from skipln.system.files import atomic_write, locked, sha256
 
-MAX_UNKNOWN = 0.5  # share of unknown parts above which held-out text is refused
+MAX_UNKNOWN = 0.5  # fraction of unknown parts above which held-out text is refused
 # Raised when the format of prepared folders changes; folders of an older one are then not used. Format 2 scores
 # references as they were given, learns from every line and keeps U+2581 in encoded text. Text without such characters
 # and lines is the same in both, and keeps the fingerprint under which it was published.

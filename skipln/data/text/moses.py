@@ -143,8 +143,10 @@ class Tokeniser:
         return tokens[0 if first else 1 : len(tokens) - bool(following)]
 
     def _parts(self, word: str, following: str) -> list[str] | None:
-        """Tokenise letters and digits within brackets, quotation marks and the like, joined by hyphens or by one
-        apostrophe, with or without a final comma or full stop: most words that are not simple. None for any other."""
+        """Tokenise most words that are not simple; return None for any other.
+
+        They are letters and digits within brackets, quotation marks and the like, joined by hyphens or by one
+        apostrophe, with or without a final comma or full stop."""
         alphanumeric = self._moses.alphanumeric
         inside = [i for i, character in enumerate(word) if character in alphanumeric]
         if not inside:

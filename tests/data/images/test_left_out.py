@@ -19,7 +19,7 @@ from tests.data.images.conftest import write_image
 
 
 def test_links_are_followed(class_folders, tmp_path, capsys):
-    """To a class folder and to a file. Dead links and links upwards are reported, and nothing loops."""
+    """One leads to a class folder, one to a file. Dead links and links upwards are reported, and nothing loops."""
     _, whole, _ = load_class_folders(class_folders, 0, tmp_path / "cache")
     assert capsys.readouterr().err.count("left out") == 0
     (class_folders / "train/red").rename(tmp_path / "elsewhere")

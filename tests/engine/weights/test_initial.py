@@ -136,7 +136,7 @@ def test_rskip_takes_over_the_first_norm_and_starts_a_second(
 def test_other_text_is_encoded_with_the_weights_vocabulary(
     source: Path, short: list[str], tmp_path: Path, interrupt
 ) -> None:
-    """And a run that has started no longer needs the weights or their folder."""
+    """A run that has started no longer needs the weights or their folder."""
     write_tiny_text(tmp_path / "other", pairs=150)
     for path in (tmp_path / "other").iterdir():
         path.write_text(path.read_text("utf-8").replace("o", "a"), "utf-8")

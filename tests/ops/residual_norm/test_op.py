@@ -140,7 +140,7 @@ def test_dropout_is_bernoulli_and_seeded():
 @pytest.mark.parametrize(("steps", "scale", "dropout"), [(1, 1.0, 0.0), (1, 2.0, 0.4), (3, 1.0, 0.4)])
 @pytest.mark.parametrize("layout", ["btc", "nchw"])
 def test_gradients_of_first_and_second_order(layout, steps, scale, dropout):
-    """In float64, where the reference computes."""
+    """In float64 the reference computes them."""
     shape = (3, 5) if layout == "btc" else (2, 3, 2, 2)
     x, f, gains, biases = make(shape, layout, (torch.float64,) * 2, steps)
     leaves = [t.double().requires_grad_() for t in (x, f, *gains, *biases)]

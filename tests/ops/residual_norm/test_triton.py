@@ -41,7 +41,7 @@ def test_kernels_on_the_gpu_equal_the_reference():
 
 @pytest.mark.slow
 def test_interpreted_kernels_equal_the_reference():
-    """In a process of its own, since Triton decides at import whether it interprets."""
+    """They need their own process, since Triton decides at import whether it interprets."""
     code = f"from {__name__} import check; check('cpu')"
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -47,7 +47,7 @@ def test_golden(finished: Workplace, name: str) -> None:
 
 
 def test_rendering_again_without_run_folders_gives_the_same_bytes(finished: Workplace) -> None:
-    """In another process: no set order, random name or time of day may show."""
+    """Another process renders, and no set order, random name or time of day may show."""
     first = _golden(finished)
     done = [record.hash for record in store.read_records(finished.published) if record.state == "done"]
     assert set(first) == {

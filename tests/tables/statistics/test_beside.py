@@ -54,7 +54,7 @@ def test_other_data_and_the_same_runs_are_recognised():
 
 
 def test_the_interval_contains_95_percent_of_further_means():
-    """By simulation with three published runs and means of two further ones."""
+    """This simulates three published runs and means of two further ones."""
     rng = np.random.default_rng(5)
     runs, further = rng.normal(20, 2, (4000, 3)), rng.normal(20, 2, (4000, 2)).mean(axis=1)
     found = [prediction_interval(list(known), 2) for known in runs]

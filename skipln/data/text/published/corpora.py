@@ -1,7 +1,7 @@
 """WMT14 En-De and IWSLT15 En-Vi: where their corpora are, what the files are called and how many lines they have.
 
 Checksums are those published by TensorFlow Datasets (sha256, in its url_checksums), sacreBLEU and PaddleNLP (md5);
-None where nobody publishes one. Line counts are None where no source was found.
+None if nobody publishes one. Line counts are None if no source was found.
 """
 
 from collections.abc import Mapping

@@ -28,7 +28,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Remote:
-    """A file on public servers. `checksum`: "sha256:…" or "md5:…" as published; None where nobody published one."""
+    """A file on public servers. `checksum` is "sha256:…" or "md5:…" as published, or None if nobody published one."""
 
     name: str
     urls: tuple[str, ...]

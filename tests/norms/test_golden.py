@@ -110,7 +110,7 @@ def test_golden(case):
     assert ours(case["norm"], **options) == pytest.approx(case["y"], abs=1e-9)
 
 
-@pytest.mark.parametrize(("case", "entry"), zip(CASES, FORMULAS, strict=True))
+@pytest.mark.parametrize(("case", "entry"), list(zip(CASES, FORMULAS, strict=True)))
 def test_the_golden_numbers_follow_from_the_formulas(case, entry):
     norm, options, formula = entry
     y = [value for row in formula(X) for value in row]

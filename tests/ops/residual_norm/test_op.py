@@ -242,7 +242,7 @@ def test_without_a_compiler_the_reference_runs_and_one_line_says_so(monkeypatch,
 
 def test_mistakes_raise_errors_with_the_reason():
     x = torch.randn(3, 4)
-    with pytest.raises(ValueError, match="alike"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         scaled_residual_norm(x, x[:2])
     with pytest.raises(ValueError, match="one for each of the 3 steps"):
         scaled_residual_norm(x, x, [x[0]] * 2, [x[0]] * 2, steps=3)

@@ -29,6 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--length-penalty", type=float, metavar="α", help="length penalty; 0: none [the run's]")
     parser.add_argument("--nbest", type=int, default=0, metavar="N", help="print the N best of each line, with scores")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="most source tokens times beam in a batch [16384]")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        help="of the products' factors; bf16 is faster where it is native [the run's]",
+    )
     given = parser.parse_args(arguments)
     for name in ("beam", "max_tokens"):
         if (value := getattr(given, name)) is not None and value < 1:
@@ -43,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         use_threads(given.threads)
         run = load_run(given.run, given.device)
-        options = {"beam": given.beam, "length_penalty": given.length_penalty, "max_tokens": given.max_tokens}
+        options = {key: getattr(given, key) for key in ("beam", "length_penalty", "max_tokens", "precision")}
         name = str(given.file or "standard input")
         done = 0
         with (

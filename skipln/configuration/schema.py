@@ -52,6 +52,8 @@ class Translation(Node):
         "auto", "13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200", "spBLEU-1K"
     ] = "auto"
     """sacreBLEU's tokeniser for BLEU; auto: the target language's."""
+    decode_precision: Literal["fp32", "bf16"] = "fp32"
+    """Of beam search's products: factors in fp32, or rounded to bf16; sums are fp32."""
     by_length: bool = False
     """Also give BLEU of the shorter and the longer half of the test sentences, by the words of the source."""
     test: bool = True

@@ -170,7 +170,13 @@ def shape_of(config: RunConfig) -> TransformerShape:
 
 def search_of(options: Translation) -> Search:
     """The beam search of a task."""
-    return Search(options.beam, options.length_penalty, options.penalty, options.extra_length)
+    return Search(
+        options.beam,
+        options.length_penalty,
+        options.penalty,
+        options.extra_length,
+        precision=options.decode_precision,
+    )
 
 
 def first_and_last(options: Translation) -> tuple[int, int]:

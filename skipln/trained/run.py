@@ -13,7 +13,7 @@ from torch import nn
 from skipln.configuration.schema import Catalogs, ParallelText, RunConfig, Translation
 from skipln.data.images.inputs import ImageInputs
 from skipln.data.text.raw import RawText
-from skipln.decode.translate import Search, hypotheses
+from skipln.decode.translate import PRECISIONS, Search, hypotheses
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
 from skipln.runs.result import Result
@@ -55,6 +55,7 @@ class Run:
         beam: int | None = None,
         length_penalty: float | None = None,
         max_tokens: int | None = None,
+        precision: str | None = None,
         search: Search | None = None,
         cut: bool = False,
         first: int = 1,
@@ -62,10 +63,10 @@ class Run:
     ) -> list[list[tuple[str, float]]]:
         """The best `count` translations of each line with log p / length penalty, best first; at most `beam`.
 
-        search: the run's own unless given; beam, length_penalty, max_tokens (source tokens times beam in a batch): the
-        search's unless given. cut: leave out what is beyond the longest sentence the model was trained on, as the
-        run's own test does. Raises UserError with the line's number, from `first` on, for a line that is empty or,
-        without `cut`, longer than that.
+        search: the run's own unless given; beam, length_penalty, max_tokens (source tokens times beam in a batch) and
+        precision (of the products' factors, "fp32" or "bf16"): the search's unless given. cut: leave out what is beyond
+        the longest sentence the model was trained on, as the run's own test does. Raises UserError with the line's
+        number, from `first` on, for a line that is empty or, without `cut`, longer than that.
         """
         text, data = self._text(), self.config.data
         assert isinstance(data, Catalogs | ParallelText) and isinstance(self.config.task, Translation)
@@ -81,8 +82,12 @@ class Run:
                 )
             sources.append(ids[: data.max_length])
         search = search or search_of(self.config.task)
-        given: dict[str, Any] = {"beam": beam, "alpha": length_penalty, "max_tokens": max_tokens}
+        given: dict[str, Any] = {
+            "beam": beam, "alpha": length_penalty, "max_tokens": max_tokens, "precision": precision,
+        }  # fmt: skip
         search = replace(search, **{key: value for key, value in given.items() if value is not None})
+        if search.precision not in PRECISIONS:
+            raise UserError(f"precision {search.precision}: give one of {', '.join(PRECISIONS)}")
         if not 1 <= count <= search.beam:
             raise UserError(f"{count} translations of each line are asked for and the beam is {search.beam}: widen it")
         start, end = first_and_last(self.config.task)

@@ -86,6 +86,24 @@ def test_the_command_translates_a_file_or_standard_input(
     assert capsys.readouterr().out == "".join(f"{line}\n" for line in run.translate(lines))
 
 
+def test_the_products_can_be_in_bfloat16(translator: Path, tmp_path: Path, run: Run) -> None:
+    """From Python, by the command and in an evaluation; sums stay float32, so scores change little."""
+    (tmp_path / "text").write_text("one red house\nblue\n")
+    exact, rounded = (run.candidates(["one red house", "blue"], precision=of) for of in ("fp32", "bf16"))
+    assert exact == run.candidates(["one red house", "blue"])
+    scores = [[of[0][1] for of in found] for found in (exact, rounded)]
+    assert scores[0] != scores[1]
+    assert scores[0] == pytest.approx(scores[1], abs=0.1)
+    out = tmp_path / "out"
+    options = ["--precision", "bf16", "--nbest", "1", "-o", str(out), "--device", "cpu"]
+    assert main([str(translator), str(tmp_path / "text"), *options]) == 0
+    assert [float(line.split(" ||| ")[2]) for line in out.read_text("utf-8").splitlines()] == pytest.approx(
+        scores[1], abs=1e-4
+    )
+    with pytest.raises(UserError, match=r"^precision fp8: give one of fp32, bf16$"):
+        run.candidates(["blue"], precision="fp8")
+
+
 def test_nbest_output_has_moses_format(translator: Path, tmp_path: Path, run: Run) -> None:
     (tmp_path / "text").write_text("one red house\nblue\n")
     out = tmp_path / "out"

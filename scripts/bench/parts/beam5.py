@@ -2,10 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
-
-import torch
 
 from scripts.bench.records.harness import Part, Sides
 from skipln.configuration.composition import compose
@@ -22,8 +22,11 @@ EXTRA = 50  # tokens that a translation may have more than its source
 SEARCH = Search(beam=5, alpha=1.0, penalty="power", extra_length=EXTRA)  # fairseq-generate's --lenpen 1
 
 
-def trained() -> tuple[Transformer, TransformerShape, list[list[int]]]:
-    """The baseline with its averaged weights, its sizes, and the test sources (ids without end symbol).
+Translate = Callable[[list[list[int]]], list[list[int]]]
+
+
+def trained() -> tuple[Transformer, TransformerShape, list[list[int]], Callable[[list[list[int]]], float]]:
+    """The baseline with its averaged weights, its sizes, the test sources (ids without end symbol), and BLEU of theirs.
 
     It is trained where that has not been done. Raises UserError when the training fails.
     """
@@ -37,7 +40,13 @@ def trained() -> tuple[Transformer, TransformerShape, list[list[int]]]:
     checkpoints = Checkpoints(config.folder / "checkpoints", config.hash, keep=training.average)
     model.load_state_dict(checkpoints.average(training.updates, training.checkpoint_every))
     shape = shape_of(config)
-    return model, shape, [sentence.tolist() for sentence in task.data.test.source]
+
+    def bleu(translations: list[list[int]]) -> float:
+        return task.score([" ".join(task.data.vocabulary.decode(tokens).split()) for tokens in translations]).metrics[
+            "bleu"
+        ]
+
+    return model, shape, [sentence.tolist() for sentence in task.data.test.source], bleu
 
 
 class Outputs:
@@ -55,7 +64,7 @@ class Outputs:
 def against_fairseq(precision: str) -> Sides:
     from scripts.bench.peers.fairseq_peer import FairseqPeer
 
-    model, shape, sources = trained()
+    model, shape, sources, _ = trained()
     peer = FairseqPeer(model.embedding.num_embeddings, shape)
     peer.load(model)
     return _sides(model, sources, peer.generator(SEARCH.beam, EXTRA), precision)
@@ -64,21 +73,39 @@ def against_fairseq(precision: str) -> Sides:
 def against_ctranslate2(compute: str, precision: str) -> Sides:
     from scripts.bench.peers.ctranslate2_peer import ctranslate2_search
 
-    model, _, sources = trained()
+    model, _, sources, _ = trained()
     return _sides(model, sources, ctranslate2_search(model, compute, SEARCH.beam, EXTRA), precision)
 
 
-def _sides(model: Transformer, sources: list[list[int]], peer: Any, precision: str) -> Sides:
+def against_fp32(precision: str) -> Sides:
+    model, _, sources, bleu = trained()
     outputs = Outputs()
 
+    def found() -> dict[str, Any]:
+        scores = {name: [round(bleu(outputs.last[side]), 2)] for name, side in ((precision, "ours"), ("fp32", "peer"))}
+        return outputs.found() | {"scores": {"what": "BLEU on the demo's 1,000 test sentences", "of": scores}}
+
+    return replace(
+        _sides(model, sources, partial(_translated, model, precision="fp32"), precision, outputs), found=found
+    )
+
+
+def _sides(
+    model: Transformer, sources: list[list[int]], peer: Translate, precision: str, outputs: Outputs | None = None
+) -> Sides:
+    outputs = outputs or Outputs()
+
     def ours(_: int) -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            outputs.last["ours"] = translate(model, sources, SEARCH, bos=BOS, eos=EOS)
+        outputs.last["ours"] = _translated(model, sources, precision)
 
     def theirs(_: int) -> None:
         outputs.last["peer"] = peer(sources)
 
     return Sides(ours, theirs, outputs.found)
+
+
+def _translated(model: Transformer, sources: list[list[int]], precision: str) -> list[list[int]]:
+    return translate(model, sources, replace(SEARCH, precision=precision), bos=BOS, eos=EOS)
 
 
 WORK = "the demo's 1,000 test sentences, beam 5; post-LN Transformer 2+2, d 128, vocabulary 4k, trained"
@@ -90,4 +117,6 @@ PARTS = [
          needs=("ctranslate2",)),
     Part("beam5-ctranslate2-int8", "skipln {precision}", "CTranslate2 int8, one-thread workers", WORK,
          partial(against_ctranslate2, "int8"), n=3, warmup=0, precision="fp32", needs=("ctranslate2",)),
+    Part("beam5-bf16", "skipln, products' factors in bf16", "skipln fp32", WORK, against_fp32, n=5, warmup=0,
+         precision="bf16"),
 ]  # fmt: skip

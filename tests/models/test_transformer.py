@@ -186,8 +186,8 @@ def test_decoding_step_by_step_gives_the_logits_of_the_whole(name, gradients):
 
 
 @torch.no_grad()
-def test_packed_weights_give_the_same_logits(monkeypatch):
-    """Of encoder, decoder and output; afterwards the weights are read again."""
+def test_packed_weights_give_the_same_logits():
+    """They do in the encoder, the decoder and the output. Afterwards the weights are read again."""
     built = model("rskip_ln").eval()
     source, target = torch.randint(4, 50, (2, 3, 7))
     expected = built(source, target)

@@ -23,7 +23,7 @@ def exact(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, precision: 
 
 
 def kernel_alone(monkeypatch) -> None:
-    """Where there is a compiler torch's product is not taken, or a test would compare it with itself."""
+    """Forbid torch's product, with which the test would compare itself; skip if there is no compiler."""
     if compiled(SOURCE) is None:
         pytest.skip("no C++ compiler here")
     monkeypatch.setattr(sys.modules[Packed.__module__].F, "linear", None)
@@ -68,7 +68,7 @@ def test_threads_change_nothing(threads, monkeypatch):
         torch.set_num_threads(before)
 
 
-def test_the_weights_are_as_they_were(monkeypatch):
+def test_later_changes_of_the_weights_do_not_matter():
     x, weight, bias = made(3, 8, 8)
     packed, expected = Packed(weight, bias), F.linear(x, weight, bias)
     weight.zero_()

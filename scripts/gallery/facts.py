@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from skipln import skips
+from skipln.seam.place import Place
 
+_ARXIV = re.compile(r"arXiv (\d\d)\d\d\.\d{5}")
 _LABEL = re.compile(r"\b(Identity|Identities|Deviation|Deviations): ")
 _END = re.compile(r"(?<=\.)\s+(?=[A-Z(`]|\w+(?:, \w+)*: |\S+ = )")  # between two sentences, the second of an option too
 _SAME = re.compile(r"= ?[\d.]+ (?:is|are) .*(?:post-LN|pre-LN|skip connection)")  # an identity without the label
@@ -48,14 +50,27 @@ def facts(name: str) -> Facts:
     return Facts(
         name=name,
         summary=re.sub(r"\s*\([^()]*\d{4}[^()]*\)", "", head).rstrip("."),
-        source="; ".join(source) or "; ".join(re.findall(r"\(([^()]*\d{4}[^()]*)\)", formula)),
+        source=dated("; ".join(source) or "; ".join(re.findall(r"\(([^()]*\d{4}[^()]*)\)", formula))),
         formula=" ".join(shown),
-        start=" ".join(start),
+        start=" ".join(start)
+        or ("" if re.search(r"\bstarts?\b", formula + parts["identities"]) else plain_start(name)),
         identities=" ".join(filter(None, [parts["identities"], *same])),
         deviations=parts["deviations"],
         options=skips.options(name),
         also=[other for other in skips.names() if other != name and skips.registry.find(other).kind is kind],
     )
+
+
+def plain_start(name: str) -> str:
+    """How a connection begins that says nothing of it: with norms, or nothing that is learned."""
+    learned = skips.create(name, 4, place=Place()).named_parameters()
+    begins = [bool((value == (0 if key.endswith("bias") else 1)).all()) for key, value in learned]
+    return "gains 1 and biases 0." if any(begins) and all(begins) else "" if begins else "no parameters of its own."
+
+
+def dated(source: str) -> str:
+    """A preprint's number begins with its year."""
+    return _ARXIV.sub(r"\g<0> (20\1)", source)
 
 
 def divided(text: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from scripts.gallery.drawing import line
 from scripts.gallery.facts import Facts, facts
 from scripts.gallery.measuring import PLAIN, SENTENCES, SHAPE, WORDS, Gallery, Measured
+from scripts.gallery.others import compared, differences
 from scripts.gallery.places import places
 from scripts.gallery.typesetting import typeset
 from skipln.system.files import atomic_write
@@ -36,7 +37,8 @@ def entries(names: Sequence[str], gallery: Gallery | None) -> list[Entry]:
         one, measured = facts(name), gallery.connections.get(name) if gallery else None
         plain = gallery.connections.get(PLAIN) if gallery else None
         picture = line(measured, plain) if measured and plain else ""
-        said = [*_said(one), *(_cost(measured, plain) if measured and plain else []), *_places(name)]
+        costs = _cost(measured, plain) if measured and plain else ()
+        said = [*_said(one), *_others(name), *costs, *_places(name)]
         found.append(Entry(one, said, picture))
     return found
 
@@ -49,7 +51,7 @@ def _said(one: Facts) -> Iterator[tuple[str, str]]:
         ("Differs", one.deviations),
     ):
         if text:
-            yield subject, typeset(text)
+            yield subject, typeset(_options_as_code(text, one))
     if one.options:
         given = ", ".join(
             f"{key}={'null' if value is None else str(value).lower()}" for key, value in one.options.items()
@@ -57,6 +59,21 @@ def _said(one: Facts) -> Iterator[tuple[str, str]]:
         yield "Options", f"<code>{html.escape(given)}</code>"
     if one.also:
         yield "Also", ", ".join(f"<code>{name}</code>" for name in one.also) + " in the same file"
+
+
+def _options_as_code(text: str, one: Facts) -> str:
+    """A docstring says "lam: …" of its option lam."""
+    names = "|".join(map(re.escape, (*one.options, "norm")))
+    return re.sub(
+        rf"(?:^|(?<=\. ))(?:(?:{names}), )*(?:{names})(?=: )", lambda m: re.sub(r"\w+", r"`\g<0>`", m[0]), text
+    )
+
+
+def _others(name: str) -> Iterator[tuple[str, str]]:
+    for text in compared(name):
+        yield "Compared with", typeset(text)
+    for text in differences(name):
+        yield "Other code", typeset(text)
 
 
 def _cost(own: Measured, plain: Measured) -> Iterator[tuple[str, str]]:

@@ -6,8 +6,15 @@ import re
 _CODE = re.compile(r"`([^`]*)`")
 _INDEX = re.compile(r"_(?:\{([^}]*)\}|(\w+))")
 _POWER = re.compile(r"\^(?:\{([^}]*)\}|\(([^()]*(?:\([^()]*\)[^()]*)*)\)|([\w−-]+))")
-# Not an article: an "a" is a letter before a sign or an index. Not the s of "F's".
-_LETTER = re.compile(r"(?<![\w&;'])([b-zB-Zα-ω]|a(?= ?[=·⊙,)|\0\2]|x\b))(?![\w;])")
+# Single letters, and products of them such as αx, λx and BAx. Not an article: an "a" is a letter before a sign or an
+# index. Not the s of "F's".
+_SMALL = "₀-₉⁰-⁹²³½"  # digits that are an index or a power as they are
+_LETTER = re.compile(
+    rf"(?<![^\W{_SMALL}])(?<![&;'])"
+    rf"([α-ρτ-ω](?:[xyzF](?![a-z]))?|[A-Z]{{1,2}}x(?!\w)|[b-zB-Z]|a(?= ?[=·⊙,)|\x00\x02₀-₉]|x\b))"
+    rf"(?![^\W{_SMALL}]|;|-[a-z])"
+)
+_INDICES = re.compile(r"(?<=\x00)[a-z]{2}(?=\x01)")  # R_ij
 
 
 def typeset(text: str) -> str:
@@ -18,7 +25,8 @@ def typeset(text: str) -> str:
 
 def _formula(text: str) -> str:
     text = html.escape(text, quote=False)
-    text = _LETTER.sub(r"<i>\1</i>", _INDEX.sub(lambda m: f"\0{m[1] or m[2]}\1", _POWER.sub(_power, text)))
+    text = _INDEX.sub(lambda m: f"\0{m[1] or m[2]}\1", _POWER.sub(_power, text))
+    text = _INDICES.sub(r"<i>\g<0></i>", _LETTER.sub(r"<i>\1</i>", text))
     return text.replace("\0", "<sub>").replace("\1", "</sub>").replace("\2", "<sup>").replace("\3", "</sup>")
 
 

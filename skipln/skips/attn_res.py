@@ -20,8 +20,9 @@ class AttnRes(Connection):
     such mean behind the stack.
 
     blocks: into how many the sites are divided, of equal length as far as they go; v_i is the sum of the outputs of a
-    block, of the present one as far as it got. `attn_res` keeps every output, which as many blocks as sites do too.
+    block, of the present one as far as it got. `attn_res` keeps every output.
     w = 0 at the start: a uniform mean, so not pre-LN. RMSNorm is without a gain, which w would absorb.
+    Identity: `attn_res` is `attn_res_block` of as many blocks as sites.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place, blocks: int = 8) -> None:

@@ -23,7 +23,8 @@ class Fixup(Connection):
     """y = x + s·F(x + b₁) + b₂, and in F a bias in front of the last matrix; s = 1, b = 0, learned numbers.
 
     Of F's m matrices the last starts at 0, the others L^(−1/(2m−2)) times as large, L the sites in series; a ResNet's
-    classifier starts at 0. So a stack starts as the identity. Meant for model.norm=none.
+    classifier starts at 0. Meant for model.norm=none.
+    Identities: a stack is the identity at the start; `skip` at s = 1 and b = 0, but for how its branches start.
     Deviations: of the biases between, those behind a matrix are the net's own, one a channel; a bottleneck lacks the
     one in front of its middle convolution. In attention the m matrices are V and the last.
     """

@@ -14,8 +14,8 @@ from skipln.skips.streams import Stream, weighted
 class HyperConnections(Connection):
     """h = Σ_i a_i H_i; H_j ← Σ_i R_ij H_i + b_j F(LN h). n copies of x at the entry; LN of their sum behind the stack.
 
-    streams: n. At the start a picks stream k mod n of site k, R is the identity and b is 1: with n = 1 that is pre-LN,
-    and with any n too, as all streams are alike (but for the last LN's eps).
+    streams: n. At the start a picks stream k mod n of site k, R is the identity and b is 1. Identity: pre-LN at the
+    start, with n = 1 exactly, and with any n but for the last LN's eps, as all streams are alike.
     dynamic: at each position (a_i, R_i·, b_i) += s·tanh(W LN H_i), LN without gain and bias; W = 0 and s = 0.01 at the
     start, one s for a and R, one for b.
     """

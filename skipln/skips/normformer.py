@@ -26,6 +26,7 @@ class NormFormer(PreLN):
     its last activation; a last LN behind the stack. All gains and scales are 1 at the start.
 
     scale_residual: r is a learned vector, which the paper leaves out of its large models; else it is 1.
+    Identities: `sandwich_ln` of the attention, `pre_ln` of the rest, each F with what is put into it.
     Deviation: in a ResNet a block is what the feed-forward network is here.
     """
 

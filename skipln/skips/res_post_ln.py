@@ -1,4 +1,4 @@
-"""res-post-LN: the branch is normed on its way into the sum (Swin-v2, OLMo-2)."""
+"""res-post-LN: the branch is normed on its way into the sum (Swin-v2, arXiv 2111.09883; OLMo-2, arXiv 2501.00656)."""
 
 from torch import Tensor, nn
 

@@ -11,9 +11,10 @@ from skipln.skips import register
 @register("xskip_ln")
 @register("xskip_bn", norm=batch_norm)
 class XSkipNorm(Connection):
-    """y = LN(λx + F(x)); λ = 1 is the post-LN block of Vaswani et al. 2017.
+    """y = LN(λx + F(x)).
 
     lam: λ > 0, fixed. norm: LN, or any factory (dim, layout) -> module; BN in `xskip_bn`.
+    Identity: λ = 1 is the post-LN block of Vaswani et al. 2017.
     """
 
     norm_of_sum = "norm"

@@ -1,15 +1,17 @@
 """The gallery shows for every connection what its docstring says and what was measured, and nothing else."""
 
 import math
+import re
 
 import pytest
 
 from scripts.gallery.drawing import line
-from scripts.gallery.facts import divided, facts
+from scripts.gallery.facts import divided, facts, plain_start
 from scripts.gallery.measuring import PLAIN, Gallery, Measured, measured, read
+from scripts.gallery.others import PAGE, compared, differences, names
 from scripts.gallery.page import DOCS, entries, markdown, page, write
 from scripts.gallery.typesetting import typeset
-from skipln import skips
+from skipln import attention, norms, skips
 
 REMEDY = "make gallery, or make pages if there are no new measurements"
 
@@ -36,7 +38,7 @@ def test_a_docstring_is_divided_at_its_labels():
 
 def test_facts_are_read_from_docstrings():
     keel = facts("keel")
-    assert keel.source == "arXiv 2601.19895"
+    assert keel.source == "arXiv 2601.19895 (2026)"
     assert keel.formula.startswith("y = LN(αx + F(LN x)).")
     assert keel.start == "Gains 1 at the start."
     assert keel.identities.startswith("the first site is pre-LN without a last norm; α = 1 is post-LN")
@@ -48,10 +50,46 @@ def test_facts_are_read_from_docstrings():
     assert facts("deepnorm").deviations.startswith("torchscale has 1.15 where the paper has 0.87.")
 
 
+@pytest.mark.parametrize("name", skips.names())
+def test_every_connection_has_a_formula_a_source_with_its_year_and_a_start(name):
+    one = facts(name)
+    assert re.search(r"[←=]", one.formula)
+    assert re.search(r"\b(?:19|20)\d\d\b", re.sub(r"arXiv \S+", "", one.source))
+    assert re.search(r"\bstarts?\b|no parameters|^gains 1", one.start + one.formula + one.identities)
+
+
+def test_a_start_that_is_not_said_is_seen():
+    assert facts("xskip").start == "no parameters of its own."
+    assert facts("xskip_ln").start == "gains 1 and biases 0."
+    assert plain_start("rezero") == plain_start("gpas") == ""
+
+
+def test_what_the_page_of_parity_says_is_shown_with_its_connection():
+    assert list(compared("rezero")) == ["rezero 0.1.0 `RZTXEncoderLayer`: a layer of two sites"]
+    (gemma,) = differences("laurel_lr")
+    assert gemma.startswith("Gemma 3n: it has an RMSNorm behind")
+    assert [text.split(":")[0] for text in differences("admin")] == ["admin-torch", "Transformer-Clinic"]
+    known = {*skips.names(), *norms.names(), *attention.names()}
+    named = {
+        name
+        for point in re.findall(r"^- \*\*[^*]+\*\* \((.*?)\):", PAGE.read_text(), re.MULTILINE)
+        for name in names(point)
+    }
+    assert named and named <= known
+
+
+def test_options_are_set_as_code():
+    said = dict(entries(["admin", "b2t"], None)[0].said)
+    assert said["At the start"].startswith("<code>omega</code>: how they start.")
+
+
 def test_a_formula_is_typeset():
     assert typeset("y_{k-1} = LN(x)") == "<i>y</i><sub><i>k</i>-1</sub> = LN(<i>x</i>)"
     assert typeset("L^(−1/(2m−2)) < `a_b`") == "<i>L</i><sup>−1/(2m−2)</sup> &lt; <code>a_b</code>"
     assert typeset("F's gain is a number") == "<i>F</i>'s gain is a number"
+    assert typeset("λx + BAx + αF(x)") == "<i>λx</i> + <i>BAx</i> + <i>αF</i>(<i>x</i>)"
+    assert typeset("R_ij + b₀, N⁴M") == "<i>R</i><sub><i>ij</i></sub> + <i>b</i>₀, <i>N</i>⁴<i>M</i>"
+    assert typeset("x-transformers has σ(x)") == "x-transformers has σ(<i>x</i>)"
 
 
 def test_a_line_has_gaps_for_missing_numbers_and_constant_values_are_level():

@@ -165,6 +165,7 @@ def test_fixup_starts_a_transformer_as_the_identity():
 
 
 def test_fixup_joins_with_a_scale_and_biases(x, layout):
+    assert torch.equal(run("fixup", x, layout), run("skip", x, layout))
     (site, _) = sites("fixup", layout, count=1)
     site.scale.data, site.before.bias.data, site.after.bias.data = (torch.tensor(v).double() for v in (0.3, 0.7, -2.0))
     torch.testing.assert_close(site(x, branch), x + 0.3 * branch(x + 0.7) - 2)

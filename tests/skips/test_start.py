@@ -117,6 +117,9 @@ def test_deep_delta_replaces_the_component_along_its_branch(x, layout, beta):
     torch.testing.assert_close(y, x + beta * (2 - along) * k)  # v = 4σ(0)
     if beta == 1:
         torch.testing.assert_close((k * y).sum(channels), torch.full_like(y.sum(channels), 2))
+    for linear, bias in ((site.value, -60.0), (site.gate, 60.0)):  # v = 0 and β = 2 reflect x
+        torch.nn.init.constant_(linear.bias, bias)
+    torch.testing.assert_close(site(x, branch), x - 2 * along * k)
     for linear in (site.value, site.gate):
         torch.nn.init.normal_(linear.weight)
         torch.nn.init.normal_(linear.bias)

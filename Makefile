@@ -17,13 +17,13 @@ RUN := $(VENV)/bin/python
 # An editable install that leaves the dependencies alone: they come from the lock.
 INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
 
-.PHONY: help pages gallery docs setup peers parity data table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11 figure1 publish results verify-results rerun status curves wandb-sync bench \
+.PHONY: help pages gallery docs setup peers parity data table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11 table2_recipe figure1 publish results verify-results rerun status curves wandb-sync bench \
 	test test-slow test-matrix test-slurm test-parity test-browser test-faults fuzz lint types check lock clean
 
 help: ## explain every target
 	@echo 'make TARGET [SCALE=test|demo|small|paper] [SEEDS=3 | SEEDS=2,5] [ROWS=skip,rskip_ln_2] [ARGS="KEY=VALUE …"]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo 'An interrupted command continues where it stopped when you give it again; nothing is done twice.'
 	@echo 'One run: $(RUN) -m skipln.train skip=rskip_ln skip.lam=3 seed=2   (--help lists every option)'
@@ -73,7 +73,8 @@ table8: setup ## other norms inside the forms, or in place of them, on images an
 table9: setup ## pre-LN, post-LN and rSkip by warm-up and learning rate
 table10: setup ## softmax attention and FAVOR+, by form and sentence length
 table11: setup ## do attacks on one form deceive another? PGD, MI-FGSM, SGM (ARGS="data.dir=FOLDER": Fashion-MNIST)
-table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11:
+table2_recipe: setup ## recipes of table 2 at demo scale, by their loss on the validation set alone
+table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11 table2_recipe:
 	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds "$(SEEDS)" --rows "$(ROWS)" --launcher $(LAUNCHER) $(if $(DRY),--dry-run) $(ARGS)
 
 figure1: setup ## measure and draw gradients at every residual site against depth and λ, for every connection

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from skipln import skips
+from skipln.models.resnet import ResNet, ResNetShape
 from tests.skips.stacks import DIM, branch, norm, run, sites, transformer
 
 
@@ -95,3 +96,25 @@ def test_every_parameter_of_a_connection_learns(name):
             if of_connection and (updates == 2 or (updates == 1 and key.startswith("decoder."))):
                 assert parameter.grad.abs().sum() > 0, (updates, key)
         optimizer.step()
+
+
+@pytest.mark.parametrize("name", [name for name in skips.names() if not skips.registry.find(name).kind.not_in_resnets])
+def test_every_parameter_of_a_connection_learns_in_a_resnet(name):
+    """After two updates, in a pre-activation net of two stages, where every connection is legal.
+
+    A block that projects its input gives its branch what the projection reads, so what changes F's input has no effect
+    there, and no gradient at all.
+    """
+    torch.manual_seed(0)
+    shape = ResNetShape([2, 2], width=4, activation="pre")
+    net = ResNet(shape, 1, 10, lambda dim, place: skips.create(name, dim, layout="nchw", place=place))
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    images, labels = torch.randn(8, 1, 8, 8), torch.arange(8)
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+    of_sites = {key: parameter.grad for key, parameter in net.named_parameters() if ".site." in key}
+    assert all(gradient.any() for gradient in of_sites.values() if gradient is not None)
+    spared = {key for key, gradient in of_sites.items() if gradient is None}
+    assert all(key.startswith("stages.1.0.") for key in spared) and (len(spared) < len(of_sites) or not of_sites)

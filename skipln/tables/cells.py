@@ -1,4 +1,4 @@
-"""Which runs a table needs: row × column × seed → overrides → the configuration and its hash."""
+"""The runs that a table needs: row × column × seed → overrides → the configuration and its hash."""
 
 import hashlib
 import json
@@ -25,10 +25,10 @@ _SCHEMA = ("configuration/schema.py", "configuration/composition.py", "seam/opti
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a table. `overrides` start it; `shared` are those that mean something on another machine.
+    """One run of a table. `overrides` start it; `shared` are those that also hold on another machine.
 
-    `lacks`: why it cannot start, one line that says what to give; empty when it can. `candidates`: the runs of its
-    search, of which the cell tests the best; `setting`: the overrides in which such a run differs from its cell.
+    `lacks`: one line that says what to give, or empty if the run can start. `candidates`: the runs of its search; the
+    cell tests the best of them. `setting`: the overrides in which such a run differs from its cell.
     """
 
     table: str
@@ -47,23 +47,23 @@ class Cell:
 
     @property
     def public_config(self) -> dict[str, Any]:
-        """What decides the run; no folder is asked, which somebody else may have written."""
+        """The configuration keys that decide the run, taken from `config` and not from a folder's files."""
         return public(self.config.model_dump())
 
     def describe(self) -> str:
-        """Such as "rSkip+LN λ=2, Multi30k En-De, seed 1" or, in a search, "…, seed 1, optim.lr=0.1"."""
+        """The run in words: "rSkip+LN λ=2, Multi30k En-De, seed 1" or, in a search, "…, seed 1, optim.lr=0.1"."""
         return ", ".join([self.row.label, self.column.label, f"seed {self.seed}", *self.setting])
 
 
 def cells(
     manifest: Manifest, scale: str, seeds: Iterable[int] | None, extra: Sequence[str] = (), cache: Path | None = CACHE
 ) -> list[Cell]:
-    """Every run of `manifest` at `scale`, seed by seed so that the whole table fills evenly; without `seeds` those that
-    each row has by itself.
+    """Every run of `manifest` at `scale`, seed by seed so that the whole table fills evenly. If `seeds` is None, each
+    row has its own.
 
-    `extra` overrides hold for all runs and win over the manifest's; COLUMN.KEY=VALUE holds for that column alone.
-    Configurations are composed once for a row and column, as the seed is a plain value, and kept in `cache`. Raises
-    UserError for a configuration that does not compose, or two cells that are the same run.
+    `extra` overrides hold for all runs and win over the manifest's; COLUMN.KEY=VALUE holds only for that column. A
+    configuration is composed once per row and column, because the seed is a plain value, and kept in `cache`. Raises
+    UserError for a configuration that does not compose, or for two cells that are the same run.
     """
     columns, asked = manifest.columns_at(scale), list(manifest.every_seed(scale) if seeds is None else seeds)
     if odd := [seed for seed in asked if not 0 <= seed < SEEDS]:
@@ -90,7 +90,9 @@ def cells(
 
 
 def trial(manifest: Manifest, scale: str, extra: Sequence[str]) -> tuple[str, ...]:
-    """Those of `extra` that make other runs than the manifest's: neither where a run is executed nor a `needs`."""
+    """The `extra` overrides that make runs other than the manifest's; data that a column needs is not among them, nor
+    is anything about where a run is executed.
+    """
     columns = manifest.columns_at(scale)
     needs = {key for column in columns for key in column.needs}
     return tuple(text for text in extra if not _of_this_machine(_addressed(text, columns)[1], needs))
@@ -128,14 +130,14 @@ def _cell(
         values |= {"task.test": False}
     elif column.search:
         if fixed := [key for text in given if (key := _key(text)) in column.search]:
-            raise UserError(f"{fixed[0]}: {manifest.name} seeks it for {column.label}: change the manifest's search")
-        # The evaluation is named after its candidates; what it says itself of a searched key is the first's, and idle.
+            raise UserError(f"{fixed[0]}: {manifest.name} searches it for {column.label}: change the manifest's search")
+        # The hash covers the candidates. For a searched key the evaluation takes the first value, which has no effect.
         candidates = tuple(_cell(manifest, scale, row, column, seed, extra, composer, one) for one in column.settings)
         values, inputs = dict(column.settings[0]), [one.hash for one in candidates]
     texts = (f"scale={scale}", *column.overrides, *its, *wanted)
     merged = {_key(text): text for text in texts if _key(text) not in values}
     lacking = [key for key in column.needs if key not in merged]
-    # What is lacking is no part of the run's identity, so the hash is right without it.
+    # The lacking keys are not part of the run's identity, so the hash is right without them.
     composed = (*merged.values(), *(f"{key}=lacking" for key in lacking), *(_nobodys(inputs) if row.evaluates else ()))
     try:
         config = composer.compose(composed)
@@ -165,7 +167,7 @@ def _cell(
 
 
 def _nobodys(inputs: Sequence[str]) -> list[str]:
-    """As many inputs that no run has: the rest of a configuration is the same whatever they are."""
+    """As many placeholder inputs, which match no run: they do not change the rest of a configuration."""
     return [f"inputs=[{','.join(['0' * 12] * len(inputs))}]"] if inputs else []
 
 
@@ -179,7 +181,7 @@ def _lacks(manifest: Manifest, scale: str, column: Column, keys: Sequence[str], 
 
 
 def _meant_for(column: Column, columns: Sequence[Column], extra: Sequence[str]) -> list[str]:
-    """Those of `extra` for `column`, without its name; a key that only others need is not for it."""
+    """The `extra` overrides meant for `column`, without its name; keys that only other columns need are left out."""
     needed_elsewhere = {key for other in columns for key in other.needs} - set(column.needs)
     addressed = [_addressed(text, columns) for text in extra]
     return [
@@ -188,7 +190,7 @@ def _meant_for(column: Column, columns: Sequence[Column], extra: Sequence[str]) 
 
 
 def _addressed(text: str, columns: Sequence[Column]) -> tuple[str | None, str]:
-    """ "imagenet.data.dir=x" -> ("imagenet", "data.dir=x") where a column is named so; else (None, text)."""
+    """ "imagenet.data.dir=x" -> ("imagenet", "data.dir=x") if a column has that name, else (None, text)."""
     name, _, rest = text.partition(".")
     return (name, rest) if any(column.name == name for column in columns) else (None, text)
 
@@ -202,9 +204,9 @@ def _check_extra(extra: Sequence[str]) -> None:
 
 
 class _Composer:
-    """`compose` with a memory on disk: Hydra takes 0.1 s a configuration, a status page may need a thousand.
+    """`compose` with a cache on disk: Hydra takes 0.1 s per configuration, and a status page may need a thousand.
 
-    The memory is thrown away when a file that decides a configuration changes.
+    The cache is discarded when a file that decides a configuration changes.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -226,7 +228,7 @@ class _Composer:
                 self.composed[overrides] = RunConfig.model_validate(self.known[key])
             else:
                 self.composed[overrides] = compose(list(overrides))
-                if self.composed[overrides].init_from is None:  # else it says what a file holds that may change
+                if self.composed[overrides].init_from is None:  # otherwise it depends on a file that may change
                     self.known[key] = self.composed[overrides].model_dump()
                     self.changed = True
         return self.composed[overrides]
@@ -236,18 +238,18 @@ class _Composer:
             with (
                 suppress(OSError, UserError),
                 atomic_write(self.path, "w") as file,
-            ):  # only a memory: no harm without it
+            ):  # only a cache, so a failure does no harm
                 content = {"digest": self.digest, "content": _sum(self.known), "configurations": self.known}
                 json.dump(content, file)
 
 
 def _sum(configurations: dict[str, Any]) -> str:
-    """So that one bit, or one configuration under another's name, is noticed."""
+    """A checksum that reveals a changed bit, or a configuration under another one's name."""
     return hashlib.sha256(json.dumps(configurations, sort_keys=True).encode()).hexdigest()
 
 
 def _digest() -> str:
-    """Of every file that decides what overrides mean."""
+    """The checksum of every file that decides what overrides mean."""
     sources = [*sorted(CONFIGS.rglob("*.yaml")), *(PACKAGE / path for path in _SCHEMA)]
     content = hashlib.sha256()
     for path in sources:

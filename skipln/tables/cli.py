@@ -1,4 +1,4 @@
-"""The command line of the tables. Exit status: 0, 1 a run failed, 2 the user can mend it, 130 stopped."""
+"""The command line of the tables. Exit status: 0 done, 1 a run failed, 2 the user's mistake, 130 stopped."""
 
 import argparse
 import logging
@@ -26,12 +26,12 @@ from skipln.tables.records import recorded_seeds
 from skipln.tables.runner import Order, dry_run, output, plan, run
 from skipln.tables.status import status
 
-MOST = 10_000  # seeds of a table: more are a slip of the hand
+MOST = 10_000  # seeds of a table; more are probably a typing error
 LAUNCHERS: dict[str, Callable[[Sequence[str], int], Launcher]] = {"local": Local, "slurm": Slurm}
 
 
 def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINER) -> int:
-    """Run one command; return its exit status. `trainer`: the command that a run's overrides follow."""
+    """Run one command; return its exit status. `trainer`: the command that a run's overrides are appended to."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     resume = f"stopped; to continue: python -m skipln.tables {shlex.join(given)}"
@@ -74,10 +74,10 @@ def _publish(options: argparse.Namespace, trainer: Sequence[str]) -> int:
     manifest = manifests.load(options.table, options.experiments)
     scale, extra = _scale(options)
     if changed := trial(manifest, scale, extra):
-        raise UserError(f"{changed[0]}: what is published is the manifest's own table; change the manifest")
+        raise UserError(f"{changed[0]}: only the manifest's own table can be published; change the manifest")
     rows = [name.strip() for name in options.rows.split(",") if name.strip()]
     order = Order(manifest, scale, seeds_of(options.seeds), extra, rows, options.results)
-    order.plan()  # refuses a scale or a row that the table does not have
+    order.plan()  # refuses scales and rows that the table does not have
     return publish(order, [word for word in options.allow.split(",") if word])
 
 
@@ -87,7 +87,7 @@ def _results(options: argparse.Namespace, trainer: Sequence[str]) -> None:
 
 
 def _curves(options: argparse.Namespace, trainer: Sequence[str]) -> None:
-    """Render your table again, and runs that are not in it yet on a page of their own; print where the curves are."""
+    """Render your table again, put runs that it does not have yet on their own page, and print where the curves are."""
     manifest = manifests.load(options.table, options.experiments)
     scale, extra = _scale(options)
     folder = output(manifest, scale, extra)
@@ -95,9 +95,9 @@ def _curves(options: argparse.Namespace, trainer: Sequence[str]) -> None:
     seeds = sorted({*(seeds_of(options.seeds) or manifest.every_seed(scale)), *recorded_seeds(folder)})
     others = live(plan(manifest, scale, seeds, extra), recorded)
     if not recorded and not others:
-        raise UserError(f"no runs of yours in {folder}: make them with make {manifest.name} SCALE={scale}")
+        raise UserError(f"no runs of yours in {folder}; to make them: make {manifest.name} SCALE={scale}")
     if others:
-        say(f"{len(others)} runs are not in the table yet; drawn as far as they got:")
+        say(f"{len(others)} runs are not in the table yet; their curves so far:")
         print(render_live(manifest, scale, folder, folder / "live", others))
     if recorded:
         render(manifest, scale, folder)
@@ -106,7 +106,7 @@ def _curves(options: argparse.Namespace, trainer: Sequence[str]) -> None:
 
 
 def _scale(options: argparse.Namespace) -> tuple[str, list[str]]:
-    """--scale or scale=…, and the other overrides."""
+    """The scale, from --scale or scale=…, and the other overrides."""
     scale = options.scale
     extra = []
     for text in options.overrides:
@@ -120,7 +120,7 @@ def _scale(options: argparse.Namespace) -> tuple[str, list[str]]:
 
 
 def seeds_of(text: str | None) -> list[int] | None:
-    """--seeds 3 is 1, 2, 3; --seeds 2,5 is those two; without it None: the manifest's, for each row."""
+    """The seeds of --seeds: 3 means 1, 2 and 3; 2,5 means those two; without it None, each row's own."""
     if not text:
         return None
     parts = text.removesuffix(",").split(",")
@@ -128,12 +128,12 @@ def seeds_of(text: str | None) -> list[int] | None:
         raise UserError(f"seeds={text}: give how many (3 means 1, 2 and 3) or which (2,5)")
     numbers = [int(part) for part in parts if len(part) < 20]
     if len(numbers) < len(parts) or max(numbers) >= (SEEDS if "," in text else MOST):
-        raise UserError(f"seeds={one_line(text)}: a seed is below 2^63, and of one table there are fewer than {MOST:,}")
+        raise UserError(f"seeds={one_line(text)}: a seed is below 2^63, and a table has fewer than {MOST:,} seeds")
     return sorted(set(numbers)) if "," in text else list(range(1, numbers[0] + 1))
 
 
 def _parse(given: Sequence[str]) -> argparse.Namespace:
-    """Overrides may stand before or after options, which argparse alone does not allow."""
+    """Parse overrides before and after options, which argparse alone does not allow."""
     parser = _parser()
     options, rest = parser.parse_known_args(given)
     words = getattr(options, "overrides", getattr(options, "words", None))
@@ -162,20 +162,20 @@ def _parser() -> argparse.ArgumentParser:
                 sub.add_argument("words", nargs="*", metavar="TABLE | KEY=VALUE", help="default: every table")
         return sub
 
-    seeds = "3: seeds 1, 2 and 3; 2,5: those (default: the manifest's)"
-    make = add("run", _run, "table", "run what is missing of a table, then render it")
+    seeds = "3: seeds 1, 2 and 3; 2,5: those two (default: the manifest's)"
+    make = add("run", _run, "table", "make the missing runs of a table, then render it")
     make.add_argument("--seeds", help=seeds)
-    make.add_argument("--rows", default="", help="names of rows, such as skip,rskip_ln_2: run no others [all]")
+    make.add_argument("--rows", default="", help="names of the rows to run, such as skip,rskip_ln_2 [all]")
     make.add_argument("--launcher", default="local", help="local, slurm, or a copy of configs/launcher/slurm.yaml")
     make.add_argument(
-        "--dry-run", action="store_true", help="print every run with its state, GPU-hours and command; start none"
+        "--dry-run", action="store_true", help="print every run with its state, GPU-hours and command; start nothing"
     )
-    made = add("publish", _publish, "table", "make your finished runs the published ones, and say what changes")
-    made.add_argument("--seeds", help=f"{seeds}; of these all must be finished")
-    made.add_argument("--rows", default="", help="names of rows: of no others all must be finished [all]")
-    made.add_argument("--allow", default="", help=f"publish although runs are {', '.join(ALLOWED)} [none of it]")
+    made = add("publish", _publish, "table", "publish your finished runs, and print what changes")
+    made.add_argument("--seeds", help=f"{seeds}; every run of these must be finished")
+    made.add_argument("--rows", default="", help="names of the rows whose runs must all be finished [all]")
+    made.add_argument("--allow", default="", help=f"publish although runs are {', '.join(ALLOWED)} [none]")
     add("status", _status, "tables", "the state of every cell of the tables").add_argument("--seeds", help=seeds)
     add("results", _results, "nothing", "render every table again from its committed records")
-    curves = add("curves", _curves, "table", "render a table again, and the runs under way; say where the curves are")
+    curves = add("curves", _curves, "table", "render a table and its unfinished runs again; print where the curves are")
     curves.add_argument("--seeds", help=seeds)
     return parser

@@ -1,4 +1,4 @@
-"""The criterion of divergence, asked of committed curves."""
+"""The criterion of divergence, applied to committed curves."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from skipln.tables.store import Curves, Record
 
 
 def training_losses(curves: Curves) -> Iterator[tuple[int, float]]:
-    """(update, mean training loss since the last log point) of a run's curve; one that was not finite is NaN."""
+    """(update, mean training loss since the last log point) of a run's curve; losses that were not finite are NaN."""
     for group in curves.groups:
         if "train/loss" in group:
             for update, loss in zip(group["update"], group["train/loss"], strict=True):
@@ -16,16 +16,16 @@ def training_losses(curves: Curves) -> Iterator[tuple[int, float]]:
 
 
 def judged(record: Record, curves: Curves) -> Record:
-    """`record` as it is, or as diverged where its curve shows that it was, at the update at which it would have ended.
+    """`record` unchanged, or marked as diverged, at the update at which it would have ended, if its curve shows so.
 
-    What was measured after that is no result and is left out. A run that ended as diverged stays so: its last window
-    may be what the curve, which keeps at most 200 points, does not show.
+    Metrics measured after that update are dropped. A run that ended as diverged stays so: the curve keeps at most 200
+    points and may not show its last window.
     """
     training = record.config["training"]
     found = judge(training_losses(curves), training["diverged_above"], training["diverged_after"])
     if found is None or record.state == "diverged":
         return record
     update, why = found
-    message = f"{why}; judged anew from its curve, it had gone on to update {record.update}"
+    message = f"{why}; judged again from its curve; the run had continued to update {record.update}"
     changes = {"state": "diverged", "update": update, "metrics": {}, "signatures": {}, "message": message}
     return record.model_copy(update=changes)

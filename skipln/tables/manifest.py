@@ -1,4 +1,4 @@
-"""What a table is: experiments/<table>.yaml, checked strictly."""
+"""What a table consists of: experiments/<table>.yaml, checked strictly."""
 
 import itertools
 import re
@@ -25,28 +25,28 @@ def _metric(key: str) -> str:
 
 
 def checked_override(text: str) -> str:
-    """`text`, an override of a manifest. Raises ValueError where it is none, or the table's own to set."""
+    """`text` if it is an override. Raises ValueError if it is none, or if only the table may set its key."""
     key, equals, _ = text.partition("=")
     if not (key and equals):
         raise ValueError("an override is KEY=VALUE")
     if key in ("seed", "scale"):
-        raise ValueError(f"the {key} of a run is the table's to set")
+        raise ValueError(f"only the table sets a run's {key}")
     return text
 
 
 def _value(value: float | str) -> float | str:
     if isinstance(value, str) and not re.fullmatch(r"[\w.+-]+", value):
-        raise ValueError("a value of a search is a number or a word")
+        raise ValueError("each value of a search is a number or a word")
     return value
 
 
 def _printed(value: float | str) -> float | str:
     if isinstance(value, str) and value not in ("diverged", "fail"):
-        raise ValueError("give a number, or diverged or fail where that is what was printed")
+        raise ValueError("give a number, or diverged or fail if the source printed that")
     return value
 
 
-Line = Annotated[str, AfterValidator(one_line)]  # shown to a reader, in many formats
+Line = Annotated[str, AfterValidator(one_line)]  # shown to readers in several formats
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Override = Annotated[str, AfterValidator(checked_override)]
 Values = Annotated[list[Annotated[int | float | str, AfterValidator(_value)]], Field(min_length=2)]
@@ -61,14 +61,14 @@ AnyNode = TypeVar("AnyNode", bound=Node)
 
 
 class Published(Node):
-    """What somebody printed for this cell, a number or the word for none, and where."""
+    """A value that was published for this cell (a number, or the word in place of one) and its source."""
 
     value: Annotated[float | str, AfterValidator(_printed)]
     source: Line
 
 
 class Row(Node):
-    """One system. `only`: the columns that have it (default: all); `seeds`: how many it has, in place of the table's.
+    """One system. `only`: the columns that have it (default: all). `seeds`: its number of seeds, if not the table's.
 
     `evaluates`: the row whose finished runs are tested again with these overrides; nothing is trained.
     """
@@ -83,15 +83,16 @@ class Row(Node):
 
 
 class Column(Node):
-    """One task or data set. `needs`: keys that only the user knows, no part of what a run is; `metrics`: in place of
-    the table's; `rows`: those that it has (default: all that are not another column's `only`).
+    """One task or data set. `needs`: keys whose values only the user knows; they are not part of a run's identity.
+    `metrics`: shown in place of the table's. `rows`: those that it has (default: all that are not another column's
+    `only`).
 
-    `search`: keys of optim and schedule, each with its values. Every cell then trains a run for each combination, none
-    of which reads the test set; the cell is an evaluation of the one with the lowest validation loss.
+    `search`: keys of optim and schedule, each with its values. Every cell then trains one run per combination, and none
+    of them reads the test set; the cell evaluates the one with the lowest validation loss.
 
-    `targets`: rows, each of which makes one more column, `against` it: there the rows that evaluate another have the
-    target's run as a second input, such as the net that is shown what was made against the first. The column itself
-    then has the rows that are trained.
+    `targets`: rows, each of which makes one more column, `against` it. There the rows that evaluate another have the
+    target's run as a second input: for instance, the net that is shown the images made against the first one. The
+    column itself then has the rows that are trained.
     """
 
     name: Name
@@ -106,7 +107,7 @@ class Column(Node):
 
     @property
     def settings(self) -> list[dict[str, float | str]]:
-        """Every combination of the search, the last key's values closest together."""
+        """Every combination of the search; the last key varies fastest."""
         if not self.search:
             return []
         return [dict(zip(self.search, values, strict=True)) for values in itertools.product(*self.search.values())]
@@ -121,27 +122,27 @@ class Manifest(Node):
     baseline: str
     seeds: dict[Scale, PositiveInt]
     costs: Literal["per_second", "per_update"] = "per_second"  # per_update: time and memory of an update
-    threads: dict[Scale, PositiveInt] = {}  # CPU threads of a run; as many runs at once as they fit the cores
+    threads: dict[Scale, PositiveInt] = {}  # CPU threads per run; as many runs at once as fit the cores
     columns: dict[Scale, list[Column]]
     rows: Annotated[list[Row], Field(min_length=1)]
     notes: list[Line] = []
 
     def overrides_of(self, row: Row) -> list[str]:
-        """A row's own, behind those of the row that it evaluates."""
+        """A row's overrides, after those of the row that it evaluates."""
         evaluated = [other for other in self.rows if other.name == row.evaluates]
         return [text for one in (*evaluated, row) for text in one.overrides]
 
     def seeds_of(self, scale: str, row: Row) -> range:
-        """The seeds of a row at `scale`, unless others are asked for."""
+        """The default seeds of a row at `scale`."""
         own, table = row.seeds.get(scale), self.seeds.get(scale, 1)  # type: ignore[call-overload]
         return range(1, (own or table) + 1)
 
     def every_seed(self, scale: str) -> range:
-        """The seeds of the row that has most."""
+        """The seeds of the row that has the most."""
         return max((self.seeds_of(scale, row) for row in self.rows), key=len)
 
     def rows_of(self, scale: str, column: Column) -> list[Row]:
-        """The rows that `column` of `scale` has."""
+        """The rows of `column` at `scale`."""
         pairs = any(other.against for other in self.columns_at(scale))
         return [
             row
@@ -156,7 +157,7 @@ class Manifest(Node):
         return [METRICS[key] for key in column.metrics or self.metrics]
 
     def columns_at(self, scale: str) -> list[Column]:
-        """The columns of `scale`, none where the table has none, behind each those against its targets.
+        """The columns at `scale`, each followed by those against its targets; empty if the table has none.
 
         Raises UserError for an unknown scale.
         """
@@ -171,7 +172,7 @@ class Manifest(Node):
         return column.model_copy(update={**changes, "targets": [], "against": target})
 
     def asked(self, scale: str, column: Column) -> list[str]:
-        """What `column` needs of the user as ARGS has it; of a key that several need, COLUMN.KEY is one column's."""
+        """What the user must give for `column`, as ARGS has it: COLUMN.KEY where other columns need the same key."""
         others = {key for other in self.columns_at(scale) if other is not column for key in other.needs}
         return [f"{column.name}.{key}=…" if key in others else f"{key}=…" for key in column.needs]
 
@@ -192,11 +193,11 @@ class Manifest(Node):
             if unknown := [name for name in column.targets if name not in trained]:
                 raise ValueError(f"{column.name}.targets={unknown[0]}: choose one of {', '.join(trained)}")
             if column.against is not None:
-                raise ValueError(f"{column.name}.against: give the rows as targets of the column that trains them")
+                raise ValueError(f"{column.name}.against: list the rows as targets of the column that trains them")
         searching = any(column.search for columns in self.columns.values() for column in columns)
         for row in self.rows:
             if row.evaluates is not None and searching:
-                raise ValueError(f"{row.name}.evaluates: a table whose columns search has no rows that evaluate others")
+                raise ValueError(f"{row.name}.evaluates: a table with a search cannot have rows that evaluate others")
             if row.evaluates is not None and row.evaluates not in trained:
                 raise ValueError(f"{row.name}.evaluates={row.evaluates}: choose one of {', '.join(trained)}")
             for where, names in (("published", list(row.published)), ("only", row.only or [])):
@@ -215,19 +216,19 @@ def _unique(where: str, names: list[str]) -> None:
 
 
 def names(experiments: Path = EXPERIMENTS) -> list[str]:
-    """The tables there are, by number."""
+    """The names of all tables, by number."""
     return sorted((path.stem for path in experiments.glob("table*.yaml")), key=lambda name: (len(name), name))
 
 
 def load(name: str, experiments: Path = EXPERIMENTS) -> Manifest:
-    """The checked manifest of table `name`. Raises UserError, one line that lists the choices."""
+    """Read and check the manifest of table `name`. Raises UserError, one line that lists the choices."""
     if name not in names(experiments):
         raise UserError(f"no table {name}: choose one of {', '.join(names(experiments)) or 'none'}")
     return read(experiments / f"{name}.yaml", Manifest)
 
 
 def read(path: Path, kind: type[AnyNode]) -> AnyNode:
-    """The file at `path` as a `kind` whose `name` is the file's. Raises UserError, one line that lists the choices."""
+    """Read the file at `path` as a `kind` named after the file. Raises UserError, one line that lists the choices."""
     try:
         content = read_yaml(path)
     except OSError as error:
@@ -243,7 +244,7 @@ def read(path: Path, kind: type[AnyNode]) -> AnyNode:
 
 
 def _one_line(error: PydanticError, kind: type[Node]) -> str:
-    """The most telling of pydantic's complaints, with the choices: a misspelt key also makes another one missing."""
+    """Pydantic's most telling error, with the choices; unknown keys come first, as a typo also makes a key missing."""
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -265,7 +266,7 @@ def _node_at(kind: type[Node], location: tuple[int | str, ...]) -> type[Node]:
 
 
 def _node_in(annotation: Any) -> type[Node] | None:
-    """The class of node that a list, dict or choice of them holds."""
+    """The class of the nodes that an annotation (a list, dict or union) holds."""
     if isinstance(annotation, type) and issubclass(annotation, Node):
         return annotation
     return next((found for inner in get_args(annotation) if (found := _node_in(inner))), None)

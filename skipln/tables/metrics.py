@@ -1,4 +1,4 @@
-"""The metrics a table can show: their names, direction, printed precision, and the statistics their examples leave."""
+"""The metrics a table can show: names, direction, printed decimals, and the example statistics that runs keep."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,9 +12,9 @@ class Metric:
     label: str
     better: Literal["higher", "lower"]
     decimals: int
-    curve: bool = True  # whether it is followed on the validation set
+    curve: bool = True  # whether it is measured on the validation set during training
     examples: Literal["sentences", "images"] | None = (
-        None  # whose statistics a run keeps, for a test beside that over runs
+        None  # the examples whose statistics a run keeps, for the test over examples
     )
 
 

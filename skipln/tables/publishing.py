@@ -1,4 +1,4 @@
-"""`make publish`: your records become the published ones, all at once, with who published what of which runs."""
+"""`make publish`: publish your records, all at once, and record who published which runs."""
 
 import getpass
 import shutil
@@ -25,8 +25,8 @@ ALLOWED = ("unfinished", "mixed", "uncommitted")
 
 @dataclass(frozen=True)
 class Changes:
-    """What a publication changes: records that are new, (before, after) where another measurement takes a cell's place,
-    and records that leave as no cell has their configuration."""
+    """What a publication changes: new records, (before, after) pairs where another measurement replaces a cell's, and
+    records that are removed because no cell has their configuration."""
 
     new: list[Record]
     replaced: list[tuple[Record, Record]]
@@ -38,10 +38,10 @@ class Changes:
 
 
 def publish(order: Order, allowed: Collection[str]) -> int:
-    """Publish the finished runs of the order's table beside those that are published already; say what changed.
+    """Publish the finished runs of the order's table beside those already published; print what changed.
 
-    Raises UserError where runs that were asked for are missing, a column's runs do not compute alike or have other
-    data, or a new run's code was not committed, unless `allowed` has that word of ALLOWED.
+    Raises UserError if requested runs are missing, if a column's runs differ in their arithmetic or data, or if a new
+    run's code was not committed, unless `allowed` has that word of ALLOWED.
     """
     if unknown := [word for word in allowed if word not in ALLOWED]:
         raise UserError(f"allow={unknown[0]}: choose from {', '.join(ALLOWED)}")
@@ -62,12 +62,12 @@ def publish(order: Order, allowed: Collection[str]) -> int:
         after.publications = [*before.publications, _publication(changes, sorted({word for word, _ in found}))]
         _put(order, after, folder)
     print("\n".join(told(changes)))
-    say(f"published in {folder}; make results writes README and results/README.md anew: read the difference, commit it")
+    say(f"published in {folder}; make results updates README and results/README.md: read the difference, commit it")
     return 0
 
 
 def changed(before: Sequence[Record], after: Sequence[Record]) -> Changes:
-    """By cell, what is measured anew; a record that only moved to another row's name or table is none."""
+    """The cells with new measurements; a record that only moved to another row's name or table does not count."""
     places = {_place(record): record for record in before}
     kept = {_place(record) for record in after}
     pairs = [(places.get(_place(record)), record) for record in after]
@@ -79,7 +79,7 @@ def changed(before: Sequence[Record], after: Sequence[Record]) -> Changes:
 
 
 def refusals(asked: Sequence[Cell], records: Sequence[Record], coming: Sequence[Record]) -> list[tuple[str, str]]:
-    """(word of ALLOWED, why a publication is refused unless told): in one sentence each."""
+    """(word of ALLOWED, the reason in one sentence) for each reason to refuse a publication."""
     found = []
     there = {record.hash for record in records}
     if lacking := [cell for cell in asked if cell.hash not in there]:
@@ -93,12 +93,12 @@ def refusals(asked: Sequence[Cell], records: Sequence[Record], coming: Sequence[
             if len(values) > 1:
                 found.append(("mixed", f"{column}: the runs differ in their {what}: {', '.join(sorted(values))}"))
     if dirty := [record for record in coming if any(made.get("dirty") for made in record.environments)]:
-        found.append(("uncommitted", f"{len(dirty)} runs are of code that was not committed: {_some(dirty)}"))
+        found.append(("uncommitted", f"{len(dirty)} runs were made with uncommitted code: {_some(dirty)}"))
     return found
 
 
 def told(changes: Changes) -> list[str]:
-    """A line for each record that comes, is replaced or leaves."""
+    """One line for each record that is new, replaced or removed."""
     lines = [f"new       {_name(record)}: {_scores(record)}" for record in changes.new]
     lines += [f"replaced  {_name(after)}: {_scores(old)} -> {_scores(after)}" for old, after in changes.replaced]
     return lines + [f"removed   {_name(record)}: {_scores(record)}" for record in changes.removed]
@@ -126,7 +126,7 @@ def _who() -> str:
 
 
 def _put(order: Order, kept: Kept, folder: Path) -> None:
-    """Make the whole folder beside the old one, then let it take its place."""
+    """Make the whole folder beside the old one, then replace the old one with it."""
     new = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     try:

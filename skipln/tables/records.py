@@ -1,4 +1,4 @@
-"""From run folders to what a table keeps of them, from which everything else is rendered."""
+"""Read run folders into the records that a table keeps; everything else is rendered from these."""
 
 import logging
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 def collect(manifest: Manifest, cells: Sequence[Cell], folder: Path) -> list[Record]:
     """Update what `folder` keeps from the run folders of `cells`; return the records, in the table's order.
 
-    Of a cell without a run folder its earlier record stays while the hash is still its own, or that of another table is
-    taken over. Records of cells that are gone, or whose configuration changed, are dropped with a line in the log.
-    `cells` must hold every seed that has a record already (`recorded_seeds`).
+    A cell without a run folder keeps its earlier record if the hash still matches, or takes over another table's.
+    Records of cells that are gone, or whose configuration changed, are dropped with a line in the log. `cells` must
+    include every seed that already has a record (`recorded_seeds`).
     """
     earlier = store.read(folder)
     kept = gather(manifest, cells, [adoptable(folder), earlier])
@@ -32,15 +32,15 @@ def collect(manifest: Manifest, cells: Sequence[Cell], folder: Path) -> list[Rec
     for record in earlier.records:
         if record.hash not in hashes:
             where = f"{manifest.name}, {record.row}, {record.column}, seed {record.seed}"
-            log.warning("%s: run %s left the table, as its configuration is no longer this cell's", where, record.hash)
+            log.warning("%s: run %s left the table: its configuration is no longer this cell's", where, record.hash)
     store.write(folder, kept)
     return kept.records
 
 
 def gather(manifest: Manifest, cells: Sequence[Cell], known: Sequence[Kept]) -> Kept:
-    """What is to be kept of `cells`: what their run folders say, else what the first of `known` that has the run says.
+    """What to keep of `cells`: the content of their run folders, else that of the first of `known` that has the run.
 
-    What was measured in a run folder but changed since is taken from `known`, or left out.
+    Measurements that changed in a run folder after the run ended are taken from `known`, or left out.
     """
     earlier = [{record.hash: record for record in one.records} for one in known]
     found = Kept()
@@ -64,10 +64,10 @@ def gather(manifest: Manifest, cells: Sequence[Cell], known: Sequence[Kept]) -> 
 
 
 def _measured(cell: Cell, result: Result) -> tuple[Curves | None, np.ndarray | None]:
-    """The curves and the examples' statistics of a finished run, None of what is no longer what it was."""
+    """The curves and the examples' statistics of a finished run; None for a file that changed since."""
     files = (result.model_extra or {}).get("files")
     trained, logged = cell.folder, files
-    if result.chosen:  # of a search the curves are those of the run that was chosen
+    if result.chosen:  # after a search, the curves are those of the chosen run
         trained = cell.folder.parent / result.chosen
         chosen = read_result(trained)
         logged = (chosen.model_extra or {}).get("files") if chosen else None
@@ -77,9 +77,9 @@ def _measured(cell: Cell, result: Result) -> tuple[Curves | None, np.ndarray | N
 
 
 def adoptable(folder: Path) -> Kept:
-    """The runs that the other tables of this scale made: what they did is not done twice.
+    """The runs that the other tables of this scale made, so that none is made twice.
 
-    A record's `table` is the one that made it, so one that was taken over is nobody's to take over again.
+    A record's `table` is the table that made it, so a record that was taken over is not taken over again.
     """
     found = Kept()
     for place in sorted(path.parent for path in folder.parent.glob("*/records.jsonl") if path.parent != folder):
@@ -91,12 +91,12 @@ def adoptable(folder: Path) -> Kept:
 
 
 def recorded_seeds(folder: Path) -> set[int]:
-    """The seeds that the committed records have."""
+    """The seeds of the committed records."""
     return {record.seed for record in store.read_records(folder)}
 
 
 def _record(cell: Cell, result: Result) -> Record:
-    own = {**_place(cell), "config": cell.public_config}  # last: a result may have keys of any name
+    own = {**_place(cell), "config": cell.public_config}  # last, because a result may have keys of any name
     return Record.model_validate({**result.content(), **own})
 
 

@@ -1,4 +1,4 @@
-"""`make tableN`: run what is missing, skip what is finished, then collect and render."""
+"""`make tableN`: make the missing runs, then collect and render."""
 
 import shlex
 from collections import Counter
@@ -19,13 +19,12 @@ from skipln.tables.presentation.render import render, render_beside
 from skipln.tables.records import adoptable, collect, recorded_seeds
 from skipln.tables.store import read_records
 
-YOURS = Path("runs/tables")  # git-ignored; what is published lies in results/ and changes by `make publish` alone
+YOURS = Path("runs/tables")  # git-ignored; only `make publish` changes the published results/
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for of a table: a scale, seeds (none named: those of each row), overrides of every run, and rows
-    (none named: all of them)."""
+    """A request for a table: a scale, seeds (None: each row's own), overrides for every run, and rows (empty: all)."""
 
     manifest: Manifest
     scale: str
@@ -39,7 +38,7 @@ class Order:
         return plan(self.manifest, self.scale, self.seeds, self.extra, self.cache, self.rows)
 
     def asked(self, planned: Sequence[Cell]) -> list[Cell]:
-        """Those of the table's cells that the order names."""
+        """The cells of the table that the order names."""
         rows = [cell for cell in planned if not self.rows or cell.row.name in self.rows]
         return [cell for cell in rows if cell.seed in (self.seeds or self.manifest.seeds_of(self.scale, cell.row))]
 
@@ -54,10 +53,10 @@ class Order:
 
 
 def run(order: Order, launcher: Launcher) -> int:
-    """Make your table; return the exit status: 0, or 1 when a run failed. Prints it on stdout, with what is there of
-    all rows, and beside the published one. What is published neither counts as yours nor changes.
+    """Make your table; return the exit status: 0, or 1 if a run failed. Print it on stdout with the results of all
+    rows so far, then beside the published one. Published runs do not count as yours and do not change.
 
-    Raises UserError before anything runs, and KeyboardInterrupt, after the run under way has saved, when stopped.
+    Raises UserError before anything runs, and KeyboardInterrupt when stopped, after the current run has saved.
     """
     manifest, scale, extra = order.manifest, order.scale, order.extra
     planned, folder = order.plan(), order.output()
@@ -69,7 +68,7 @@ def run(order: Order, launcher: Launcher) -> int:
     say(f"{manifest.name} · {scale}: {total - len(unfinished)} of {total} runs are finished")
     failures = _launch(launcher, missing, total)
 
-    with locked(YOURS / ".lock"):  # two tables at once: each writes its files together
+    with locked(YOURS / ".lock"):  # if two tables run at once, each writes its files together
         every_seed = sorted({*order.every_seed(), *recorded_seeds(folder)})
         collect(manifest, cells(manifest, scale, every_seed, extra, order.cache), folder)
         render(manifest, scale, folder)
@@ -79,20 +78,20 @@ def run(order: Order, launcher: Launcher) -> int:
     print((folder / "beside.md").read_text(encoding="utf-8"), end="")
     say(f"\nin {folder}: table.md, table.csv, table.tex, curves.svg, curves.html, beside.md")
     if changed := trial(manifest, scale, extra):
-        say(f"yours are another table than the published one: {' '.join(changed)}")
+        say(f"your table is not the published one; it changes {' '.join(changed)}")
     _report(failures, [cell for cell in unfinished if cell.lacks], total)
     return 1 if failures else 0
 
 
 def unfinished_of(planned: Iterable[Cell]) -> list[Cell]:
-    """The runs that are missing: of every cell without a result itself, and in front of it those of its search."""
+    """The missing runs: each cell without a result, preceded by the unfinished runs of its search."""
     missing = [cell for cell in planned if read_state(cell.folder).result is None]
     runs = [run for cell in missing for run in (*cell.candidates, cell)]
     return [run for run in runs if not run.setting or read_state(run.folder).result is None]
 
 
 def _launch(launcher: Launcher, missing: Sequence[Cell], total: int) -> list[Failure]:
-    """First what is trained, then what evaluates it; an evaluation whose input has no result is not started."""
+    """Run the trainings, then their evaluations; an evaluation whose input has no result is not started."""
     trained = [cell for cell in missing if not cell.config.inputs]
     failures = launcher(trained, total) if trained else []
     ready = []
@@ -106,9 +105,9 @@ def _launch(launcher: Launcher, missing: Sequence[Cell], total: int) -> list[Fai
 
 
 def dry_run(order: Order, launcher: Launcher) -> None:
-    """Print every run with its hash, state, GPU-hours and command, or what it lacks; start none.
+    """Print every run with its hash, state, GPU-hours and command, or what it lacks; start nothing.
 
-    What was assumed goes to stderr.
+    The assumptions behind the estimates go to stderr.
     """
     planned = [run for cell in order.plan() for run in (*cell.candidates, cell)]
     records = [*read_records(order.output()), *read_records(order.published())]
@@ -126,8 +125,8 @@ def dry_run(order: Order, launcher: Launcher) -> None:
     measured_here = [spent for cell in planned if (spent := cpu_hours(cell, records)) is not None]
     if measured_here:
         say(
-            f"on a CPU, by the records: {sum(measured_here):,.2f} hours for {len(measured_here)} of them, added up, "
-            "without their start"
+            f"on a CPU, the records add up to {sum(measured_here):,.2f} hours for {len(measured_here)} of these runs, "
+            "start-up excluded"
         )
 
 
@@ -139,7 +138,7 @@ def plan(
     cache: Path | None = CACHE,
     rows: Sequence[str] = (),
 ) -> list[Cell]:
-    """The runs of the table at `scale`, of all rows or those named. Raises UserError where it has none."""
+    """The runs of the table at `scale`, for all rows or the named ones. Raises UserError if there are none."""
     if not manifest.columns_at(scale):
         there = ", ".join(name for name, columns in manifest.columns.items() if columns)
         raise UserError(f"{manifest.name} has no columns at scale {scale}: choose one of {there}")
@@ -150,13 +149,13 @@ def plan(
 
 
 def refuse_lacking(manifest: Manifest, scale: str, planned: Sequence[Cell]) -> None:
-    """Raise UserError, one line that says what to give, where none of the runs can be made."""
+    """Raise UserError, one line that says what to give, if none of the runs can start."""
     if planned and all(cell.lacks for cell in planned):
         raise UserError(f"{manifest.name} at scale {scale} {planned[0].lacks}")
 
 
 def output(manifest: Manifest, scale: str, extra: Sequence[str]) -> Path:
-    """The folder that your table goes to; that of other runs than the manifest's lies in it, named by what changed."""
+    """The folder of your table; runs that differ from the manifest's have a folder in it, named by what differs."""
     changed = ",".join(sorted(trial(manifest, scale, extra))).replace("/", "-")[:200]
     return YOURS / scale / manifest.name / changed
 

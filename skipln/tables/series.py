@@ -1,4 +1,4 @@
-"""A run's curves, thinned for results/: at most 200 points a metric, values as logged."""
+"""A run's curves, thinned for results/: at most 200 points per metric, values as logged."""
 
 import math
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ KEPT = ("train/loss", "train/nll", "lr", "grad_norm", "tokens_per_second", "imag
 def thinned(points: Sequence[dict[str, Any]], limit: int = POINTS) -> list[dict[str, list[float | None]]]:
     """Groups of metrics that were logged at the same updates: {"update": […], "tokens": […], "wall": […], metric: […]}.
 
-    `points` are metrics.jsonl's, sorted by update. Of more than `limit`, evenly spaced ones are kept, the first and the
-    last among them. An update logged twice (a run that was killed and went back to a checkpoint) counts once, as last
-    written. A value that is not finite becomes None.
+    `points` are those of metrics.jsonl, sorted by update. If there are more than `limit`, evenly spaced ones are kept,
+    including the first and the last. An update logged twice (a run was killed and went back to a checkpoint) counts
+    once, as last written. A value that is not finite becomes None.
     """
     groups: dict[tuple[str, ...], dict[int, dict[str, Any]]] = {}
     for point in points:
@@ -36,7 +36,7 @@ def _evenly(points: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
 
 
 def _number(value: Any) -> float | None:
-    """At most five significant digits, which is more than a screen shows; integers as they are."""
+    """Round to five significant digits, more than a screen shows; integers stay as they are."""
     if isinstance(value, int):
         return value
     if not isinstance(value, float) or not math.isfinite(value):

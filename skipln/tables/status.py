@@ -1,4 +1,4 @@
-"""`make status`: where every cell of every table stands."""
+"""`make status`: the state of every cell of every table."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from skipln.tables.presentation import text
 from skipln.tables.records import adoptable
 from skipln.tables.runner import output
 
-LOGGED = ("running", "interrupted", "failed")  # their log's last line is news
+LOGGED = ("running", "interrupted", "failed")  # the states in which the log's last line is shown
 HEADING = ("row", "data", "seed", "state", "update", "metric", "run", "message")
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A cell and its run; `committed`: known from your table only, as its run folder is gone."""
+    """A cell and the state of its run. `committed`: the run folder is gone, and only your table's record is left."""
 
     cell: Cell
     state: RunState
@@ -38,12 +38,10 @@ def status(
     extra: Sequence[str] = (),
     cache: Path | None = CACHE,
 ) -> str:
-    """A page of lines about one table: a summary, then a line a cell. Seeds that have a record are shown too.
+    """Lines about one table: a summary, then one line per cell. Seeds that have a record are shown too.
 
-    In front of a cell without a result stand the runs of its search.
-
-    A cell that lacks what only the user can give says what to give. A table without columns at this scale is
-    a line that says so.
+    A cell without a result follows the runs of its search. A cell that lacks what only the user can give says what to
+    give. A table without columns at this scale gets one line that says so.
     """
     title = f"{manifest.name} · {scale}"
     if not manifest.columns_at(scale):
@@ -70,7 +68,7 @@ def status(
 
 
 def _standings(cell: Cell, records: dict[str, store.Record], queue: Queue) -> list[Standing]:
-    """A cell's, behind those of the runs of its search while it has no result itself."""
+    """A cell's standing; while it has no result, those of the runs of its search come first."""
     own = _standing(cell, records, queue)
     return [own] if own.state.result else [*(_standing(run, records, queue) for run in cell.candidates), own]
 

@@ -1,4 +1,4 @@
-"""What a table's folder keeps of its runs: {records,curves,publications}.jsonl, an object a line; examples/<run>.xz."""
+"""What a table's folder keeps of its runs: {records,curves,publications}.jsonl (one object per line), examples/*.xz."""
 
 import io
 import json
@@ -22,14 +22,14 @@ from skipln.system.strict_json import loads
 MEND = "restore it with git, or remove the file and make the table again"
 EXAMPLES = "examples"
 PUBLICATIONS = "publications.jsonl"
-SOURCES = ("records.jsonl", "curves.jsonl", EXAMPLES, PUBLICATIONS)  # all else in the folder is made of these
-LARGEST = 1 << 28  # bytes of one run's statistics, and of memory to read them
-_FIRST = ("table", "row", "column", "seed", "hash")  # what a reader of the raw lines looks for
+SOURCES = ("records.jsonl", "curves.jsonl", EXAMPLES, PUBLICATIONS)  # everything else in the folder is made from these
+LARGEST = 1 << 28  # bytes of one run's statistics, and of the memory to read them
+_FIRST = ("table", "row", "column", "seed", "hash")  # first in a line, for those who read it raw
 
 
 def _of_one_length(group: dict[str, list]) -> dict[str, list]:
     if "update" not in group or len({len(values) for values in group.values()}) > 1:
-        raise ValueError("a group has as many values of each metric as updates")
+        raise ValueError("a group must have one value of each metric per update")
     return group
 
 
@@ -45,31 +45,31 @@ class Record(Result):
 
     @property
     def trained(self) -> list[str]:
-        """The overrides of the training behind it: its own, or those of the run that its search chose."""
+        """The overrides of the training: the record's own, or those of the run that its search chose."""
         settings = next((one.settings for one in self.compared if one.hash == self.chosen), None)
         return self.overrides if settings is None else candidate_overrides(self.overrides, settings)
 
     @property
     def environments(self) -> list[dict[str, Any]]:
-        """What its updates were made with: one place, or several where it was stopped and went on elsewhere."""
+        """The environments in which its updates were made; several if the run was stopped and continued elsewhere."""
         earlier = self.environment.get("earlier")
         return [*(before for before in earlier or [] if isinstance(before, dict)), self.environment]
 
     @property
     def arithmetic(self) -> str:
-        """Such as "fp32", "bf16, compiled" or, of a run that went on elsewhere, "bf16 then fp32"."""
+        """Such as "fp32", "bf16, compiled" or, for a run continued elsewhere, "bf16 then fp32"."""
         asked = str(self.config.get("precision", {}).get("name", "auto"))
         if asked == "auto" and self.config.get("engine") == "fairseq" and self.environment.get("device") == "cpu":
-            asked = "fp32"  # the only one that fairseq has there
+            asked = "fp32"  # fairseq has no other precision on a CPU
         otherwise = "precision=auto, not recorded which" if asked == "auto" else asked
         return " then ".join(dict.fromkeys(arithmetic(made, otherwise) for made in self.environments))
 
 
 def candidate_overrides(overrides: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
-    """Of a run of the search behind a cell with these `overrides`."""
+    """The overrides of one run of a search, from those of its cell and the run's settings."""
     replaced = {"inputs", *settings}
     own = [text for text in overrides if text.partition("=")[0] not in replaced]
-    *others, seed = own  # a cell's last
+    *others, seed = own  # the seed is a cell's last override
     return [*others, *(f"{key}={value}" for key, value in settings.items()), "task.test=false", seed]
 
 
@@ -83,10 +83,10 @@ class Curves(Checked):
 
 
 class Publication(Checked):
-    """Who made which runs the published ones, when, and with which commit of the code that published.
+    """Who published which runs, when, and with which commit of the publishing code.
 
-    replaced, removed: the runs whose measurement others took the place of, or that left; allowed: what was published
-    all the same (`publishing.ALLOWED`).
+    replaced, removed: the runs whose measurements were replaced, and those that were removed. allowed: the refusals
+    that the publisher overrode (`publishing.ALLOWED`).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -102,8 +102,8 @@ class Publication(Checked):
 
 @dataclass
 class Kept:
-    """What a table's folder keeps of finished runs: a record of each, by hash its curves and the statistics of its test
-    examples, [examples, k]; and how they were published."""
+    """What a table's folder keeps of finished runs: their records, their curves and test-example statistics
+    [examples, k] by hash, and how they were published."""
 
     records: list[Record] = field(default_factory=list)
     curves: dict[str, Curves] = field(default_factory=dict)
@@ -115,46 +115,46 @@ Line = TypeVar("Line", Record, Curves, Publication)
 
 
 def read_records(folder: Path) -> list[Record]:
-    """The committed records, none when there are none.
+    """The committed records; an empty list if there is no file.
 
-    Raises UserError when a line is damaged, a finished run's metric is no number, or a run or cell is there twice.
+    Raises UserError if a line is damaged, a finished run's metric is not a number, or a run or cell occurs twice.
     """
     path, records = folder / "records.jsonl", _read(folder / "records.jsonl", Record)
     places: dict[tuple, int] = {}
     for number, record in enumerate(records, 1):
         if bad := [key for key, value in record.metrics.items() if value is None or not math.isfinite(value)]:
-            raise UserError(f"{path}: {bad[0]} of run {record.hash} is no number; {MEND}")
+            raise UserError(f"{path}: {bad[0]} of run {record.hash} is not a number; {MEND}")
         for place in ((record.hash,), (record.row, record.column, record.seed)):
             if (before := places.setdefault(place, number)) != number:
-                raise UserError(f"{path}: records {before} and {number} are of the same run; {MEND}")
+                raise UserError(f"{path}: records {before} and {number} are the same run; {MEND}")
     return records
 
 
 def read_curves(folder: Path) -> dict[str, Curves]:
-    """The committed curves by hash of run; errors as `read_records`."""
+    """The committed curves by run hash; errors as in `read_records`."""
     return {curves.hash: curves for curves in _read(folder / "curves.jsonl", Curves)}
 
 
 def read_examples(folder: Path) -> dict[str, np.ndarray]:
-    """The committed statistics of single test examples by hash of run; errors as `read_records`."""
+    """The committed statistics of single test examples by run hash; errors as in `read_records`."""
     return {path.stem: _unpacked(path) for path in sorted((folder / EXAMPLES).glob("*.xz"))}
 
 
 def read_publications(folder: Path) -> list[Publication]:
-    """How the records were published, first things first; errors as `read_records`."""
+    """How the records were published, oldest first; errors as in `read_records`."""
     return _read(folder / PUBLICATIONS, Publication)
 
 
 def read(folder: Path) -> Kept:
-    """All that the folder keeps; errors as `read_records`."""
+    """Everything that the folder keeps; errors as in `read_records`."""
     return Kept(read_records(folder), read_curves(folder), read_examples(folder), read_publications(folder))
 
 
 def write(folder: Path, kept: Kept) -> None:
     """Write what is kept of the records, each file whole or not at all.
 
-    At no moment does the folder hold anything of a run that was not measured with it: statistics that do not give the
-    score of their record are of no use to a test (`statistics.comparisons`).
+    Statistics are written before the records that they belong to. A reader in between finds statistics that disagree
+    with their record's score, and `statistics.comparisons` does not test with these.
     """
     hashes = {record.hash for record in kept.records}
     packed = {f"{key}.xz": _packed(found) for key, found in kept.examples.items() if key in hashes}
@@ -171,12 +171,12 @@ def write(folder: Path, kept: Kept) -> None:
 
 
 def examples_bytes(folder: Path) -> int:
-    """What the statistics of single examples take in the folder."""
+    """The bytes that the statistics of single examples take in the folder."""
     return sum(path.stat().st_size for path in (folder / EXAMPLES).glob("*.xz"))
 
 
 def _packed(examples: np.ndarray) -> bytes:
-    """An .npy file in the smallest type of number that holds it, compressed by xz."""
+    """An .npy file in the smallest number type that holds the values, compressed with xz."""
     low, high = (examples.min(), examples.max()) if examples.size else (0, 0)
     whole = low >= 0 and np.array_equal(examples, np.floor(examples))
     kinds = (np.uint8, np.uint16, np.uint32)
@@ -194,11 +194,11 @@ def _unpacked(path: Path) -> np.ndarray:
             raise ValueError("cut short, or too large")
         examples = np.load(io.BytesIO(content), allow_pickle=False)
         if not isinstance(examples, np.ndarray) or examples.ndim != 2 or examples.dtype.kind not in "iuf":
-            raise ValueError("no table of numbers")
+            raise ValueError("not a table of numbers")
         statistics = examples.astype(np.float64)
         if not np.isfinite(statistics).all():
             raise ValueError("a number that is not finite")
-    except Exception as error:  # whatever the readers stumbled on
+    except Exception as error:  # any error of the readers
         raise UserError(f"{path}: damaged ({one_line(str(error))}); {MEND}") from error
     return statistics
 

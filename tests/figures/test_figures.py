@@ -148,7 +148,7 @@ def test_mistakes_are_one_line(tiny, words, said, capsys):
         ("batches: 2", "batchs: 2", "scales.test.batchs is not a key: the keys are seeds, batches, threads"),
         ("label: PreAct-ResNet", "lable: x", "scales.test.models.0.lable is not a key: the keys are name, label"),
         ("law: [xskip]", "", "law is missing"),
-        ("training.updates=2", "seed=2", "the seed of a run is the table's to set"),
+        ("training.updates=2", "seed=2", "only the table sets a run's seed"),
         ("title: tiny", "title: [", "while parsing"),
     ],
 )

@@ -178,7 +178,7 @@ def test_a_target_makes_a_column_with_its_run_as_second_input(tmp_path: Path) ->
         (
             "targets: [skip, rskip]",
             "against: skip",
-            "digits.against: give the rows as targets of the column that trains",
+            "digits.against: list the rows as targets of the column that trains",
         ),
     ],
 )

@@ -26,7 +26,7 @@ def test_a_run_that_exploded_and_came_back_has_diverged(losses):
     record, curves = run(losses)
     found = judged(record, curves)
     assert (found.state, found.update, found.metrics) == ("diverged", 20, {})
-    assert "had gone on to update" in found.message
+    assert "had continued to update" in found.message
 
 
 def test_other_runs_are_unchanged():

@@ -32,7 +32,7 @@ from tests.tables.conftest import MANIFEST
         ),
         ("name: rskip_ln_3", "name: rskip_ln", "rows: two are named rskip_ln"),
         ("[skip=xskip]", "[skip]", "an override is KEY=VALUE"),
-        ("[skip=xskip]", "[seed=3]", "the seed of a run is the table's to set"),
+        ("[skip=xskip]", "[seed=3]", "only the table sets a run's seed"),
         ("name: xskip,", "name: X skip,", "rows.0.name='X skip'"),
         ("title: A small table", "title: [", "table9.yaml: "),
         (

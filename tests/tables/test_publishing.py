@@ -96,7 +96,7 @@ def test_doubtful_runs_are_published_only_on_request(
         said = r"catalogs: the runs differ in their arithmetic: bf16, fp32 \(ALLOW=mixed"
     else:
         fakes.finish(cell.folder, environment=fakes.ENVIRONMENT | {"dirty": True})
-        said = r"1 runs are of code that was not committed: rskip_ln/catalogs/seed1 \(ALLOW=uncommitted"
+        said = r"1 runs were made with uncommitted code: rskip_ln/catalogs/seed1 \(ALLOW=uncommitted"
     assert publish(finished) == 2
     assert re.search(said, capsys.readouterr().err)
     assert not finished.published.exists()
@@ -109,7 +109,7 @@ def test_mistakes_are_one_line(finished: Workplace, capsys: pytest.CaptureFixtur
     for words, said in (
         (["--allow=everything"], "allow=everything: choose from unfinished, mixed, uncommitted"),
         (["--rows=nothing"], "table9 has no row nothing"),
-        (["optim.lr=0.5"], "optim.lr=0.5: what is published is the manifest's own table"),
+        (["optim.lr=0.5"], "optim.lr=0.5: only the manifest's own table can be published"),
     ):
         assert publish(finished, *words) == 2
         err = capsys.readouterr().err

@@ -139,7 +139,7 @@ def test_killed_runs_and_runs_without_a_result_are_reported(
     assert workplace.run() == 1
     err = capfd.readouterr().err
     assert "post-LN, En-De catalogs, seed 1: killed by SIGKILL (out of memory?)" in err
-    assert "rSkip+LN λ=2, En-De catalogs, seed 1: it ended without a result" in err
+    assert "rSkip+LN λ=2, En-De catalogs, seed 1: it ended without a readable result" in err
 
 
 def test_a_dry_run_starts_nothing(finished: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,7 +162,7 @@ def test_a_trial_leaves_results_alone(workplace: Workplace, capfd: pytest.Captur
     assert not workplace.results.exists()
     page = Path("runs/tables/test/table9/optim.lr=0.5/table.md").read_text()
     assert 'make table9 SCALE=test SEEDS=1 ARGS="optim.lr=0.5"' in page
-    assert "yours are another table than the published one: optim.lr=0.5" in capfd.readouterr().err
+    assert "your table is not the published one; it changes optim.lr=0.5" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(("to_group", "sent"), [(True, signal.SIGINT), (False, signal.SIGTERM)])

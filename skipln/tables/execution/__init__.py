@@ -1,1 +1,1 @@
-"""What executes the runs of a table: this machine, or a cluster through SLURM; and what that would cost."""
+"""Execute the runs of a table, on this machine or on a cluster through SLURM, and estimate the cost."""

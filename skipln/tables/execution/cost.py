@@ -1,4 +1,4 @@
-"""What a run costs before it is run: its arithmetic over what a named GPU sustains. An estimate, said to be one."""
+"""Estimate what a run will cost: its arithmetic divided by what a named GPU sustains. Shown as an estimate."""
 
 from collections.abc import Sequence
 
@@ -7,21 +7,21 @@ from skipln.tables.cells import Cell
 from skipln.tables.store import Record
 
 GPU = "NVIDIA A100"
-PEAK = 312e12  # FLOP/s, its dense bf16 and fp16 products (the vendor's data sheet)
+PEAK = 312e12  # FLOP/s of dense bf16 and fp16 products (the vendor's data sheet)
 SUSTAINED = {
     "tokens": 0.25,
     "images": 0.03,
-}  # share of the peak that we assume a training step keeps; small images: little
+}  # assumed share of the peak in a training step; it is low for small images
 ASSUMED = (
-    f"6 FLOPs a weight and token, or a multiply-add and image, on one {GPU}, of whose {PEAK / 1e12:.0f} TFLOP/s in "
-    f"bf16 {SUSTAINED['tokens']:.0%} (text) or {SUSTAINED['images']:.0%} (images) are assumed to be sustained; "
-    "validation and test not counted"
+    f"6 FLOPs per weight and token (text), or per multiply-add and image, on one {GPU} that is assumed to sustain "
+    f"{SUSTAINED['tokens']:.0%} (text) or {SUSTAINED['images']:.0%} (images) of its {PEAK / 1e12:.0f} TFLOP/s in bf16; "
+    "validation and test are not counted"
 )
-_SIDES = {"digits": 8, "fashion_mnist": 28}  # pixels; other published images have 32
+_SIDES = {"digits": 8, "fashion_mnist": 28}  # pixels; other published images have 32 a side
 
 
 def gpu_hours(cell: Cell, records: Sequence[Record]) -> tuple[float, bool]:
-    """(hours × GPUs of a run, whether a record of its row and column on a GPU measured them); 0 where nothing is
+    """(hours × GPUs of a run, whether a record of its row and column on a GPU measured them); 0 if nothing is
     trained.
     """
     if cell.config.inputs:
@@ -37,7 +37,7 @@ def gpu_hours(cell: Cell, records: Sequence[Record]) -> tuple[float, bool]:
 
 
 def cpu_hours(cell: Cell, records: Sequence[Record]) -> float | None:
-    """Hours of a run on a CPU as a record of its row and column has them, its test included; None without one."""
+    """Hours of a run on a CPU, test included, from a record of its row and column; None without such a record."""
     for record in records:
         made_there = str(record.environment.get("device", "cpu")) == "cpu"
         if (record.row, record.column, record.state) == (cell.row.name, cell.column.name, "done") and made_there:
@@ -48,11 +48,11 @@ def cpu_hours(cell: Cell, records: Sequence[Record]) -> float | None:
 
 
 def flops(config: RunConfig) -> float:
-    """Of all updates, forward and backward: 2 + 4 for each multiplication by a weight.
+    """FLOPs of all updates, forward and backward: 2 + 4 for each multiplication by a weight.
 
-    A Transformer multiplies each of its weights once with a token: the encoder's with a source token, the decoder's and
-    the output matrix, which is the embedding, with a target token; both sides are taken at `max_tokens`, padding
-    included. Attention's products of activations are left out: under 10 % at sentence length.
+    A Transformer multiplies each weight once per token. Source tokens meet the encoder's weights; target tokens meet
+    the decoder's and the output matrix, which is the embedding. Both sides count `max_tokens`, padding included.
+    Attention's products of activations are left out: under 10 % at sentence length.
     """
     training, model = config.training, config.model
     if isinstance(training, TextTraining) and isinstance(model, TransformerModel):
@@ -65,13 +65,13 @@ def flops(config: RunConfig) -> float:
 
 
 def weights(model: TransformerModel, vocabulary: int) -> int:
-    """Entries of the matrices of an encoder-decoder with one shared embedding."""
+    """The number of matrix entries in an encoder-decoder with one shared embedding."""
     d, inner = model.dim, 2 * model.dim * model.feed_forward_dim
     return vocabulary * d + model.encoder_layers * (4 * d * d + inner) + model.decoder_layers * (8 * d * d + inner)
 
 
 def multiplications(model: ResNetModel, side: int) -> float:
-    """Of the convolutions in the blocks, for one square image: every stage halves the side and doubles the width."""
+    """Multiply-adds of the blocks' convolutions on one square image; each stage halves the side, doubles the width."""
     per_block = 18 if model.block == "basic" else 17  # 2 · 3×3, or 1×1 from 4w, 3×3, 1×1 to 4w; in units of w²
     first = side // 4 if model.stem == "large" else side
     return sum(model.blocks) * per_block * float(model.width * first) ** 2

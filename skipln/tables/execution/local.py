@@ -1,4 +1,4 @@
-"""The local launcher: runs as processes on this machine, as many at once as their threads fit its cores."""
+"""The local launcher: runs are processes on this machine, as many at once as its cores have room for."""
 
 import os
 import signal
@@ -22,8 +22,8 @@ _POLL = 0.3  # seconds between two looks at the runs
 class Local:
     """Runs cells; each writes to log.txt in its folder, and one bar shows the table's progress.
 
-    trainer: the command in front of a run's overrides. threads: CPU threads of a run; 0: all, one run after another.
-    Small models side by side on a thread each do not wait for one another as the threads of one model do.
+    trainer: the command in front of a run's overrides. threads: CPU threads per run; 0 means all, one run at a time.
+    Small models, each on one thread, do not wait for one another as the threads of one model do.
     """
 
     def __init__(self, trainer: Sequence[str] = TRAINER, threads: int = 0) -> None:
@@ -56,7 +56,7 @@ class Local:
         return failures
 
     def _start(self, cell: Cell) -> subprocess.Popen:
-        """Start a run in a session of its own, so that a Ctrl-C reaches it once and through us; it dies with us."""
+        """Start a run in its own session, so that a Ctrl-C reaches it once, through us; it ends when we do."""
         with disk_errors(cell.folder):
             cell.folder.mkdir(parents=True, exist_ok=True)
             log = (cell.folder / "log.txt").open("ab")
@@ -72,7 +72,7 @@ class Local:
 
 
 def _collect(process: subprocess.Popen, cell: Cell) -> list[Failure]:
-    """The failure of a run that ended without a result."""
+    """The failure of a run, if it ended without a result."""
     state = read_state(cell.folder)
     if state.result is not None:
         return []
@@ -85,13 +85,13 @@ def _why(code: int, last_line: str, message: str) -> str:
     if code < 0:
         return f"killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
     if code == 0:
-        return f"it ended without a result that can be read {message}".rstrip()
+        return f"it ended without a readable result {message}".rstrip()
     return last_line.removeprefix("error: ") or message or f"exit status {code}"
 
 
 def _stop(running: list[subprocess.Popen]) -> None:
     """Let every run save its state and end; a second Ctrl-C kills them."""
-    say("\nstopping: each run saves its state (Ctrl-C again: do not wait)")
+    say("\nstopping: each run saves its state (press Ctrl-C again to stop at once)")
     for process in running:
         process.terminate()
     try:

@@ -1,4 +1,4 @@
-"""The SLURM launcher: every run a task of one job array, submitted by submitit; what became of it its folder says."""
+"""The SLURM launcher: submitit submits every run as a task of one job array, and the run's folder shows its state."""
 
 import runpy
 import sys
@@ -18,13 +18,13 @@ from skipln.tables.cells import Cell
 from skipln.tables.execution.launching import Failure, bar_of, say, show
 from skipln.tables.execution.local import TRAINER
 
-SHARED = {"timeout_min", "cpus_per_task", "mem_gb", "nodes", "tasks_per_node"}  # submitit's names for any cluster
+SHARED = {"timeout_min", "cpus_per_task", "mem_gb", "nodes", "tasks_per_node"}  # submitit's cluster-independent names
 _POLL = 1.0  # seconds between two looks at the run folders
-_PATIENCE = 30.0  # at most, between two questions to SLURM's controller
+_PATIENCE = 30.0  # seconds, at most, between two questions to SLURM's controller
 
 
 class Task:
-    """A run as submitit starts it: in the process that gets the job's signals. Told to stop, it is queued again."""
+    """A run as submitit starts it, in the process that gets the job's signals. Told to stop, it is queued again."""
 
     def __init__(self, command: Sequence[str]) -> None:
         """command: an interpreter, "-m", a module, its arguments."""
@@ -42,7 +42,7 @@ class Task:
 
 
 class Slurm:
-    """Submits cells and waits for them. A run that is in the queue already is not submitted again.
+    """Submits cells and waits for them. A run that is already in the queue is not submitted again.
 
     trainer: the command in front of a run's overrides. A run has as many CPU threads as its job has cores.
     """
@@ -54,13 +54,13 @@ class Slurm:
         return [*self.trainer, *cell.overrides, f"compute.threads={_asked(cell).cpus_per_task}"]
 
     def __call__(self, cells: Sequence[Cell], total: int) -> list[Failure]:
-        """Submit what is not in the queue, then wait until every run has a result or its job is over without one.
+        """Submit the runs that are not in the queue, then wait until every run has a result or its job has ended.
 
-        Raises UserError when SLURM refuses, KeyboardInterrupt when stopped; the jobs stay in the queue then.
+        Raises UserError when SLURM refuses, and KeyboardInterrupt when stopped; the jobs then stay in the queue.
         """
         with locked(cells[0].folder.parent / ".slurm" / ".lock"):  # two tables at once must not both submit a run
             queue = Queue()
-            with submitting(_asked(cells[0])):  # a missing sbatch is told before a missing squeue
+            with submitting(_asked(cells[0])):  # reports a missing sbatch before a missing squeue
                 if queue.problem:
                     raise UserError(queue.problem)
             fresh = [cell for cell in cells if queue.find(read_ticket(cell.folder)) is None]
@@ -75,7 +75,7 @@ class Slurm:
             raise
 
     def _submit(self, cells: list[Cell]) -> None:
-        """One array of runs that ask for the same. Their tickets come first: a job must never be without one."""
+        """Submit one array of runs with the same resources. Tickets are written first: no job may be without one."""
         launcher = _asked(cells[0])
         name = f"{cells[0].table}-{uuid.uuid4().hex[:8]}"
         for i, cell in enumerate(cells):
@@ -109,7 +109,9 @@ def _resources(cell: Cell) -> str:
 
 
 def _wait(cells: Sequence[Cell]) -> list[Failure]:
-    """The runs whose jobs are over without a result, seen twice: a file may arrive later than its job leaves."""
+    """Wait for the runs; return those whose jobs ended without a result. This must be seen twice, because a result file
+    may arrive after its job has left the queue.
+    """
     waiting, suspects = list(cells), set[str]()
     failures: list[Failure] = []
     started = asked = time.monotonic()

@@ -8,9 +8,9 @@ from skipln.tables.statistics.beside import Place, place
 from skipln.tables.statistics.summary import Block, Entry, Summary
 
 NOTE = (
-    "mean ± sample standard deviation (n runs) of both; inside [a, b]: the mean of your runs lies where that of as "
-    "many further runs of ours would with a probability of 95 %, by what the published ones vary; of twenty cells one "
-    "lies outside by chance"
+    "mean ± sample standard deviation (n runs) of both; inside [a, b]: the mean of your runs lies in the interval that "
+    "would contain the mean of as many further runs of ours with a probability of 95 %, given how much the published "
+    "ones vary; one cell in twenty lies outside by chance"
 )
 WORDS = {
     "inside": "inside",
@@ -24,7 +24,7 @@ WORDS = {
 
 
 def beside(yours: Summary, published: Summary) -> Document:
-    """Every column on its first metric. Raises nothing where a side has no runs: its cells are empty."""
+    """Compare every column on its first metric. Cells of a side without runs are empty."""
     pairs = zip(yours.blocks, published.blocks, strict=True)
     return Document(
         title=f"{yours.manifest.name} · {yours.scale}: yours beside the published",

@@ -1,4 +1,4 @@
-"""curves.svg: validation curves, mean ± std over seeds, each row named at the end of its line."""
+"""curves.svg: validation curves, mean ± std over seeds, with each row's name at the end of its line."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HEIGHT = 3.0  # of a row of panels, inches
+HEIGHT = 3.0  # inches, of a row of panels
 
 
 def figure(summary: Summary, curves: Mapping[str, Curves]) -> str:
-    """The SVG text, the same bytes for the same numbers: a panel for each column and validation curve it has."""
+    """The SVG text, one panel per column and validation curve; the same numbers give the same bytes."""
     panels_of = [(block, keys) for block in summary.blocks if (keys := _keys(block, curves))]
     width, height = max((len(keys) for _, keys in panels_of), default=1), max(1, len(panels_of))
     looks = palette(summary.manifest.rows)
@@ -52,7 +52,7 @@ def _keys(block: Block, curves: Mapping[str, Curves]) -> list[str]:
 
 def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves], looks: Mapping[str, Look]) -> None:
     limits, ends = None, []
-    # Diverged rows come last: the others set the limits, which an exploding loss would make useless.
+    # Diverged rows come last, so that the others set the limits; an exploding loss would make these useless.
     for entry in sorted(block.entries, key=lambda entry: entry.diverged > 0):
         updates, mean, std = band(entry, key, curves)
         if not len(updates):
@@ -79,7 +79,7 @@ def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves], 
 
 
 def quantity(name: str) -> str:
-    """What a validation curve shows, with its unit."""
+    """The quantity that a validation curve shows, with its unit."""
     return METRICS[name].label if name in METRICS else {"loss": "loss, nats"}.get(name, name)
 
 
@@ -91,7 +91,7 @@ def _label(entry: Entry) -> str:
 def band(entry: Entry, key: str, curves: Mapping[str, Curves]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Updates, mean and sample standard deviation (0 for one seed) of a curve, over the seeds that got that far.
 
-    Between its points, which are thinned, a seed's curve is taken for straight.
+    A seed's curve is interpolated linearly between its thinned points.
     """
     seeds = [np.array(points).T for record in entry.records if (points := _points(curves.get(record.hash), key))]
     updates: np.ndarray = np.unique(np.concatenate([line[0] for line in seeds])) if seeds else np.array([])

@@ -1,4 +1,4 @@
-"""What a table says below itself: where its numbers are from, and how far they can be trusted."""
+"""A table's footnotes: where its numbers come from, and how far they can be trusted."""
 
 import re
 import shlex
@@ -10,10 +10,10 @@ from skipln.tables.statistics.runs import FEWEST, LEVEL, METHOD, POWER
 from skipln.tables.statistics.summary import Block, Summary
 from skipln.tables.store import Publication
 
-_PLAIN = re.compile(r"[\w@%+=:,./\[\]…-]+")  # to a shell between double quotes, and to one without
+_PLAIN = re.compile(r"[\w@%+=:,./\[\]…-]+")  # a shell reads these literally, with and without double quotes
 
 MEANING = {
-    "test": "test (seconds; shows that the path works, not what is better)",
+    "test": "test (seconds; shows that everything works, not what is better)",
     "demo": "demo (minutes on a CPU; small models and data)",
     "small": "small (hours on one machine)",
     "paper": "paper (the published recipes)",
@@ -21,7 +21,7 @@ MEANING = {
 
 
 def footnotes(summary: Summary) -> list[tuple[str, str]]:
-    """(subject, sentence) pairs, in the order of reading; `code` is between backticks."""
+    """(subject, sentence) pairs in reading order; `code` is in backticks."""
     notes = [("Scale", MEANING[summary.scale])]
     notes += [(_with(summary, "Data", block), data(block)) for block in summary.blocks if block.records]
     notes += [(_with(summary, "Data", block), lacking(summary, block)) for block in summary.blocks if block.lacks_data]
@@ -40,22 +40,22 @@ def footnotes(summary: Summary) -> list[tuple[str, str]]:
 
 
 def published_by(publication: Publication) -> str:
-    """Who published how many runs, and what they did it in spite of."""
+    """Who published how many runs, and which refusals they overrode."""
     runs, replaced, removed = (len(found) for found in (publication.runs, publication.replaced, publication.removed))
-    text = f"{publication.time[:10]} by {publication.by}, of {runs} runs"
-    text += f", {replaced} in the place of others" if replaced else ""
-    text += f"; {removed} left" if removed else ""
+    text = f"{publication.time[:10]} by {publication.by}: {runs} runs"
+    text += f", {replaced} of them replacing others" if replaced else ""
+    text += f"; {removed} removed" if removed else ""
     return text + (f"; allowed: {', '.join(publication.allowed)}" if publication.allowed else "")
 
 
 def sources(summary: Summary) -> list[str]:
-    """Where published values were read, in order of first appearance; the place + 1 is the footnote's number."""
+    """The sources of published values, in order of first appearance; the index + 1 is the footnote's number."""
     entries = [entry for block in summary.blocks for entry in block.entries]
     return list(dict.fromkeys(entry.published.source for entry in entries if entry.published))
 
 
 def command(summary: Summary) -> str:
-    """The make command of these records; … stands for what only the user knows."""
+    """The make command for these records; … stands for what only the user knows."""
     name, seeds = summary.manifest.name, sorted({record.seed for record in summary.records})
     count = str(len(seeds)) if seeds == list(range(1, len(seeds) + 1)) else ",".join(map(str, seeds))
     needs = [text for block in summary.blocks if block.records for text in _asked(summary, block)]
@@ -64,7 +64,7 @@ def command(summary: Summary) -> str:
 
 
 def make_arguments(overrides: Sequence[str]) -> str:
-    """ARGS="KEY=VALUE …" as a shell takes it, hands it to make, and make to a shell again: no word means more there."""
+    """ARGS="KEY=VALUE …", quoted so that neither the shell, nor make, nor make's own shell changes a word of it."""
     words = [text if _PLAIN.fullmatch(text) else shlex.quote(text).replace("$", "$$") for text in overrides]
     given = " ".join(words)
     return f'ARGS="{given}"' if words == list(overrides) else f"ARGS={shlex.quote(given)}"
@@ -75,22 +75,22 @@ def _asked(summary: Summary, block: Block) -> list[str]:
 
 
 def costs(block: Block) -> list[str]:
-    """What the columns of time and memory mean."""
+    """The meaning of the columns for time and memory."""
     found = []
     if any(entry.milliseconds for entry in block.entries):
-        found.append("ms/update: without validations")
+        found.append("ms/update: time per update, without validations")
     if any(entry.kept for entry in block.entries):
         found.append(
-            "MB kept: what the first micro-batch keeps for its backward pass, in 10^6 bytes, each storage once, the "
-            "weights left out"
+            "MB kept: memory that the first micro-batch keeps for its backward pass, in 10^6 bytes; each storage "
+            "counts once, weights do not count"
         )
     if any(entry.peak for entry in block.entries):
-        found.append("MB peak: the most that was allocated on the GPU")
+        found.append("MB peak: the most memory that was allocated on the GPU")
     return found
 
 
 def _extra(summary: Summary) -> list[str]:
-    """Overrides of the records that are not the manifest's: those of a trial."""
+    """Overrides of the records that are not the manifest's, which is to say those of a trial."""
     found = []
     for block in summary.blocks:
         for entry in block.entries:
@@ -106,34 +106,34 @@ def _extra(summary: Summary) -> list[str]:
 
 
 def data(block: Block) -> str:
-    """Name, fingerprint and size of the test set; a warning when the runs do not agree."""
+    """Name, fingerprint and size of the test set, or a warning if the runs do not agree."""
     found = _unique(
         f"{r.data.name}, fingerprint {r.data.fingerprint}, {r.data.test_examples:,} test examples"
         for r in block.records
     )
-    return found[0] if len(found) == 1 else f"NOT THE SAME in all runs, do not compare: {'; '.join(found)}"
+    return found[0] if len(found) == 1 else f"NOT THE SAME in all runs, so do not compare: {'; '.join(found)}"
 
 
 def lacking(summary: Summary, block: Block) -> str:
-    """Which command gets a column that has no data."""
+    """The command that makes a column whose data is lacking."""
     asked = make_arguments(_asked(summary, block))
     return f"no data; give it as `make {summary.manifest.name} SCALE={summary.scale} {asked}`"
 
 
 def search(block: Block) -> str:
-    """What was searched for every cell of a column, and how the choice was made."""
+    """What was searched for every cell of a column, and how the setting was chosen."""
     keys = "; ".join(f"{key} of {', '.join(map(str, values))}" for key, values in block.column.search.items())
     number = len(block.column.settings)
     return (
-        f"for each row and seed {number} runs with equally many updates, {keys}; the one with the lowest loss on the "
-        "validation set is the cell's, and the test set was read for it alone; where all diverged, so has the cell"
+        f"{number} runs with the same number of updates for each row and seed, {keys}; the cell's is the one with the "
+        "lowest loss on the validation set, and only this one read the test set; if all diverged, so did the cell"
     )
 
 
 def _cells_note(summary: Summary) -> str:
     text = "mean ± sample standard deviation (n seeds); – not run"
     if any(entry.diverged for block in summary.blocks for entry in block.entries):
-        text += f"; diverged: {CRITERION}; it is a result, left out of the mean"
+        text += f"; diverged: {CRITERION}; this is a result, but left out of the mean"
     return text
 
 
@@ -143,18 +143,18 @@ def _tests(summary: Summary) -> list[tuple[str, str]]:
         if all(entry.difference is None for entry in block.entries):
             continue
         over_runs = sum(entry.test is not None for entry in block.entries)
-        text = f"Δ is to {_baseline(summary)}; "
+        text = f"Δ is the difference from {_baseline(summary)}; "
         if over_runs:
             text += (
-                f"with its 95 % interval and p, two-sided, by {METHOD}, Holm-corrected for {_comparisons(over_runs)}; "
-                f"bold: p < {LEVEL:g}; not tested where fewer than {FEWEST} runs are finished or one diverged; "
+                f"its 95 % interval and two-sided p are by {METHOD}, Holm-corrected for {_comparisons(over_runs)}; "
+                f"bold: p < {LEVEL:g}; not tested if fewer than {FEWEST} runs are finished or one diverged; "
                 f"detectable: the true Δ that this test finds with a probability of {POWER:.0%}, given as many runs "
                 "that vary as much"
             )
         else:
             text += (
-                f"no row is tested over runs, which takes {FEWEST} finished runs of both systems and none diverged, "
-                "so none is bold"
+                f"no row is tested over runs and none is bold: a test needs {FEWEST} finished runs of both systems "
+                "and none that diverged"
             )
         notes.append((_with(summary, f"Δ {block.metrics[0].label}", block), text))
         if block.metrics[0].examples and any(e.difference is not None and not e.diverged for e in block.entries):
@@ -163,11 +163,11 @@ def _tests(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _over_examples(block: Block) -> str:
-    """What the test over single test examples says, or why there is none."""
+    """What the test over test examples says, or why there is none."""
     unit = block.metrics[0].examples
     tested = [entry.comparison for entry in block.entries if entry.comparison]
     if not tested:
-        return f"none: it takes the statistics of single {unit} of every run of both systems, and they were not kept"
+        return f"none, because it needs statistics of single {unit} for every run of both systems, which were not kept"
     methods = _unique(f"{item.method}, {item.resamples:,} resamples" for item in tested)
     return (
         f"two-sided, of Δ ({'; '.join(methods)}), Holm-corrected for {_comparisons(len(tested))}; it says what "
@@ -194,7 +194,7 @@ def _signatures(summary: Summary) -> list[str]:
 
 
 def arithmetic(block: Block) -> str:
-    """In what precision the runs of a column computed, and which of them where they did not all do so alike."""
+    """The precision of a column's runs; if they differ, which runs have which."""
     runs: dict[str, list[str]] = {}
     for entry in block.entries:
         own: dict[str, list[int]] = {}
@@ -206,7 +206,7 @@ def arithmetic(block: Block) -> str:
     if len(runs) == 1:
         return next(iter(runs))
     found = "; ".join(f"{text}: {', '.join(which)}" for text, which in runs.items())
-    return f"NOT THE SAME in all runs, which a difference may come from: {found}"
+    return f"NOT THE SAME in all runs, which may itself cause a difference: {found}"
 
 
 def _code(summary: Summary) -> list[str]:

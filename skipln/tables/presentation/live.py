@@ -1,4 +1,4 @@
-"""Runs that have curves but no record: under way, stopped, or finished since the table was last made."""
+"""Runs that have curves but no record: running, stopped, or finished since the table was last made."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from skipln.tables.store import Curves
 
 @dataclass(frozen=True)
 class Live:
-    """A cell, where its run stands, and its curves so far."""
+    """A cell, the state of its run, and its curves so far."""
 
     cell: Cell
     standing: RunState
@@ -22,12 +22,12 @@ class Live:
         return self.standing.result is None
 
     def describe(self) -> str:
-        """Such as "running at update 400 of 2,600"."""
+        """The state in words, such as "running at update 400 of 2,600"."""
         return f"{self.standing.state} at update {self.standing.update:,} of {self.cell.updates:,}"
 
 
 def live(cells: Sequence[Cell], recorded: Collection[str]) -> list[Live]:
-    """Those of `cells` that have logged something and whose hash is not among `recorded`."""
+    """The runs of `cells` that have logged something and whose hash is not in `recorded`."""
     found = []
     for cell in cells:
         if cell.hash not in recorded and (groups := thinned(read_metrics(cell.folder))):

@@ -1,7 +1,7 @@
-"""One look for a row wherever it is drawn: colour and dash are its family, the shade is its λ.
+"""One look for a row wherever it is drawn: the family sets colour and dash, λ the shade.
 
-A family is rows that differ in λ alone. The hues are Okabe and Ito's, which the colour-blind tell apart; dashes and
-shades do so in print without colour.
+A family is a set of rows that differ only in λ. The hues are Okabe and Ito's, which colour-blind readers can tell
+apart; dashes and shades distinguish the rows in print without colour.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from skipln.system.places import CONFIGS
 from skipln.tables.manifest import Row
 
 WHOLE, DASHED, DOTTED, MIXED = (), (6, 2.5), (1.5, 2), (6, 2, 1.5, 2)  # line and gap, in line widths
-# On white and on black paper, and the dash.
+# The colour on white, the colour on black, and the dash.
 HUES: dict[str, tuple[str, str, tuple[float, ...]]] = {
     "xskip_ln": ("#0072b2", "#4aa8e0", WHOLE),
     "rskip_ln": ("#00805c", "#2fc79a", DASHED),
@@ -36,7 +36,7 @@ MORE = tuple(
     for colour, on_dark, own in (*SPARE, *HUES.values())
     if dash != own
 )
-LIGHTEST, DARKEST = 0.45, 0.35  # how far the shades of a family go towards white and black
+LIGHTEST, DARKEST = 0.45, 0.35  # how far a family's shades reach towards white and black
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Look:
 
 
 def palette(rows: Sequence[Row]) -> dict[str, Look]:
-    """The look of every row of a table by its name, the same in its figure and on its page."""
+    """The look of every row of a table by name, the same in its figure and on its page."""
     families: dict[tuple[str, ...], list[tuple[float, Row]]] = {}
     for row in rows:
         key, lam = _family(row)
@@ -68,7 +68,7 @@ def palette(rows: Sequence[Row]) -> dict[str, Look]:
 
 
 def _family(row: Row) -> tuple[tuple[str, ...], float]:
-    """What a row changes but for λ, and its λ."""
+    """A row's family, which is everything that it changes except λ, and its λ."""
     given = dict(text.split("=", 1) for text in row.overrides)
     name = given.get("skip", "xskip_ln")
     lam = given.pop("skip.lam", None)
@@ -78,7 +78,7 @@ def _family(row: Row) -> tuple[tuple[str, ...], float]:
 
 @cache
 def _lam(name: str) -> Any:
-    """λ where a row leaves it to the connection, 1 where there is none."""
+    """The connection's default λ, or 1 if it has none."""
     path = CONFIGS / "skip" / f"{name}.yaml"
     options: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
     return options.get("lam", 1.0)
@@ -92,7 +92,7 @@ def _number(lam: Any) -> float:
 
 
 def _shaded(colour: str, toward: float) -> str:
-    """Mixed with black (toward > 0) or white (toward < 0)."""
+    """The colour mixed with black (toward > 0) or white (toward < 0)."""
     end, part = (0, toward) if toward > 0 else (255, -toward)
     channels = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(value + (end - value) * part):02x}" for value in channels)

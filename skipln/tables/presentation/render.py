@@ -1,4 +1,4 @@
-"""Everything a reader sees of a table, rendered from the committed files alone: the same bytes on any machine."""
+"""Render everything a reader sees of a table from the committed files alone: the same bytes on any machine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def render(manifest: Manifest, scale: str, folder: Path) -> None:
 
 
 def render_live(manifest: Manifest, scale: str, folder: Path, target: Path, others: Sequence[Live]) -> Path:
-    """Write target/curves.html: the table of `folder`, and beside its curves those of `others`. Returns the path."""
+    """Write target/curves.html, the table of `folder` with its curves and those of `others`; return the path."""
     summary = summarise(manifest, scale, store.read_records(folder), store.read_examples(folder))
     with atomic_write(target / "curves.html") as file:
         file.write(page(summary, store.read_curves(folder), others).encode())

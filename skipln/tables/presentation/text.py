@@ -1,4 +1,4 @@
-"""How a table's numbers are written: the same words in Markdown, LaTeX and on the page."""
+"""A table's cells as text, the same in Markdown, in LaTeX and on the page."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,11 +10,11 @@ from skipln.tables.statistics.summary import Block, Entry, Mean, Summary
 from skipln.tables.store import Publication
 
 NO_DATA = "no data"
-LACKING = "lacking"  # a run that waits for what only the user can give
+LACKING = "lacking"  # a run that needs what only the user can give
 
 
 def document(summary: Summary, publications: Sequence[Publication] = ()) -> Document:
-    """The table with its footnotes and how it was published, to be written in any format."""
+    """The table with its footnotes and its publications, to be written in any format."""
     return Document(
         title=f"{summary.manifest.name}: {summary.manifest.title}",
         sections=[_section(summary, block) for block in summary.blocks],
@@ -31,7 +31,7 @@ def _section(summary: Summary, block: Block) -> Section:
 
 
 def header(block: Block) -> list[str]:
-    """The headings of a block's table. What no row has, such as a test over runs, has no column."""
+    """The headings of a block's table. Values that no row has, such as a test over runs, get no column."""
     labels = [metric.label for metric in block.metrics]
     test = " [95 %] (p over runs)" if _tested(block) else ""
     optional = ["detectable Δ"] * _tested(block) + [f"p over {block.metrics[0].examples}"] * _compared(block)
@@ -41,7 +41,7 @@ def header(block: Block) -> list[str]:
 
 
 def _costs(block: Block) -> dict[str, Callable[[Entry], float | None]]:
-    """Of an update, by heading; what no row has is no column."""
+    """The costs of an update by heading, without those that no row has."""
     found: dict[str, Callable[[Entry], float | None]] = {
         "ms/update": lambda entry: entry.milliseconds,
         "MB kept": lambda entry: entry.kept and entry.kept / 1e6,
@@ -51,7 +51,7 @@ def _costs(block: Block) -> dict[str, Callable[[Entry], float | None]]:
 
 
 def cells(block: Block, entry: Entry, baseline: str, sources: Sequence[str]) -> list[str]:
-    """An entry's cells under `header`; the difference is without emphasis. `sources`: the footnotes of "published"."""
+    """An entry's cells under `header`, the difference without emphasis. `sources`: the footnotes of "published"."""
     metric = block.metrics[0]
     detectable = f"{entry.test.detectable:.{metric.decimals}f}" if entry.test else EMPTY
     over_examples = EMPTY if entry.adjusted_examples is None else p_value(entry.adjusted_examples)
@@ -87,12 +87,12 @@ def _compared(block: Block) -> bool:
 
 
 def difference_at(block: Block) -> int:
-    """Where `cells` has the difference."""
+    """The index of the difference in `cells`."""
     return 1 + len(block.metrics) + (2 if block.column.search else 0)
 
 
 def overview(summary: Summary) -> list[list[str]]:
-    """The columns side by side, each with its first metric: a heading, then a line a row."""
+    """The columns side by side, each with its first metric: a heading, then one line per row."""
     blocks = summary.blocks
     lines = [["", *(f"{block.column.label}, {block.metrics[0].label}" for block in blocks)]]
     for row in summary.manifest.rows:
@@ -103,9 +103,9 @@ def overview(summary: Summary) -> list[list[str]]:
 
 
 def value(block: Block, entry: Entry, metric: Metric) -> str:
-    """mean ± std (n), with what diverged; – where no run is finished; "no data" in all of a block that lacks it.
+    """mean ± std (n) and the number of diverged runs; – if no run is finished; "no data" if the block lacks its data.
 
-    A mean over runs that did not compute alike says so.
+    A mean over runs with different arithmetic says so.
     """
     runs, mean = len(entry.records), entry.values.get(metric.key)
     if block.lacks_data:
@@ -127,7 +127,7 @@ def spread(mean: Mean, metric: Metric) -> str:
 
 
 def difference(entry: Entry, metric: Metric) -> str:
-    """Signed, with its interval and adjusted p where a test over runs could be made."""
+    """The signed difference, with its interval and adjusted p if a test over runs was possible."""
     if entry.difference is None:
         return EMPTY
     text = signed(entry.difference, metric.decimals)

@@ -1,4 +1,4 @@
-"""table.csv: one line a row and column, numbers at full use; an empty field is a number that is not known."""
+"""table.csv: one line per row and column, with six decimals; an empty field is a number that is not known."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Your runs of a cell beside the published ones: do they lie where other runs of ours would?"""
+"""Compare your runs of a cell with the published ones: do they lie where further runs of ours would?"""
 
 import statistics
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ Verdict = Literal["inside", "outside", "as diverged", "n too small", "other data
 
 @dataclass(frozen=True)
 class Place:
-    """Where your runs lie; `interval`: what holds the mean of as many further runs of ours with a probability of 95 %,
-    where it says anything."""
+    """Where your runs lie. `interval`: it contains the mean of as many further runs of ours with a probability of 95 %;
+    None if there is nothing to say."""
 
     verdict: Verdict
     interval: tuple[float, float] | None = None
 
 
 def place(yours: Sequence[Record], published: Sequence[Record], metric: str) -> Place:
-    """Where `yours` lie beside `published`, all of one row and column.
+    """Where `yours` lie relative to `published`, all of one row and column.
 
-    Runs of yours that are the published ones themselves are left out. Yours that all diverged where none of at least
-    FEWEST published ones did, or finished where all of those diverged, lie outside. Where some diverged, the finished
-    ones are placed.
+    Runs of yours that are the published ones themselves are left out. Given at least FEWEST published runs, yours lie
+    outside if all of yours diverged and none of those did, or if some of yours finished and all of those diverged. If
+    only some diverged, the finished ones are compared.
     """
     if not yours or not published:
         return Place("")
@@ -42,7 +42,7 @@ def place(yours: Sequence[Record], published: Sequence[Record], metric: str) -> 
     )
     if not ours and not mine:
         return Place("as diverged")
-    if not ours or not mine:  # one side diverged; whether some of ours do is known from many of them
+    if not ours or not mine:  # all of one side diverged; only many published runs tell whether some of ours do
         some = 0 < len(ours) < len(published)
         return Place("n too small" if some or len(published) < FEWEST else "outside")
     interval = prediction_interval(ours, len(mine))

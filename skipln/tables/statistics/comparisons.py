@@ -1,6 +1,6 @@
-"""A row against the baseline over test examples: what other sentences or images might change.
+"""Test a row against the baseline over test examples: what might other sentences or images change?
 
-What another seed might change is `runs.over_runs`.
+`runs.over_runs` tests what other seeds might change.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from skipln.tables.statistics.significance import SCORES, Difference, over_examp
 from skipln.tables.store import Record
 
 log = logging.getLogger(__name__)
-TOLERANCE = 0.005  # of the metric, between a record's score and that of the statistics beside it
+TOLERANCE = 0.005  # in the metric's unit, between a record's score and that of its statistics
 
 
 def compared(
@@ -22,8 +22,8 @@ def compared(
 ) -> Difference | None:
     """`runs` minus `baseline` with its test, from the statistics of their test examples by hash.
 
-    None where a run diverged (those that are left are the lucky ones), or where the statistics of one are not kept or
-    are of another measurement than its record.
+    None if a run diverged (the remaining ones are a biased sample), or if the statistics of a run were not kept or
+    belong to another measurement than its record.
     """
     if metric.examples is None or not (runs and baseline) or any(r.state != "done" for r in (*runs, *baseline)):
         return None
@@ -35,13 +35,13 @@ def compared(
     except ValueError as error:
         log.warning("%s against %s: %s; not tested", runs[0].row, baseline[0].row, error)
         return None
-    # Six decimals of a resampled number: the same on every machine.
+    # Six decimals of a resampled number are the same on every machine.
     low, high, p = (round(number, 6) for number in (difference.low, difference.high, difference.p))
     return dataclasses.replace(difference, difference=round(difference.difference, 6), low=low, high=high, p=p)
 
 
 def agrees(metric: Metric, record: Record, examples: Mapping[str, np.ndarray]) -> bool:
-    """Whether the statistics of the run's examples are there and give the score that the record states."""
+    """Whether the statistics of the run's examples exist and give the score that the record states."""
     stated, statistics = record.metrics.get(metric.key), examples.get(record.hash)
     if stated is None or statistics is None:
         return False

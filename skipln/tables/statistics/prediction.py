@@ -1,4 +1,4 @@
-"""Whether a run lies where another run of the published ones would."""
+"""The interval in which further runs of the published ones would lie."""
 
 import math
 import statistics
@@ -8,8 +8,8 @@ from skipln.tables.statistics.runs import FEWEST, LEVEL
 
 
 def prediction_interval(published: Sequence[float], further: int = 1) -> tuple[float, float] | None:
-    """The interval that the mean of `further` runs falls into with a probability of 95 %: mean ± t·s·√(1/further + 1/n)
-    with t on n − 1 degrees of freedom. None with fewer than FEWEST runs, of which it would hold almost anything."""
+    """The interval that contains the mean of `further` runs with a probability of 95 %: mean ± t·s·√(1/further + 1/n),
+    with t on n − 1 degrees of freedom. None with fewer than FEWEST runs, when it would contain almost anything."""
     n = len(published)
     if n < FEWEST:
         return None

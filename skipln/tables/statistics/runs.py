@@ -1,11 +1,11 @@
-"""Is a difference between two sets of runs more than another set of seeds would make? The unit is the run."""
+"""Test whether two sets of runs differ by more than other seeds would explain. The unit is the run."""
 
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-FEWEST = 3  # runs a side: with two, a standard deviation is too uncertain to test by
+FEWEST = 3  # runs per side: with two, the standard deviation is too uncertain for a test
 POWER = 0.8
 LEVEL = 0.05
 METHOD = "Welch's t-test over runs"
@@ -15,8 +15,8 @@ METHOD = "Welch's t-test over runs"
 class RunsTest:
     """A system's mean minus the baseline's, in the metric's unit.
 
-    low, high: the 95 % confidence interval. p: two-sided, of "no difference". detectable: the true difference that
-    such a test finds with a probability of 80 %, given as many runs that vary as much.
+    low, high: the 95 % confidence interval. p: two-sided, for the hypothesis "no difference". detectable: the true
+    difference that such a test finds with a probability of 80 %, given as many runs that vary as much.
     """
 
     difference: float
@@ -27,11 +27,11 @@ class RunsTest:
 
 
 def over_runs(system: Sequence[float], baseline: Sequence[float]) -> RunsTest | None:
-    """Welch's t-test (1947) of two sets of independent runs, which need not vary alike.
+    """Welch's t-test (1947) for two sets of independent runs, whose variances may differ.
 
     t = (mean₁ − mean₂) / s with s² = s₁²/n₁ + s₂²/n₂, on the degrees of freedom of Welch and Satterthwaite. None with
-    fewer than FEWEST runs on a side, or where no run differs from the others of its side. A permutation test is exact
-    without normality but cannot go below p = 0.1 with three runs a side.
+    fewer than FEWEST runs on a side, or if the runs within each side are all equal. A permutation test would be exact
+    without normality, but cannot go below p = 0.1 with three runs per side.
     """
     if min(len(system), len(baseline)) < FEWEST:
         return None
@@ -49,7 +49,7 @@ def over_runs(system: Sequence[float], baseline: Sequence[float]) -> RunsTest | 
 
 
 def _detectable(df: float) -> float:
-    """The non-centrality at which a two-sided t-test at LEVEL on `df` degrees of freedom finds the sign with POWER."""
+    """The non-centrality at which a two-sided t-test at LEVEL, on `df` degrees of freedom, has the power POWER."""
     from scipy import optimize, stats
 
     critical = stats.t.ppf(1 - LEVEL / 2, df)

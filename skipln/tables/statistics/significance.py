@@ -1,4 +1,4 @@
-"""Is a difference more than other test examples would make? And Holm's correction for many such questions."""
+"""Test whether a difference is more than other test examples would explain; Holm's correction for many such tests."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ SEED = 20
 
 @dataclass(frozen=True)
 class Difference:
-    """A system minus the baseline in the metric's unit, its 95 % interval, and the two-sided p of "no difference"."""
+    """A system minus the baseline in the metric's unit, its 95 % interval, and the two-sided p for "no difference"."""
 
     difference: float
     low: float
@@ -26,15 +26,15 @@ class Difference:
 def bleu(statistics: np.ndarray) -> np.ndarray:
     """Corpus BLEU, 0 to 100, of summed statistics [..., 10]; equals sacreBLEU's with its default 'exp' smoothing.
 
-    The last axis: hypothesis length, reference length, matches of 1- to 4-grams, totals of 1- to 4-grams. Raises
-    ValueError where it is not ten long.
+    The last axis holds hypothesis length, reference length, matches of 1- to 4-grams, and totals of 1- to 4-grams.
+    Raises ValueError if it does not have ten entries.
     """
     sums = np.asarray(statistics, dtype=np.float64)
     if sums.shape[-1] != 10:
-        raise ValueError(f"{sums.shape[-1]} statistics of a sentence where BLEU has 10")
+        raise ValueError(f"{sums.shape[-1]} statistics per sentence, but BLEU has 10")
     length, reference = sums[..., 0], sums[..., 1]
     matches, totals = sums[..., 2:6], sums[..., 6:10]
-    # exp smoothing: the first order without a match counts 1/2 match, the second 1/4, …
+    # exp smoothing: the first order without a match counts as 1/2 match, the second as 1/4, …
     halvings = np.cumsum((matches == 0) & (totals > 0), axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         precisions = 100 * np.where(matches == 0, 0.5**halvings, matches) / totals
@@ -44,7 +44,7 @@ def bleu(statistics: np.ndarray) -> np.ndarray:
     return np.where(empty, 0.0, score)
 
 
-# Of a metric: its value from the sum of the examples' statistics [..., k] and their number.
+# A metric's value, from the sum of the examples' statistics [..., k] and their number.
 Score = Callable[[np.ndarray, int], np.ndarray]
 SCORES: dict[str, Score] = {
     "bleu": lambda sums, n: bleu(sums),
@@ -64,11 +64,11 @@ def over_examples(
 ) -> Difference:
     """Paired bootstrap (Koehn 2004); each array [examples, k] is one run (seed) of that system.
 
-    Examples are drawn jointly for all runs; a system's score is the mean of its runs' scores. With Δ the difference
-    observed and Δ* a resampled one, p is how often |Δ* − mean Δ*| ≥ |Δ|. sacreBLEU 2.6 counts |Δ*| − mean |Δ*| > |Δ|
-    instead, which is rarer, and so rejects about twice as many null cases as it should:
+    Examples are drawn jointly for all runs; a system's score is the mean of its runs' scores. With the observed
+    difference Δ and a resampled one Δ*, p is how often |Δ* − mean Δ*| ≥ |Δ|. sacreBLEU 2.6 instead counts
+    |Δ*| − mean |Δ*| > |Δ|, which is rarer, and therefore rejects about twice as many null cases as it should:
     `python -m scripts.false_alarms` shows both rates.
-    Raises ValueError when the runs do not have the same number of examples.
+    Raises ValueError if the runs do not have the same number of examples.
     """
     sizes = {len(run) for run in (*system, *baseline)}
     if len(sizes) != 1:
@@ -91,7 +91,7 @@ def over_examples(
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given: below α, they hold the chance of any false mark to α."""
+    """Holm's adjusted p-values, in the given order: marking those below α holds the chance of any false mark to α."""
     order = sorted(range(len(p)), key=lambda i: p[i])
     adjusted, largest = [0.0] * len(p), 0.0
     for rank, i in enumerate(order):
@@ -102,6 +102,6 @@ def holm(p: Sequence[float]) -> list[float]:
 
 @lru_cache(maxsize=1)
 def _weights(sentences: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each resample draws each sentence, [resamples, sentences]."""
+    """The number of times that each resample draws each sentence, [resamples, sentences]."""
     drawn = np.random.default_rng(seed).integers(sentences, size=(resamples, sentences))
     return np.stack([np.bincount(row, minlength=sentences) for row in drawn]).astype(np.float64)

@@ -18,7 +18,7 @@ SPEEDS = {"tokens_per_second": "tokens/s", "images_per_second": "images/s"}
 
 @dataclass(frozen=True)
 class Mean:
-    """Over `n` seeds; `std` is the sample's, None for one seed."""
+    """The mean over `n` seeds. `std`: the sample standard deviation, None for one seed."""
 
     mean: float
     std: float | None
@@ -27,10 +27,10 @@ class Mean:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row in one column. `difference` is to the baseline in the first metric.
+    """One row in one column. `difference`: from the baseline, in the first metric.
 
-    test: of that difference over runs, `adjusted` its p after Holm; None with too few runs, or where one diverged.
-    comparison: the same over test examples, `adjusted_examples` its p after Holm.
+    test: tests that difference over runs; `adjusted` is its p after Holm. Both are None with too few runs, or if one
+    diverged. comparison and `adjusted_examples`: the same over test examples.
     """
 
     row: Row
@@ -51,25 +51,25 @@ class Entry:
 
     @property
     def settings(self) -> list[str]:
-        """What the search chose, run by run, such as "0.1" of optim.lr."""
+        """The values that the search chose, run by run, such as "0.1" for optim.lr."""
         chosen = {record.chosen for record in self.records if record.state == "done"}
         found = [one.settings.values() for record in self.records for one in record.compared if one.hash in chosen]
         return [", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values) for values in found]
 
     @property
     def compared(self) -> tuple[int, int]:
-        """(how many of the runs of its searches diverged, how many there are)."""
+        """(number of diverged runs, number of runs) of its searches."""
         found = [candidate for record in self.records for candidate in record.compared]
         return sum(candidate.state == "diverged" for candidate in found), len(found)
 
     @property
     def arithmetic(self) -> list[str]:
-        """In what precision the runs behind the means computed, each once; more than one is said beside them."""
+        """The precisions of the runs behind the means, each once; the table shows them if there is more than one."""
         return list(dict.fromkeys(record.arithmetic for record in self.records if record.state == "done"))
 
     @property
     def significant(self) -> bool:
-        """Whether a test over runs supports the difference: no other makes it bold."""
+        """Whether a test over runs supports the difference; no other test makes it bold."""
         return self.adjusted is not None and self.adjusted < LEVEL
 
 
@@ -87,7 +87,7 @@ class Block:
 
     @property
     def lacks_data(self) -> bool:
-        """Whether nobody has yet given what only a user knows."""
+        """Whether the column needs data that only a user can give and has no runs."""
         return bool(self.column.needs) and not self.records
 
     @property
@@ -109,9 +109,9 @@ class Summary:
 
 
 def summarise(manifest: Manifest, scale: str, records: Sequence[Record], examples: Mapping[str, np.ndarray]) -> Summary:
-    """The numbers of the table from its records and the statistics of their test examples, by hash of run.
+    """Compute the table's numbers from its records and the statistics of their test examples, by run hash.
 
-    Rows without a run have empty entries.
+    Rows without a run get empty entries.
     """
     return Summary(
         manifest, scale, [_block(manifest, scale, column, records, examples) for column in manifest.columns_at(scale)]
@@ -163,7 +163,7 @@ def _adjusted(p: dict[str, float]) -> dict[str, float]:
 
 
 def _over_runs(runs: dict[str, list[Record]], row: str, baseline: str, metric: str) -> RunsTest | None:
-    """None also where a run diverged: those that are left are the lucky ones, and no sample of all."""
+    """The test over runs; None also if a run diverged, because the remaining ones are not a sample of all."""
     sides = [runs[row], runs.get(baseline, [])]
     if row == baseline or any(record.state == "diverged" for side in sides for record in side):
         return None
@@ -184,7 +184,7 @@ def _speed(records: Sequence[Record]) -> float | None:
 
 
 def _cost(manifest: Manifest, records: Sequence[Record], key: str, factor: float = 1.0) -> float | None:
-    """A mean over runs, of a table that shows what an update costs."""
+    """The mean over runs, if the table shows what an update costs."""
     found = [getattr(record, key) for record in records if _has(record, key)]
     return factor * statistics.fmean(found) if found and manifest.costs == "per_update" else None
 

@@ -93,7 +93,7 @@ def test_differences_in_arithmetic_are_reported(finished: Workplace) -> None:
     assert [line.split("|")[1].strip() for line in lines if "MIXED" in line] == ["rSkip+LN λ=3"]
     assert "(n=2), MIXED fp32 and bf16" in page
     assert (
-        "- Arithmetic: NOT THE SAME in all runs, which a difference may come from: fp32: xSkip λ=2, "
+        "- Arithmetic: NOT THE SAME in all runs, which may itself cause a difference: fp32: xSkip λ=2, "
         "rSkip+LN λ=3 (seeds 1); bf16: post-LN, rSkip+LN λ=3 (seeds 2); bf16 then fp32: rSkip+LN λ=2\n" in page
     )
     assert "trained on NVIDIA H100 (Fake CPU, 2 logical cores), 2 threads" in page
@@ -130,7 +130,7 @@ def test_a_difference_is_bold_only_after_a_test_over_runs(finished: Workplace) -
     assert re.search(r"\*\*\+\d+\.\d \[\+\d+\.\d, \+\d+\.\d\] \(p(=0\.\d{3}|<0\.001)\)\*\*", lines["rSkip+LN λ=2"])
     assert "(n=3), 1 of 4 diverged" in lines["rSkip+LN λ=3"]
     assert "**" not in lines["rSkip+LN λ=3"] + lines["xSkip λ=2"] + lines["post-LN"]
-    assert "by Welch's t-test over runs, Holm-corrected for 1 comparison;" in page
+    assert "are by Welch's t-test over runs, Holm-corrected for 1 comparison;" in page
     assert "what other test sentences might change, not what another seed might" in page
     line = list(csv.DictReader(io.StringIO(files["table.csv"].decode())))[2]
     assert float(line["low_95"]) < float(line["difference"]) < float(line["high_95"])

@@ -1,4 +1,4 @@
-"""curves.html: one page with everything inside, for a browser without a network."""
+"""curves.html: one self-contained page, for a browser without a network."""
 
 import html
 import json
@@ -20,15 +20,15 @@ _HERE = Path(__file__).parent
 _AXES = ("update", "tokens", "images", "wall")
 HOW_DRAWN = (
     "Line and band: mean ± one sample standard deviation over the seeds that got that far; a line breaks where their "
-    f"number changes. Of each run and metric at most {POINTS} points are kept, evenly spaced, first and last among "
-    "them, and joined by straight lines. × diverged, ○ not finished."
+    f"number changes. At most {POINTS} points per run and metric are kept, evenly spaced, including the first and the "
+    "last, and joined by straight lines. × diverged, ○ not finished."
 )
 
 
 def page(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live] = ()) -> str:
-    """The page's text: curves to choose from, the table, its footnotes, and the configuration of every row.
+    """The page's HTML: selectable curves, the table, its footnotes, and the configuration of every row.
 
-    others: runs that the table has not got; they are drawn as far as they got, and named.
+    others: runs that are not in the table; the page names them and draws their curves so far.
     """
     parts = {
         "title": html.escape(f"{summary.manifest.name}: {summary.manifest.title} ({summary.scale})"),
@@ -41,14 +41,14 @@ def page(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live] 
         "data": _embedded(_data(summary, curves, others)),
     }
     filled = _asset("page.html")
-    for key, value in parts.items():  # data last: nothing inside a part is taken for a place to fill
+    for key, value in parts.items():  # data comes last, so that no marker inside it is filled
         before, after = filled.split(f"<!--{key}-->", 1)
         filled = before + value + after
     return filled
 
 
 def _data(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live]) -> dict[str, Any]:
-    """What the script draws: rows, columns, and each run's groups of series."""
+    """The data that the script draws: rows, columns, and each run's groups of series."""
     runs = [
         {**_run(record), "groups": curves[record.hash].groups} for record in summary.records if record.hash in curves
     ]
@@ -81,15 +81,15 @@ def _live_run(other: Live) -> dict[str, Any]:
 
 
 def _live(others: Sequence[Live]) -> str:
-    """A sentence for each run that the table has not got."""
+    """A line for each run that is not in the table."""
     lines = [f"<li>{html.escape(f'{other.cell.describe()}: {other.describe()}')}</li>" for other in others]
     return "<h2>Not in the table yet</h2>\n<ul>\n" + "\n".join(lines) + "\n</ul>" if lines else ""
 
 
 def _metric_keys(summary: Summary, found: set[str], runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The table's metric on the validation set first, then losses, then the rest by name.
+    """The keys to choose from: the table's metric on the validation set, then losses, then the rest by name.
 
-    The loss comes first where the metric would hide a row of the first column that has one, such as another engine's.
+    The loss comes first if a row of the first column has a loss but not the metric, such as another engine's.
     """
     first = [f"valid/{metric.key}" for block in summary.blocks for metric in block.metrics]
     if first and _rows(summary, runs, "valid/loss") - _rows(summary, runs, first[0]):
@@ -105,7 +105,7 @@ def _rows(summary: Summary, runs: Sequence[Mapping[str, Any]], key: str) -> set[
 
 
 def _configs(summary: Summary, others: Sequence[Live]) -> list[dict[str, Any]]:
-    """Of every row and column: the command of its first run, and its configuration as KEY: VALUE lines."""
+    """For every row and column: the command of its first run, and its configuration as KEY: VALUE lines."""
     found = []
     for block in summary.blocks:
         for entry in block.entries:
@@ -125,7 +125,7 @@ def _configs(summary: Summary, others: Sequence[Live]) -> list[dict[str, Any]]:
 
 
 def _chosen(record: Record) -> dict[str, Any]:
-    """What the training behind a cell that searched had in its configuration; nothing else than the record says."""
+    """The keys in which the chosen training of a search differs from its cell's configuration, from the record."""
     settings = next((one.settings for one in record.compared if one.hash == record.chosen), None)
     return {} if settings is None else {**settings, "inputs": [], "task.test": False}
 
@@ -153,13 +153,13 @@ def _table(summary: Summary, block: Block) -> str:
 
 
 def _code(note: str) -> str:
-    """Escaped, with `code` in code elements."""
+    """Escape a note for HTML, with `code` in code elements."""
     parts = html.escape(note).split("`")
     return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
 def _embedded(data: Any) -> str:
-    """JSON inside a script element: nothing in it may end the element or open a comment."""
+    """JSON for a script element: escaped so that nothing in it ends the element or opens a comment."""
     content = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return content.replace("<", "\\u003c")
 

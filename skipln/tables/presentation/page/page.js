@@ -4,16 +4,16 @@ const $ = id => document.getElementById(id);
 const AXES = { update: "updates", tokens: "target tokens", images: "images", wall: "seconds of training" };
 const LEFT = 60, RIGHT = 16, TOP = 22, BOTTOM = 40;
 const NAMES = {
-  "train/loss": "training loss (nats)", "train/nll": "training negative log-likelihood (nats a unit)",
+  "train/loss": "training loss (nats)", "train/nll": "training negative log-likelihood (nats per unit)",
   "valid/loss": "validation loss (nats)", lr: "learning rate", grad_norm: "gradient norm",
-  tokens_per_second: "target tokens a second", images_per_second: "images a second",
+  tokens_per_second: "target tokens per second", images_per_second: "images per second",
 };
 const named = key => NAMES[key] ?? data.names[key] ?? key.replace("/", " ").replaceAll("_", " ");
 const hidden = new Set();
 let drawn = { curves: [] };
 
-// Mean ± sample standard deviation at every update that one of the seeds has, over the seeds that got that far; x is
-// averaged alike. `ends`: where a run stopped short, and why.
+// Mean ± sample standard deviation at every update that any seed logged, over the seeds that got that far; x is
+// averaged in the same way. `ends`: the last point of each run that diverged or is not finished.
 function curve(row, column, metric, axis) {
   const runs = data.runs.filter(run => run.row === row && run.column === column);
   const seeds = [];
@@ -36,7 +36,7 @@ function curve(row, column, metric, axis) {
   return { points, ends, seeds: seeds.map(({ line }) => line), diverged: runs.some(run => run.state === "diverged") };
 }
 
-// Where a seed's line is at an update, nothing outside its range. Updates are asked for in ascending order.
+// A seed's point at an update, by linear interpolation; null outside its range. Updates must come in ascending order.
 function between(seed, update) {
   const { line } = seed;
   if (update < line[0].update || update > line.at(-1).update) return null;
@@ -47,7 +47,7 @@ function between(seed, update) {
   return { x: mix("x"), y: mix("y") };
 }
 
-// The stretches of a curve that are means over the same number of seeds.
+// Split a curve into stretches whose means are over the same number of seeds.
 function stretches(points) {
   const out = [];
   for (const p of points) p.n === out.at(-1)?.[0].n ? out.at(-1).push(p) : out.push([p]);
@@ -92,7 +92,7 @@ function draw() {
   $("tip").hidden = true;
   const positive = v => !log || v > 0;
   const xs = curves.flatMap(c => c.points.map(p => p.x));
-  // Rows that diverged do not set the range, unless there are no others: an exploding loss would hide the rest.
+  // Rows that diverged do not set the range unless all rows did: an exploding loss would hide the rest.
   const calm = curves.filter(c => !c.diverged);
   const ys = (calm.length ? calm : curves).flatMap(c => c.points.flatMap(p => [p.y, p.y - p.std, p.y + p.std])).filter(positive);
   if (!ys.length) return void element("text", { x: LEFT, y: 40 }, chart, "No curves to show.");
@@ -223,7 +223,7 @@ function choices(id, list) {
 }
 
 document.querySelector("h1").textContent = document.title;
-// A family's colour, a shade for its λ: --c0, --c1, … of the rows, on white and on black.
+// The rows' colours as --c0, --c1, …, for light and dark mode: one hue per family, one shade per λ.
 const looks = which => data.rows.map((row, place) => `--c${place}: ${row[which]};`).join("");
 document.head.append(Object.assign(document.createElement("style"), {
   textContent: `:root { ${looks("colour")} } @media (prefers-color-scheme: dark) { :root { ${looks("dark")} } }`,

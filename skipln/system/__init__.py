@@ -1,1 +1,1 @@
-"""The edge to the machine: files, processes, memory, terminals, and what is read from files of anybody."""
+"""The interface to the machine: files, processes, memory, terminals, and untrusted files."""

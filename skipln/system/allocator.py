@@ -6,10 +6,10 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # mallopt's parameters, mallo
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc's malloc to serve large blocks from its heap and never to trim it; False where it is not glibc.
+    """Tell glibc's malloc to serve large blocks from its heap and never to trim it; return False if this is not glibc.
 
-    By default every tensor over 128 KiB, and over 32 MiB whatever the threshold, is mapped afresh and page-faulted in,
-    which can cost more than the arithmetic on it; so no block is mapped at all. Called before the first large
+    By default every tensor over 128 KiB (over 32 MiB whatever the threshold) is mapped anew and page-faulted in, which
+    can cost more than the arithmetic on it. Here no block is mapped at all. Call this before the first large
     allocation; the environment's MALLOC_* variables do the same.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

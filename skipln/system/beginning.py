@@ -1,4 +1,4 @@
-"""Ctrl-C while a command still imports what it needs, before anything of it can catch it."""
+"""Handle Ctrl-C while a command is still importing, before its own code can catch it."""
 
 import itertools
 import os
@@ -8,7 +8,7 @@ from types import TracebackType
 
 
 def begins_a_command(package: str) -> bool:
-    """Whether this process is `python -m PACKAGE…`, which is being imported, or one of our console scripts."""
+    """Whether this process is `python -m PACKAGE…`, still importing, or one of our console scripts."""
     first = next(iter(getattr(sys, "argv", ())), "")
     if first != "-m":
         return Path(first).name.startswith("skipln-")
@@ -17,7 +17,7 @@ def begins_a_command(package: str) -> bool:
 
 
 def stop_quietly() -> None:
-    """Let a Ctrl-C that nobody catches end the process with one line and status 130, without a traceback."""
+    """Let an uncaught Ctrl-C end the process with one line and status 130, without a traceback."""
     sys.excepthook = _said
 
 
@@ -26,4 +26,4 @@ def _said(kind: type[BaseException], error: BaseException, traceback: TracebackT
         sys.__excepthook__(kind, error, traceback)
         return
     print("\nstopped", file=sys.stderr, flush=True)
-    os._exit(130)  # Python itself would end by the signal, whose number each caller sees in another way
+    os._exit(130)  # Python itself would end by the signal, which callers report in different ways

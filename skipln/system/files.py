@@ -1,4 +1,4 @@
-"""Files that matter: written whole or not at all, and owned by one process at a time."""
+"""Write files whole or not at all, and let one process at a time own them."""
 
 import errno
 import fcntl
@@ -16,14 +16,14 @@ from skipln.errors import UserError
 
 
 class DiskError(UserError):
-    """A disk that is full or not writable: no other source of the same data would help."""
+    """The disk is full or not writable; another source of the same data would not help."""
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full or failing disk or a missing permission into one clear line (`DiskError`).
 
-    The line names the file that the system named, else `path`.
+    The line names the file that the system reported, else `path`.
     """
     try:
         yield
@@ -37,12 +37,12 @@ def disk_errors(path: Path) -> Iterator[None]:
         if found.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
             raise DiskError(f"{place}: not writable; choose another folder or mend its permissions") from error
         if found.errno == errno.EIO:
-            raise DiskError(f"{place}: the disk fails (input/output error); use another") from error
+            raise DiskError(f"{place}: the disk fails (input/output error); use another one") from error
         raise
 
 
 def _system_error(error: BaseException | None) -> OSError | None:
-    """The system's reason, also where torch.save wrapped it in a RuntimeError of its own."""
+    """The system's error, even if torch.save wrapped it in a RuntimeError."""
     while error is not None and not isinstance(error, OSError):
         error = error.__context__
     return error
@@ -64,15 +64,15 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
                 os.fsync(file.fileno())
             temporary.replace(path)
     finally:
-        with suppress(OSError):  # of a folder that is not there or not writable there is none
+        with suppress(OSError):  # a folder that is missing or not writable has no such file
             temporary.unlink(missing_ok=True)
 
 
 def put_aside(path: Path) -> None:
-    """Rename a file that is not the one wanted, with a line on stderr: it may be somebody's own, put there by hand."""
+    """Rename an unexpected file, with a line on stderr, instead of deleting it: a user may have put it there."""
     other = next(found for i in itertools.count(1) if not (found := path.with_name(f"{path.name}.other-{i}")).exists())
     path.rename(other)
-    print(f"note: {path} is not the file wanted; it is kept as {other.name}", file=sys.stderr)
+    print(f"note: {path} is not the expected file; it is kept as {other.name}", file=sys.stderr)
 
 
 def sha256(path: Path) -> str:
@@ -82,7 +82,7 @@ def sha256(path: Path) -> str:
 
 
 def replace_folder(new: Path, folder: Path) -> None:
-    """Let the folder `new`, a sibling, take the place of `folder`, whole; killed in between, `recover_folder` mends."""
+    """Replace `folder` with its sibling `new`, whole. If a kill interrupts this, `recover_folder` repairs it."""
     old = _former(folder)
     with disk_errors(folder):
         if folder.exists():
@@ -92,7 +92,7 @@ def replace_folder(new: Path, folder: Path) -> None:
 
 
 def recover_folder(folder: Path) -> None:
-    """After a kill within `replace_folder`: the folder is the former one or the new one, and no other is left."""
+    """Repair a killed `replace_folder`: `folder` is then the former one or the new one, and no other is left."""
     old = _former(folder)
     if old.exists() and not folder.exists():
         old.rename(folder)
@@ -105,9 +105,9 @@ def _former(folder: Path) -> Path:
 
 @contextmanager
 def locked(path: Path, busy: str = "") -> Iterator[None]:
-    """Hold an exclusive lock on the file `path` (made if missing); the kernel frees it when the process dies.
+    """Hold an exclusive lock on the file `path` (created if missing); the kernel frees it when the process dies.
 
-    Another holder is waited for, after a line on stderr that says `busy`, if anything.
+    If another process holds it, print `busy` (unless empty) on stderr and wait.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,6 +129,6 @@ def is_locked(path: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # no such file: nobody ever held it
+    except OSError:  # there is no such file, so nobody ever held it
         return False
     return False

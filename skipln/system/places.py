@@ -1,4 +1,4 @@
-"""Where files lie that are no code: at the top of a clone; inside the package where a wheel was installed."""
+"""Where the files that are not code are: at the top of a clone, or inside the package if a wheel was installed."""
 
 from pathlib import Path
 

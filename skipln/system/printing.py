@@ -1,4 +1,4 @@
-"""Text on its way to a reader: one line where one is meant, on terminals of any encoding."""
+"""Print text for a reader: on one line where one line is meant, and on terminals with any encoding."""
 
 import codecs
 import sys
@@ -10,13 +10,13 @@ from skipln.errors import UserError
 
 _PLAIN = {"λ": "lambda", "Δ": "Delta", "±": "+-", "−": "-", "×": "x", "·": "|", "–": "-", "…": "...", "→": "->"}
 _BREAKS = ("Cc", "Zl", "Zp")  # Unicode's control characters (escape sequences begin with one), line and paragraph ends
-_REORDERS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # what follows them is shown in another order
+_REORDERS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they change the order of the text after them
 
 
 def one_line(text: str) -> str:
-    """`text` on a single line: what would begin another, or command the terminal, becomes a space.
+    """`text` on a single line: characters that begin a new line or control the terminal become spaces.
 
-    Half a surrogate pair, which Python has for a byte of a file name that is not UTF-8, becomes U+FFFD.
+    Half a surrogate pair, which Python uses for a non-UTF-8 byte of a file name, becomes U+FFFD.
     """
     return text if text.isprintable() else "".join(map(_harmless, text))
 
@@ -28,10 +28,9 @@ def _harmless(character: str) -> str:
     return " " if kind in _BREAKS or ord(character) in _REORDERS else character
 
 
-def exit_status(command: Callable[[], int | None], stopped: str = "stopped; the same command goes on") -> int:
-    """Call `command`: 2 and one line on stderr for a user's mistake, 130 and `stopped` for Ctrl-C, else what it says.
-
-    What it prints may hold any character, on a terminal of any encoding.
+def exit_status(command: Callable[[], int | None], stopped: str = "stopped; the same command continues") -> int:
+    """Call `command`; return 2 after one line on stderr for a user's mistake, 130 after `stopped` for Ctrl-C, else the
+    command's own status. It may print any character on a terminal with any encoding.
     """
     print_anything()
     try:
@@ -45,15 +44,15 @@ def exit_status(command: Callable[[], int | None], stopped: str = "stopped; the 
 
 
 def print_anything() -> None:
-    """Let stdout and stderr take any character: what their encoding lacks is spelled out, not refused."""
+    """Let stdout and stderr accept any character: those that their encoding lacks are spelled out."""
     codecs.register_error("spell", _spelled)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # not a test's or a notebook's
+        if isinstance(stream, TextIOWrapper):  # not so in tests and notebooks
             stream.reconfigure(errors="spell")
 
 
 def print_error(error: BaseException) -> None:
-    """The one line in which a command says why it ends."""
+    """Print the one line that says why a command ends."""
     print(f"error: {one_line(str(error))}", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Processes that end when they are told to."""
+"""Make processes end when they are told to."""
 
 import ctypes
 import multiprocessing
@@ -15,7 +15,7 @@ ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)  # signals that ask a pr
 
 @contextmanager
 def interrupting() -> Iterator[None]:
-    """All of them as Ctrl-C, but for those somebody handles or ignores. Outside the main thread it does nothing."""
+    """Treat every signal of ASKED as Ctrl-C, unless it is handled or ignored. No effect outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -29,14 +29,14 @@ def interrupting() -> Iterator[None]:
 
 
 def somebodys(handler: Any) -> bool:
-    """Whether it is a handler that somebody installed, not the system's or Python's own."""
+    """Whether the handler was installed by somebody, and is not the system's or Python's own."""
     return callable(handler) and handler is not signal.default_int_handler
 
 
 def end_with_parent(by: signal.Signals = signal.SIGTERM, parent: int | None = None) -> None:
-    """In a child: ask Linux for a signal when the parent dies, so that what was killed leaves no process behind.
+    """In a child: ask Linux for a signal when the parent dies, so that a killed parent leaves no process behind.
 
-    parent: its number (None: multiprocessing knows). One that died before we asked sends none: we do it ourselves.
+    parent: its process id (None: multiprocessing knows it). If it died before we asked, we send the signal ourselves.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, by)  # PR_SET_PDEATHSIG

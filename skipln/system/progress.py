@@ -1,4 +1,4 @@
-"""One progress bar for whatever takes long: a bar on a terminal, a line now and then in a log file."""
+"""The progress bar of everything that takes long: a bar on a terminal, an occasional line in a log file."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +10,7 @@ EVERY = 30.0  # seconds between two lines of a log
 
 
 class _Lines(tqdm):
-    """A carriage return only moves a terminal's cursor: in a file, what it would write over stays."""
+    """A bar that writes whole lines, because in a file a carriage return does not overwrite anything."""
 
     @staticmethod
     def status_printer(file: Any) -> Callable[[str], None]:
@@ -22,11 +22,11 @@ class _Lines(tqdm):
         return say
 
     def clear(self, nolock: bool = False) -> None:
-        """A line that was written stays."""
+        """Do nothing: a line that was written stays."""
 
 
 def progress_bar(total: float | None, unit: str, label: str = "", initial: int = 0, shown: bool = True) -> tqdm:
-    """A bar on stderr that counts `unit`s up to `total`, from `initial` on."""
+    """A bar on stderr that counts `unit`s from `initial` to `total`."""
     options: dict[str, Any] = {"total": total, "unit": unit, "desc": label or None, "initial": initial}
     if sys.stderr.isatty():
         return tqdm(**options, dynamic_ncols=True, disable=not shown)

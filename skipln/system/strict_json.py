@@ -1,24 +1,24 @@
-"""JSON from a file that anybody may have written: what is read can be counted with, drawn, and written again."""
+"""Read JSON from untrusted files: the values can safely be computed with, drawn, and written again."""
 
 import json
 import math
 from pathlib import Path
 from typing import Any
 
-DEPTH = 32  # lists and objects inside one another
+DEPTH = 32  # nested lists and objects
 _LARGEST = 2**63
 
 
 def read_json(path: Path, *, finite: bool = True) -> Any:
-    """The content of the file `path`. Raises ValueError as `loads`, OSError where it cannot be read."""
+    """The content of the file `path`. Raises ValueError as `loads` does, and OSError if it cannot be read."""
     return loads(path.read_bytes(), finite=finite)
 
 
 def loads(text: bytes, *, finite: bool = True) -> Any:
     """The value of one JSON text in UTF-8.
 
-    Raises ValueError, one line, for what is none, for a number that is not finite (unless `finite` is False: a loss
-    may have become NaN), an integer of more than 64 bits, half a surrogate pair, and a depth of more than `DEPTH`.
+    Raises ValueError, one line, for text that is not JSON, a number that is not finite (unless `finite` is False: a
+    loss may have become NaN), an integer of more than 64 bits, half a surrogate pair, and a depth over `DEPTH`.
     """
     try:
         value = json.loads(text.decode("utf-8"))
@@ -33,7 +33,7 @@ def loads(text: bytes, *, finite: bool = True) -> Any:
 
 
 def check(value: Any, finite: bool = True, depth: int = DEPTH) -> None:
-    """Raises ValueError as `loads`, and for a value that JSON has not."""
+    """Raise ValueError as `loads` does, and for a value that JSON cannot represent."""
     if isinstance(value, str):
         if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
             raise ValueError("half a surrogate pair")

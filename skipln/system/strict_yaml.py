@@ -1,4 +1,4 @@
-"""YAML from a file that anybody may have written: plain values, nothing that is executed, resolved or multiplied."""
+"""Read YAML from untrusted files: plain values only; nothing is executed, resolved or multiplied."""
 
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from skipln.system.strict_json import DEPTH, check
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of the file `path`, `${…}` left as text.
+    """The content of the file `path`; `${…}` stays text.
 
-    Raises OSError where it cannot be read; ValueError, one line, for what is no YAML in UTF-8, for aliases (a few
-    lines of which can stand for gigabytes, or for themselves), tags, what `strict_json` refuses, and dates.
+    Raises OSError if the file cannot be read. Raises ValueError, one line, for a file that is not YAML in UTF-8, for
+    aliases (a few lines of them can stand for gigabytes, or for themselves), tags, dates, and what `strict_json`
+    refuses.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -23,7 +24,7 @@ def read_yaml(path: Path) -> Any:
     try:
         _check_events(text)
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    except Exception as error:  # whatever the two parsers stumble on
+    except Exception as error:  # any error of the two parsers
         raise ValueError(one_line(str(error))) from error
     check(content)
     return content

@@ -1,4 +1,4 @@
-"""Tasks: what a batch, a loss and a metric is."""
+"""Tasks, which define the batches, the loss and the metrics of a run."""
 
 from skipln.configuration.schema import RunConfig
 from skipln.tasks.task import Loss, Task, TestResult
@@ -7,7 +7,7 @@ __all__ = ["Loss", "Task", "TestResult", "create_task"]
 
 
 def create_task(config: RunConfig) -> Task:
-    """The task that `config` describes, its data prepared. Raises UserError when data is missing or damaged."""
+    """Create the task that `config` describes and prepare its data. Raises UserError if data is missing or damaged."""
     if config.task.name == "classification":
         from skipln.tasks.classification import ClassificationTask
 

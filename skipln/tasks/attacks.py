@@ -20,10 +20,10 @@ def attack(
     """Images near `images` at which the cross-entropy of their true classes is higher.
 
     x_0 = x, without a random start; x_{t+1} = clip(x_t + step·sign(g_t)), clipped to within epsilon of x and to [0, 1].
-    decay None: g_t is the gradient of the loss at x_t, which is PGD (Madry et al. 2018). Else it is MI-FGSM (Dong et
-    al. 2018) with g_t = decay·g_{t−1} + gradient / mean |gradient|, the mean over an image.
+    If decay is None, g_t is the gradient of the loss at x_t: PGD (Madry et al. 2018). Otherwise it is MI-FGSM (Dong et
+    al. 2018): g_t = decay·g_{t−1} + gradient / mean |gradient|, with the mean over an image.
 
-    images: [B, C, H, W] in [0, 1]; epsilon and step in the same unit. labels: int64 [B]. logits: a net.
+    images: [B, C, H, W] in [0, 1]; epsilon and step in the same unit. labels: int64 [B]. logits: the net.
     """
     adversarial, momentum = images, torch.zeros_like(images)
     for _ in range(steps):

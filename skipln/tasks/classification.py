@@ -31,16 +31,16 @@ from skipln.tasks.task import Loss, TestResult
 class ClassificationTask:
     """Task (see `skipln.tasks.task.Task`) of one classification run.
 
-    Augmentation is part of the training loss: on whole batches, on their device, drawn from the generator that the
-    loop seeds for every micro-batch; photographs of many sizes are cropped and flipped one by one when they are read.
-    Where nothing is held out for validation, the test set is watched; the weights
-    that are tested are always the last, so that chooses nothing.
+    Augmentation is part of the training loss. It works on whole batches, on their device, and draws from the generator
+    that the loop seeds for every micro-batch; photographs of many sizes are cropped and flipped one by one when they
+    are read. If nothing is held out for validation, the test set is monitored; this chooses nothing, because the last
+    weights are always the tested ones.
     """
 
     unit = "images"
 
     def __init__(self, config: RunConfig) -> None:
-        assert isinstance(config.task, Classification)  # create_task and the schema see to all four
+        assert isinstance(config.task, Classification)  # create_task and the schema ensure all four
         assert isinstance(config.data, Digits | PublishedImages | ClassFolders | Photographs)
         assert isinstance(config.training, ImageTraining) and isinstance(config.model, ResNetModel)
         self.config, self.smoothing, self.options = config, config.task.label_smoothing, config.data
@@ -50,7 +50,7 @@ class ClassificationTask:
         resize = config.data.resize if isinstance(config.data, Photographs) else 0
         self.inputs = ImageInputs.of(self.data, config.data.crop, resize)
         self.crop = self.inputs.crop
-        centre_crop(torch.empty(1, 1, *self.data.size), self.crop)  # an image smaller than the crop: say so now
+        centre_crop(torch.empty(1, 1, *self.data.size), self.crop)  # fails now if an image is smaller than the crop
 
     def build(self) -> ResNet:
         return build_resnet(self.config, self.data.channels, len(self.data.classes))
@@ -83,7 +83,8 @@ class ClassificationTask:
     def _evaluate(self, model: nn.Module, split: ImageSplit) -> tuple[np.ndarray, np.ndarray]:
         """Negative log-likelihood in nats, float64 [n], and which images are wrong, bool [n, 1 or 2].
 
-        Wrong is what is not the likeliest class and, of a hundred classes or more, what is not among the likeliest 5.
+        An image is wrong if its class is not the likeliest one; with 100 classes or more, the second column tells
+        whether its class is not among the likeliest 5.
         """
         device = next(model.parameters()).device
         ranks = (1, 5) if len(self.data.classes) >= 100 else (1,)
@@ -93,15 +94,15 @@ class ClassificationTask:
             logits = model(self._prepare(batch.images.to(device), training=False)).float().cpu()
             losses.append(nn.functional.cross_entropy(logits, batch.labels, reduction="none"))
             hits = logits.topk(ranks[-1]).indices == batch.labels[:, None]
-            # Not-a-number is no class: a net that has diverged since the last log point is wrong everywhere.
+            # NaN is no class: a net that has diverged since the last log point is wrong everywhere.
             broken = ~logits.isfinite().all(1)
             wrong.append(torch.stack([~hits[:, :rank].any(1) | broken for rank in ranks], 1))
         return torch.cat(losses).double().numpy(), torch.cat(wrong).numpy()
 
     def _prepare(self, images: Tensor, training: bool) -> Tensor:
-        """uint8 [B, C, H, W] as the net wants them: cropped, flipped by chance in training, normalised."""
+        """Prepare uint8 images [B, C, H, W] for the net: crop, flip at random in training, normalise."""
         mean, std, options = self.data.mean, self.data.std, self.options
-        if isinstance(options, Photographs):  # those were cropped and flipped when they were read
+        if isinstance(options, Photographs):  # already cropped and flipped when they were read
             images = normalise(images, mean, std)
         elif training:
             images = augmented(images, self.crop, options.pad, options.flip, mean, std)
@@ -115,11 +116,11 @@ def build_resnet(config: RunConfig, channels: int, classes: int) -> ResNet:
     assert isinstance(config.model, ResNetModel)
     shape = ResNetShape(**config.model.model_dump(exclude={"kind"}))
     net = ResNet(shape, channels, classes, make_connections(config, "nchw"))
-    return net.to(memory_format=torch.channels_last)  # the layout that convolutions are fastest in
+    return net.to(memory_format=torch.channels_last)  # the fastest layout for convolutions
 
 
 def prepare_images(config: RunConfig) -> ImageData:
-    """The images of `config.data`, found, fetched or decoded into the cache. Raises UserError as the sources do."""
+    """Find, fetch or decode the images of `config.data` into the cache. Raises UserError as the sources do."""
     data, cache = config.data, Path(config.paths.cache)
     if isinstance(data, Digits):
         from skipln.data.images.digits import load_digits
@@ -136,6 +137,6 @@ def prepare_images(config: RunConfig) -> ImageData:
     else:
         from skipln.data.images.class_folders import load_class_folders
 
-        assert isinstance(data, ClassFolders)  # the schema sees to it
+        assert isinstance(data, ClassFolders)  # the schema ensures it
         found = load_class_folders(Path(data.dir), data.size, cache)
     return ImageData.assemble(data.name, *found, valid=data.valid)

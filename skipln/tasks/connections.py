@@ -12,12 +12,12 @@ from skipln.seam.place import Place
 
 
 def make_connections(config: RunConfig, layout: str) -> MakeConnection:
-    """(dim, place) -> connection, as `config.skip` and `config.norm` say. Raises UserError as `connections_of`."""
+    """(dim, place) -> connection, from `config.skip` and `config.norm`. Raises UserError as `connections_of` does."""
     return connections_of(config.skip, config.norm, layout)
 
 
 def make_attention(config: RunConfig) -> MakeAttention:
-    """(dim, heads, dropout) -> attention, as `config.attention` says. Raises UserError as `connections_of` does."""
+    """(dim, heads, dropout) -> attention, from `config.attention`. Raises UserError as `connections_of` does."""
     try:
         return attention.create(**config.attention)
     except ValueError as error:
@@ -25,9 +25,10 @@ def make_attention(config: RunConfig) -> MakeAttention:
 
 
 def field_form(skip: Mapping[str, Any], norm: Mapping[str, Any]) -> Literal["post", "pre", ""]:
-    """Which of the field's two Transformers a connection makes: post-LN, pre-LN, or "" where it is neither.
+    """Which of the two usual Transformers a connection makes: post-LN, pre-LN, or "" for neither.
 
-    Post-LN is LN(x + F(x)) at every site; pre-LN x + F(LN x) and one more LN behind each stack. LN has its defaults.
+    Post-LN is LN(x + F(x)) at every site; pre-LN is x + F(LN x), with one more LN behind each stack. LN has its default
+    options.
     """
     options = {**skips.options(skip["name"]), **skip}
     if norm.get("name") != "layer" or norm.get("eps", 1e-5) != 1e-5:
@@ -39,7 +40,7 @@ def field_form(skip: Mapping[str, Any], norm: Mapping[str, Any]) -> Literal["pos
 
 
 def connections_of(skip: Mapping[str, Any], norm: Mapping[str, Any], layout: str = "btc") -> MakeConnection:
-    """(dim, place) -> connection. skip, norm: a name and options, those left out at their defaults.
+    """(dim, place) -> connection. skip, norm: a name and options; options left out have their defaults.
 
     Raises UserError for an unknown name or option, and for a norm that nothing uses.
     """

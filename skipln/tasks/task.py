@@ -1,4 +1,4 @@
-"""What the training loop asks of a task."""
+"""The interface that the training loop expects of a task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from skipln.runs.result import Data
 
 @dataclass(frozen=True)
 class Loss:
-    """Sums over a micro-batch: `total` is what is minimised, `nll` the negative log-likelihood, both in nats."""
+    """Sums over a micro-batch, in nats, both scalars: `total` is minimised, `nll` is the negative log-likelihood."""
 
     total: Tensor
     nll: Tensor
@@ -21,8 +21,8 @@ class Loss:
 
 @dataclass(frozen=True)
 class TestResult:
-    """Metrics by name, their signatures, and per-example statistics [examples, k] for significance tests; of text,
-    the outputs with their sources and references."""
+    """Metrics by name, their signatures, and per-example statistics [examples, k] for significance tests; for text,
+    also the outputs with their sources and references."""
 
     metrics: dict[str, float]
     signatures: dict[str, str]
@@ -33,25 +33,25 @@ class TestResult:
 
 
 class Task(Protocol):
-    """Data, model, loss and metrics of one run. A batch is opaque to the loop but for `units`."""
+    """Data, model, loss and metrics of one run. A batch is opaque to the loop except for `units`."""
 
-    unit: str  # what a batch is counted in: "tokens" or "images"
-    workers: int  # processes that load batches ahead of time; 0: a batch is loaded when it is wanted
+    unit: str  # the unit in which a batch is counted: "tokens" or "images"
+    workers: int  # processes that load batches ahead of time; 0: a batch is loaded when it is needed
 
     def build(self) -> nn.Module:
         """A freshly initialised model; the caller has seeded torch."""
 
     def save_inputs(self, folder: Path) -> None:
-        """Write into `folder` what raw inputs must be prepared with: the trained model is of use without its data."""
+        """Write to `folder` what preparing raw inputs needs, so that the trained model can be used without its data."""
 
     def epoch(self, number: int) -> Sequence[Any]:
         """The micro-batches of an epoch, a pure function of its number; items are loaded on access."""
 
     def units(self, batch: Any) -> int:
-        """How many units the batch's loss is summed over."""
+        """The number of units over which the batch's loss is summed."""
 
     def loss(self, model: nn.Module, batch: Any) -> Loss:
-        """Forward pass in the mode (training or evaluation) that the model is in."""
+        """The loss of a forward pass, in the model's current mode (training or evaluation)."""
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Validation metrics; "valid/loss" (lower is better) chooses the best checkpoint."""

@@ -1,4 +1,4 @@
-"""Transfer attack: images made against one trained net, shown to another (Wu et al. 2020)."""
+"""Transfer attack: images are made against one trained net and shown to another (Wu et al. 2020)."""
 
 from contextlib import nullcontext
 
@@ -27,10 +27,10 @@ class Pair(nn.Module):
 
 
 class TransferAttackTask(ClassificationTask):
-    """Task (see `skipln.tasks.task.Task`) of an evaluation; nothing is trained. What is tested is a `Pair`.
+    """Task (see `skipln.tasks.task.Task`) of an evaluation; nothing is trained. The tested model is a `Pair`.
 
-    success: of the test images that both nets classify rightly, how many percent the target gets wrong once the source
-    was attacked. An example's statistics: whether it counts, and whether the attack succeeded.
+    success: the percentage of the test images classified correctly by both nets that the target gets wrong after the
+    attack on the source. An example's statistics: whether it counts, and whether the attack succeeded.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -85,5 +85,5 @@ class TransferAttackTask(ClassificationTask):
         return torch.stack([counts, counts & fooled], 1).cpu()
 
     def _logits(self, net: nn.Module, images: Tensor) -> Tensor:
-        """Of images in [0, 1], as the net is given them in its own test."""
+        """The logits of images in [0, 1], which are normalised as in the net's own test."""
         return net(self.inputs.normalised(images / PIXEL)).float()

@@ -32,7 +32,7 @@ class TranslationTask:
     unit = "tokens"
 
     def __init__(self, config: RunConfig) -> None:
-        assert isinstance(config.task, Translation)  # create_task and the schema see to all three
+        assert isinstance(config.task, Translation)  # create_task and the schema ensure all three
         assert isinstance(config.training, TextTraining) and isinstance(config.model, TransformerModel)
         self.config, self.options, self.workers = config, config.task, config.compute.loaders(False)
         self.max_tokens = config.training.max_tokens
@@ -81,7 +81,7 @@ class TranslationTask:
         return self.score(self.translations(model, self.data.test, self._test_examples(), self.search, "translate"))
 
     def score(self, outputs: list[str]) -> TestResult:
-        """BLEU and chrF of translations of the first sentences of the test set, by whatever they were made."""
+        """BLEU and chrF of translations of the first sentences of the test set, whatever made them."""
         sources, references = (
             lines[: len(outputs)] for lines in (self.data.sources("test"), self.data.references("test"))
         )
@@ -101,7 +101,7 @@ class TranslationTask:
         vocabulary = self.data.vocabulary
         sources = [corpus.source[i].tolist() for i in range(count)]
         found = translate(model, sources, search, bos=self.start, eos=self.end, progress=progress)
-        # One line each, whatever bytes a barely trained model produces.
+        # Each translation is one line, whatever bytes a barely trained model produces.
         return [" ".join(vocabulary.decode(tokens).split()) for tokens in found]
 
 
@@ -121,9 +121,9 @@ class CorpusBatches(Sequence[Batch]):
 
 
 def prepare_text(config: RunConfig) -> TextData:
-    """The text of `config.data`, fetched or found, encoded in the cache. Raises UserError as the sources do."""
+    """Fetch or find the text of `config.data` and encode it in the cache. Raises UserError as the sources do."""
     data, cache = config.data, Path(config.paths.cache)
-    assert isinstance(data, Catalogs | ParallelText)  # the schema sees to it
+    assert isinstance(data, Catalogs | ParallelText)  # the schema ensures it
     if data.kind == "catalogs":
         folder, prefixes = catalogs.prepare(cache), {"train": "train", "valid": "valid", "test": "test"}
     else:
@@ -140,9 +140,9 @@ def prepare_text(config: RunConfig) -> TextData:
 
 
 def _inputs_of_weights(config: RunConfig) -> Path | None:
-    """The folder of the vocabulary that belongs to the weights a run starts from; None for one that starts anew.
+    """The folder with the vocabulary of the weights that a run starts from; None if it starts from new weights.
 
-    Once a run has begun it has a copy of its own. Raises UserError where there is none.
+    A run that has begun has its own copy. Raises UserError if there is no such folder.
     """
     if not config.init_weights:
         return None
@@ -151,13 +151,13 @@ def _inputs_of_weights(config: RunConfig) -> Path | None:
     if found := inputs_beside(Path(config.init_from)) if config.init_from else None:
         return found
     raise UserError(
-        f"init_from={config.init_from}: no inputs/ with its vocabulary beside it, and with another these weights are "
-        "for nothing: give a run's folder, or an export's"
+        f"init_from={config.init_from}: there is no inputs/ with its vocabulary beside it, and these weights are "
+        "useless with another one: give the folder of a run or of an export"
     )
 
 
 def build_transformer(config: RunConfig, vocabulary: int) -> Transformer:
-    """The model of a configuration for a vocabulary of that size, freshly initialised."""
+    """The model of a configuration, freshly initialised, for a vocabulary of the given size."""
     connections, attention = make_connections(config, "btc"), make_attention(config)
     return Transformer(vocabulary, shape_of(config), connections, PAD, UNK, attention)
 
@@ -180,5 +180,5 @@ def search_of(options: Translation) -> Search:
 
 
 def first_and_last(options: Translation) -> tuple[int, int]:
-    """The ids that a target begins and ends with."""
+    """The token ids with which a target begins and ends."""
     return {"bos": BOS, "eos": EOS}[options.start], EOS

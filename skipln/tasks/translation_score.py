@@ -1,4 +1,4 @@
-"""Scores of translations, and what of each sentence they are functions of."""
+"""Score translations, and compute the statistics of each sentence from which the scores follow."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ from skipln.tasks.task import TestResult
 def scored(
     config: RunConfig, tokeniser: str, sources: list[str], references: list[str], outputs: list[str]
 ) -> TestResult:
-    """BLEU (with `tokeniser`) and chrF of translations, all raw text; BLEU on Moses' tokens where its recipe has
-    it, and of the shorter and the longer half of the sentences with task.by_length."""
+    """BLEU (with `tokeniser`) and chrF of translations, all raw text; also BLEU on Moses' tokens if the recipe uses
+    them, and BLEU of the shorter and the longer half of the sentences with task.by_length."""
     data = config.data
-    # Text that Moses tokenised is of the recipes whose papers print BLEU on tokens.
+    # Recipes with Moses' tokenisation come from papers that print BLEU on tokens.
     moses = isinstance(data, ParallelText) and data.encoding == "moses_bpe"
     scores = score(outputs, references, data.target if moses else None, tokeniser)  # type: ignore[union-attr]
     metrics = {name: found.value for name, found in scores.items()}
@@ -30,13 +30,16 @@ def scored(
 
 
 def halves(sources: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Places of the shorter half of the sentences, by their words, and of the longer; of one length, in their order."""
+    """The indices of the shorter and of the longer half of the sentences, by words; equal lengths keep their order."""
     order = sorted(range(len(sources)), key=lambda i: len(sources[i].split()))
     return order[: len(order) // 2], order[len(order) // 2 :]
 
 
 def sentence_statistics(outputs: Sequence[str], references: Sequence[str], tokeniser: str = DEFAULT) -> np.ndarray:
-    """What corpus BLEU is a function of, int32 [sentences, 10]: both lengths, 4 n-gram matches, 4 n-gram totals."""
+    """Each sentence's BLEU statistics, int32 [sentences, 10]: both lengths, 4 n-gram matches, 4 n-gram totals.
+
+    Corpus BLEU is a function of their sum.
+    """
     bleu = bleu_metric(tokeniser, effective_order=True)
     scores = [bleu.sentence_score(output, [reference]) for output, reference in zip(outputs, references, strict=True)]
     return np.array([[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores], dtype=np.int32)

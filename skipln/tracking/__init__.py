@@ -1,1 +1,1 @@
-"""Weights & Biases: what a run folder holds, sent there. Reads folders only; no training imports it, no torch."""
+"""Send run folders to Weights & Biases. Only folders are read; no training imports this, and it needs no torch."""

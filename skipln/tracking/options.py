@@ -1,4 +1,4 @@
-"""--project and --entity of the scripts, over configs/tracker/wandb.yaml."""
+"""The scripts' options --project and --entity, which override configs/tracker/wandb.yaml."""
 
 import argparse
 import os
@@ -14,8 +14,8 @@ from skipln.system.printing import exit_status
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--project", help="project of W&B [configs/tracker/wandb.yaml's]")
-    parser.add_argument("--entity", help="user or team [the account's own]")
+    parser.add_argument("--project", help="W&B project [configs/tracker/wandb.yaml's]")
+    parser.add_argument("--entity", help="W&B user or team [the account's own]")
 
 
 def tracker_of(options: argparse.Namespace) -> WandbTracker:
@@ -25,7 +25,7 @@ def tracker_of(options: argparse.Namespace) -> WandbTracker:
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Call `main` and end the process: 2 and one line for a mistake. W&B's own farewell would wait for its server."""
+    """Call `main` and end the process; 2 and one line for a mistake. W&B's exit handler would wait for its server."""
     status = exit_status(main)
     sys.stdout.flush()
     sys.stderr.flush()

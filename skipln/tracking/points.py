@@ -1,4 +1,4 @@
-"""The points of a run that no crash can take back."""
+"""The settled points of a run, which no crash can undo."""
 
 from pathlib import Path
 from typing import Any
@@ -8,16 +8,16 @@ from skipln.runs.result import read_result
 
 
 def newest_checkpoint(folder: Path) -> int:
-    """The update of the run's last checkpoint, 0 without one."""
+    """The update of the run's last checkpoint; 0 if there is none."""
     numbers = (path.stem.removeprefix("state-") for path in folder.glob("checkpoints/state-*.pt"))
     return max((int(number) for number in numbers if number.isascii() and number.isdigit()), default=0)
 
 
 def settled(folder: Path) -> list[dict[str, Any]]:
-    """The points of metrics.jsonl up to the last checkpoint, or all of a finished run.
+    """The points of metrics.jsonl up to the last checkpoint, or all points of a finished run.
 
-    What lies beyond the checkpoint is logged anew after a crash. So a point's place in this list is its own for
-    good: it serves as W&B's step, and a curve can be continued from any place without a gap or a repetition.
+    Points beyond the checkpoint are logged again after a crash. The index of a point in this list therefore never
+    changes: it serves as W&B's step, and a curve can be continued anywhere without a gap or a repetition.
     """
     result = read_result(folder)
     last = newest_checkpoint(folder) if result is None else float("inf")

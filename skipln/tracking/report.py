@@ -1,4 +1,4 @@
-"""A Report of W&B: a table's curves, mean ± std over the seeds of a row."""
+"""A W&B Report of a table's curves: mean ± std over the seeds of each row."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ AXES = ("update", "wall")
 
 
 def report(manifest: Manifest, scale: str, tracker: WandbTracker) -> wr.Report:
-    """One section a column, with its validation metrics and losses over updates and seconds; nothing is sent yet.
+    """Make a Report with one section per column: validation metrics and losses over updates and seconds. Send nothing.
 
-    Raises UserError where the table has no columns at `scale`.
+    Raises UserError if the table has no columns at `scale`.
     """
     columns = manifest.columns_at(scale)
     if not columns:
@@ -35,7 +35,7 @@ def report(manifest: Manifest, scale: str, tracker: WandbTracker) -> wr.Report:
 
 
 def specification(page: wr.Report) -> str:
-    """The Report as the JSON that the server would be given."""
+    """The Report as the JSON that would be sent to the server."""
     return page._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1)
 
 

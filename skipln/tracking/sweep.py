@@ -1,7 +1,7 @@
-"""A table as a sweep of W&B: a grid of cells × seeds, whose agents start the runs that the table itself would.
+"""A table as a W&B sweep: a grid of cells × seeds, whose agents start the same runs as the table itself.
 
-A swept key is written over the key of that name in a run's configuration, and a row is a connection together with its
-options: so one key, `cell`, names row and column, and the manifest says what they are.
+A swept key overwrites the key of that name in a run's configuration, but a row is a connection together with its
+options. Therefore one key, `cell`, names row and column, and the manifest defines them.
 """
 
 import subprocess
@@ -23,7 +23,7 @@ PYTHON = ".venv/bin/python"  # from the repository's root, where `wandb agent` i
 def sweep(
     manifest: Manifest, scale: str, seeds: Sequence[int], extra: Sequence[str], tracker: WandbTracker
 ) -> dict[str, Any]:
-    """The sweep file's content. Raises UserError when a cell does not compose."""
+    """The sweep file's content. Raises UserError if a cell does not compose."""
     planned = plan(manifest, scale, seeds, extra)
     refuse_lacking(manifest, scale, planned)
     found: dict[str, Any] = {
@@ -45,9 +45,9 @@ def sweep(
 
 
 def choose(manifest: Manifest, scale: str, words: Sequence[str]) -> Cell:
-    """The cell that an agent asks for by cell=ROW@COLUMN and seed=NUMBER among `words`, the others being overrides.
+    """The cell that an agent requests by cell=ROW@COLUMN and seed=NUMBER in `words`; the other words are overrides.
 
-    Raises UserError where the table has no such cell.
+    Raises UserError if the table has no such cell.
     """
     given = dict(word.split("=", 1) for word in words if word.startswith(("cell=", "seed=")))
     if given.keys() != {"cell", "seed"} or not given["seed"].isdigit():
@@ -68,9 +68,9 @@ def choose(manifest: Manifest, scale: str, words: Sequence[str]) -> Cell:
 
 
 def make(cell: Cell) -> None:
-    """Train `cell`; of one that is finished already, send what it gave to the agent's run.
+    """Train `cell`; if it is already finished, send its results to the agent's run.
 
-    Raises UserError when the run fails.
+    Raises UserError if the run fails.
     """
     if read_state(cell.folder).result is not None:
         from skipln.tracking.sync import Run, send

@@ -1,4 +1,4 @@
-"""Run folders → W&B: each into one clean run, whatever happened while it trained."""
+"""Send run folders to W&B: each becomes one clean run, whatever happened while it trained."""
 
 import sys
 import tempfile
@@ -23,7 +23,7 @@ from skipln.tracking.upload import Upload, place_of, read_sent, require_online
 
 @dataclass(frozen=True)
 class Run:
-    """A folder and what its config.yaml says; `group` (table/row) and `tags` (scale/column): whose cell it is."""
+    """A folder and the content of its config.yaml. `group` (table/row) and `tags` (scale/column) name its cell."""
 
     folder: Path
     config: dict[str, Any]
@@ -32,9 +32,9 @@ class Run:
 
 
 def sync(runs: Iterable[Run], tracker: WandbTracker) -> tuple[int, int]:
-    """Send what W&B lacks of `runs`; return how many were sent, of how many. Those that train right now are left out.
+    """Send what W&B lacks of `runs`; return (number sent, number of runs). Runs that are training are left out.
 
-    Raises UserError without a key, and at the first run that the server does not take: the next call goes on there.
+    Raises UserError without a key, and at the first run that the server refuses; the next call continues there.
     """
     require_online()
     every = list(runs)
@@ -63,7 +63,7 @@ def send(run: Run, tracker: WandbTracker) -> bool:
 
 
 def found(runs: Path, table: str | None = None, experiments: Path = EXPERIMENTS) -> Iterator[Run]:
-    """The run folders in `runs`, of `table` only when one is given, with the table and row that each belongs to.
+    """The run folders in `runs`, or only those of `table` if given, each with its table and row.
 
     Raises UserError for an unknown table.
     """
@@ -81,15 +81,15 @@ def found(runs: Path, table: str | None = None, experiments: Path = EXPERIMENTS)
 
 
 def _cells(tables: Iterable[Manifest], configs: Iterable[dict[str, Any]]) -> dict[str, Cell]:
-    """The cells by hash, for the scales and seeds that `configs` have. A run of several tables goes by the first."""
+    """The cells by hash, for the scales and seeds in `configs`. A run of several tables counts for the first."""
     seeds: dict[str, set[int]] = {}
     for config in configs:
-        with suppress(KeyError, TypeError):  # not a run's
+        with suppress(KeyError, TypeError):  # not a run's configuration
             seeds.setdefault(config["scale"]["name"], set()).add(config["seed"])
     by_hash: dict[str, Cell] = {}
     for table in tables:
         for scale in seeds:
-            with suppress(UserError):  # a table that does not compose today has none
+            with suppress(UserError):  # a table that no longer composes has no cells
                 for cell in cells(table, scale, sorted(seeds[scale])):
                     by_hash.setdefault(cell.hash, cell)
     return by_hash

@@ -19,27 +19,27 @@ from skipln.runs.result import Result
 from skipln.system.files import atomic_write
 from skipln.system.strict_json import read_json
 
-PATIENCE = 60  # seconds that the server has for an answer
+PATIENCE = 60  # seconds to wait for the server's answer
 UNITS = {
     "update": "optimizer updates",
     "epoch": "passes over the training data",
     "tokens": "target tokens trained on",
     "images": "images trained on",
     "wall": "seconds of training and validation",
-    "train/loss": "nats a token or image, label smoothing included",
-    "train/nll": "nats a token or image",
+    "train/loss": "nats per token or image, label smoothing included",
+    "train/nll": "nats per token or image",
 }
 
 
 def session() -> wandb.Settings:
-    """W&B's settings of this process, its messages off."""
+    """W&B's settings for this process, with its messages turned off."""
     return wandb.setup(wandb.Settings(silent=True)).settings
 
 
 def why_offline() -> str:
-    """Why nothing can be sent, in words: WANDB_MODE forbids it, or there is no key; empty when it can.
+    """The reason why nothing can be sent (WANDB_MODE forbids it, or there is no key), or "" if sending is possible.
 
-    Raises UserError for what cannot be a key.
+    Raises UserError for a malformed key.
     """
     mode = os.environ.get("WANDB_MODE", "online")
     if mode not in ("online", "shared"):
@@ -52,7 +52,7 @@ def why_offline() -> str:
 
 
 def require_online() -> None:
-    """Raise UserError where nothing can be sent to the server."""
+    """Raise UserError if nothing can be sent to the server."""
     if why := why_offline():
         how = "`wandb login`, or WANDB_API_KEY=…" if why == "there is no key" else "unset WANDB_MODE to send"
         raise UserError(f"{'no W&B key' if why == 'there is no key' else why}: {how}")
@@ -60,7 +60,7 @@ def require_online() -> None:
 
 @dataclass(frozen=True)
 class Sent:
-    """wandb.json of a run folder: which run of W&B has its curve, and how much of it."""
+    """wandb.json of a run folder: which W&B run has its curve, and how much of it."""
 
     server: str
     entity: str | None
@@ -75,7 +75,7 @@ class Sent:
 
 
 def read_sent(folder: Path) -> Sent | None:
-    """What was sent of `folder`, None when nothing was or the file is damaged."""
+    """What was sent from `folder`; None if nothing was sent or the file is damaged."""
     try:
         return TypeAdapter(Sent).validate_python(read_json(folder / "wandb.json"))
     except (OSError, ValueError):
@@ -83,14 +83,14 @@ def read_sent(folder: Path) -> Sent | None:
 
 
 def place_of(tracker: WandbTracker) -> tuple[str, str | None, str]:
-    """Where runs go: server, entity, project."""
+    """The destination of runs: server, entity, project."""
     return session().base_url, tracker.entity, tracker.project
 
 
 class Upload:
-    """A run of W&B, made or continued under the run's hash.
+    """A W&B run, started or continued under the run's hash.
 
-    A point's step is its place in metrics.jsonl, so that W&B knows which ones it has, and `send` gives it the others.
+    A point's step is its index in metrics.jsonl. W&B therefore knows which points it has, and `send` sends the others.
     """
 
     def __init__(
@@ -104,17 +104,17 @@ class Upload:
         process: int | None = None,
         directory: Path | None = None,
     ) -> None:
-        """config: the run's, as plain values. process: whose use of the machine W&B shows (None: of no one).
+        """config: the run's, as plain values. process: the process whose use of the machine W&B shows (None: no one's).
         directory: where W&B keeps its files (default: the run folder).
 
-        Raises UserError without a key, or when the server is not reached or refuses.
+        Raises UserError without a key, or if the server cannot be reached or refuses.
         """
         if mode == "online":
             require_online()
         self.folder, self.place, self.online = folder, place_of(tracker), mode == "online"
         earlier = read_sent(folder)
         run_id = earlier.id if earlier is not None and earlier.place == self.place else run_hash
-        # `wandb agent` gives its runs an id and a project of its own.
+        # `wandb agent` chooses the id and project of its runs itself.
         place: dict[str, Any] = {}
         if session().sweep_id is None:
             place = {"id": run_id, "project": tracker.project, "entity": tracker.entity}
@@ -150,20 +150,20 @@ class Upload:
         self._remember("running")
 
     def send(self, points: Sequence[dict[str, Any]]) -> None:
-        """Log those of `points` that the run has not got; they are its settled ones, from the first."""
+        """Log those of `points` that W&B lacks. `points`: all settled points of the run, from the first."""
         for step in range(self.points, len(points)):
             self.run.log(points[step], step=step, commit=True)
         self.points = max(self.points, len(points))
 
     def finish(self, state: str, result: Result | None) -> None:
-        """State and test metrics as summary, then wait until all has arrived. Raises UserError when it has not."""
+        """Write state and test metrics to the summary and wait for the upload. Raises UserError if it does not end."""
         self.run.summary["state"] = state
         if result is not None:
             self.run.summary.update({f"test/{key}": value for key, value in result.metrics.items()})
         try:
             self.run.finish(exit_code=0 if result is not None else 1)
         except TimeoutError as error:
-            raise UserError(f"W&B has not taken everything within {PATIENCE} s") from error
+            raise UserError(f"W&B did not receive everything within {PATIENCE} s") from error
         self._remember(state)
 
     def _remember(self, state: str) -> None:
@@ -175,7 +175,7 @@ class Upload:
 
 
 def _described(config: dict[str, Any], run_hash: str, group: str | None, environment: dict[str, Any]) -> dict[str, Any]:
-    """What W&B shows beside the curve: configuration, table and row, units, commit, versions and hardware."""
+    """The data that W&B shows beside the curve: configuration, table and row, units, commit, versions, hardware."""
     content = {key: value for key, value in config.items() if key not in NOT_HASHED or key == "compute"}
     table, _, row = (group or "").partition("/")
     place = {"table": table, "row": row} if row else {}
@@ -185,4 +185,4 @@ def _described(config: dict[str, Any], run_hash: str, group: str | None, environ
 def _line(error: Exception) -> str:
     text = " ".join(str(error).split())
     late = re.search(r"deadline exceeded|timed out|timeout", text, re.IGNORECASE)
-    return f"{session().base_url} gives no answer" if late else text
+    return f"{session().base_url} does not answer" if late else text

@@ -1,1 +1,1 @@
-"""What a finished run is good for: its model on other text, images and test sets."""
+"""Use a finished run: apply its model to other text, images and test sets."""

@@ -1,4 +1,4 @@
-"""A trained run on a test set that is given by name and folder, as a run's configuration gives its own."""
+"""Evaluate a trained run on a test set that is given by name and folder, as in a run's configuration."""
 
 import hashlib
 import time
@@ -31,9 +31,9 @@ CHANGEABLE = ("data", "task")
 
 
 def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[Path, Result]:
-    """Test the run in `folder` under its configuration with `overrides`; returns where the record lies, and it.
+    """Test the run in `folder` under its configuration with `overrides`; return the record's folder and the record.
 
-    Raises UserError as `load_run`, for a key that is not of data or task, and for data that does not fit the run.
+    Raises UserError as `load_run` does, for a key outside data and task, and for data that does not fit the run.
     """
     run = load_run(folder, device)
     config = changed(run.config, overrides)
@@ -43,7 +43,7 @@ def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[
     else:
         tested, fingerprint = _images(run, config)
     where = next(run.model.parameters()).device
-    own: dict[str, Any] = {  # of the evaluation; all else is as the run was trained
+    own: dict[str, Any] = {  # of the evaluation; everything else is of the training
         "metrics": tested.metrics,
         "signatures": tested.signatures,
         "test_seconds": round(time.monotonic() - started, 1),
@@ -63,13 +63,13 @@ def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[
 
 
 def changed(config: RunConfig, overrides: list[str]) -> RunConfig:
-    """The configuration with other data and another search. Raises UserError for any other key, value or kind."""
+    """The configuration with the overrides applied, which may change only data and search; otherwise UserError."""
     content = config.model_dump()
     for override in overrides:
         key, equals, value = override.partition("=")
         group, _, rest = key.partition(".")
         if not equals or group not in CHANGEABLE or key == "task":
-            raise UserError(f"{override}: an evaluation changes data=NAME, data.KEY=VALUE and task.KEY=VALUE alone")
+            raise UserError(f"{override}: an evaluation changes only data=NAME, data.KEY=VALUE and task.KEY=VALUE")
         if not rest:
             own = [one for one in overrides if one.startswith("data.")]
             content["data"] = compose([f"task={config.task.name}", override, *own]).data.model_dump()
@@ -85,7 +85,7 @@ def changed(config: RunConfig, overrides: list[str]) -> RunConfig:
     texts = [isinstance(one.data, Catalogs | ParallelText) for one in (config, found)]
     if texts[0] != texts[1]:
         raise UserError(
-            f"data={found.data.name}: {'images' if texts[0] else 'text'}, and this run is of the other kind"
+            f"data={found.data.name} is {'images' if texts[0] else 'text'}, but this run is of the other kind"
         )
     return found
 
@@ -112,9 +112,9 @@ def _images(run: Run, config: RunConfig) -> tuple[TestResult, str]:
     task = ClassificationTask(config)
     if task.data.classes != run.classes or task.inputs.channels != run.images.channels:
         raise UserError(
-            f"data={config.data.name}: {len(task.data.classes)} classes with {task.inputs.channels} channels, and the "
+            f"data={config.data.name}: {len(task.data.classes)} classes with {task.inputs.channels} channels, but the "
             f"run has learnt {len(run.classes)} with {run.images.channels}; give a test set of the same classes"
         )
-    task.inputs = run.images  # its training set's moments, not those of the new one's
+    task.inputs = run.images  # normalises by the moments of the run's own training set
     with torch.inference_mode():
         return task.test(run.model), task.data.fingerprint

@@ -1,4 +1,4 @@
-"""A run's folder -> its model with the averaged weights. Nothing but the folder is needed, wherever it lies."""
+"""Load a run's model with the averaged weights from the run's folder; nothing else is needed."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from skipln.runs.weights import EXPORTED, usable_result
 
 
 def read_run(folder: Path) -> tuple[RunConfig, Result]:
-    """The configuration and the result of a run that is done. Raises UserError, one line, for any other folder."""
+    """Read the configuration and result of a run that is done. Raises UserError, one line, for any other folder."""
     try:
         content = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
         config = RunConfig.model_validate(content)
     except OSError as error:
-        raise UserError(f"{folder}: not a run's folder, it has no config.yaml") from error
+        raise UserError(f"{folder}: not a run's folder, because it has no config.yaml") from error
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise UserError(f"{folder}: a run of another version ({where}: {error.errors()[0]['msg'].lower()})") from error
@@ -31,13 +31,13 @@ def read_run(folder: Path) -> tuple[RunConfig, Result]:
         raise UserError(f"{folder}/config.yaml: damaged") from error
     if config.engine != "skipln":
         raise UserError(f"{folder}: trained by {config.engine}, whose checkpoints are beside it; use fairseq-generate")
-    return config, usable_result(folder)  # its weights are held to the configuration's hash
+    return config, usable_result(folder)  # the weights must match the configuration's hash
 
 
 def load_weights(model: nn.Module, folder: Path, config: RunConfig, update: int) -> None:
-    """Give `model` the weights that the result of a run is of, which ended at `update`, in evaluation mode.
+    """Load the weights that a run, ended at `update`, was tested with into `model`, and set evaluation mode.
 
-    Only tensors are read, nothing is executed. Raises UserError for weights that are missing, damaged or another
+    Only tensors are read; nothing is executed. Raises UserError for weights that are missing, damaged or another
     model's.
     """
     checkpoints = Checkpoints(RunFolder(folder).checkpoints, config.hash, config.training.average)
@@ -52,16 +52,16 @@ def load_weights(model: nn.Module, folder: Path, config: RunConfig, update: int)
 
 
 def _exported(folder: Path, config: RunConfig, update: int) -> dict[str, Tensor]:
-    """The weights of a run that `skipln-export --to safetensors` wrote."""
+    """Read the weights of a run that `skipln-export --to safetensors` wrote."""
     check_sums(folder, only=EXPORTED)
     weights, about = load_tensors(folder / EXPORTED)
     if (about.get("run"), about.get("update")) != (config.hash, str(update)):
-        raise UserError(f"{folder / EXPORTED}: not this run's, or of another update ({about})")
+        raise UserError(f"{folder / EXPORTED}: weights of another run or update ({about})")
     return weights
 
 
 def device_of(name: str) -> torch.device:
-    """ "auto", "cpu" or "cuda". Raises UserError where there is no such device."""
+    """The device for "auto", "cpu" or "cuda". Raises UserError if there is no CUDA device."""
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device cuda: torch finds no CUDA device here; leave it at auto")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

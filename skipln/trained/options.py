@@ -10,7 +10,7 @@ from skipln.system.printing import exit_status
 
 
 def parser_for(name: str, description: str, computes: bool = True) -> argparse.ArgumentParser:
-    """With RUN and, of a command that computes, where it does."""
+    """A parser with RUN and, for a command that computes, --device and --threads."""
     parser = argparse.ArgumentParser(prog=f"skipln-{name}", description=description)
     parser.add_argument("run", type=Path, metavar="RUN", help="a finished run's folder")
     if computes:
@@ -20,11 +20,11 @@ def parser_for(name: str, description: str, computes: bool = True) -> argparse.A
 
 
 def answered(work: Callable[[], None]) -> int:
-    """Exit status of a command, as `exit_status`; a reader that has seen enough (`head`) is no mistake."""
+    """The exit status of a command, as in `exit_status`; a reader that stops early (`head`) is not an error."""
     try:
         return exit_status(work, stopped="stopped")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor are the lines that Python still holds
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's final flush does not fail
         return 0
 
 

@@ -24,7 +24,7 @@ from skipln.trained.loading import device_of, load_weights, read_run
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: what it was (`config`, `result`) and what it can do. `model` has the averaged weights."""
+    """A finished run that translates or classifies. `model` has the averaged weights."""
 
     folder: Path
     config: RunConfig
@@ -35,16 +35,16 @@ class Run:
 
     @property
     def vocabulary(self) -> Any:
-        """Of a translation run. Raises UserError for another."""
+        """The vocabulary of a translation run. Raises UserError for another run."""
         return self._text().vocabulary
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Of a classification run, in the order of the model's outputs. Raises UserError for another."""
+        """The classes of a classification run, in the order of its outputs. Raises UserError for another run."""
         return self._images().classes
 
     def translate(self, lines: Sequence[str], **options: Any) -> list[str]:
-        """The best translation of each raw line, as raw text; options as in `candidates`."""
+        """The best translation of each raw line, as raw text; the options are those of `candidates`."""
         return [found[0][0] for found in self.candidates(lines, **options)]
 
     def candidates(
@@ -61,12 +61,12 @@ class Run:
         first: int = 1,
         progress: str = "",
     ) -> list[list[tuple[str, float]]]:
-        """The best `count` translations of each line with log p / length penalty, best first; at most `beam`.
+        """The best `count` (at most `beam`) translations of each line, best first, with log p / length penalty.
 
-        search: the run's own unless given; beam, length_penalty, max_tokens (source tokens times beam in a batch) and
-        precision (of the products' factors, "fp32" or "bf16"): the search's unless given. cut: leave out what is beyond
-        the longest sentence the model was trained on, as the run's own test does. Raises UserError with the line's
-        number, from `first` on, for a line that is empty or, without `cut`, longer than that.
+        search: default the run's own. beam, length_penalty, max_tokens (source tokens × beam in a batch), precision (of
+        the products' factors, "fp32" or "bf16"): default the search's. cut: truncate a line to the longest length that
+        the model was trained on, as the run's own test does. Raises UserError with the line's number, counted from
+        `first`, for a line that is empty or, without `cut`, longer than that.
         """
         text, data = self._text(), self.config.data
         assert isinstance(data, Catalogs | ParallelText) and isinstance(self.config.task, Translation)
@@ -77,7 +77,7 @@ class Run:
                 raise UserError(f"line {number} is empty: nothing to translate; remove it")
             if len(ids) > data.max_length and not cut:
                 raise UserError(
-                    f"line {number} has {len(ids):,} tokens, and this model was trained on at most "
+                    f"line {number} has {len(ids):,} tokens, but this model was trained on at most "
                     f"{data.max_length:,}: split it"
                 )
             sources.append(ids[: data.max_length])
@@ -89,7 +89,7 @@ class Run:
         if search.precision not in PRECISIONS:
             raise UserError(f"precision {search.precision}: give one of {', '.join(PRECISIONS)}")
         if not 1 <= count <= search.beam:
-            raise UserError(f"{count} translations of each line are asked for and the beam is {search.beam}: widen it")
+            raise UserError(f"{count} translations of each line need a beam of at least {count}, not {search.beam}")
         start, end = first_and_last(self.config.task)
         found = hypotheses(self.model, sources, search, bos=start, eos=end, count=count, progress=progress)  # type: ignore[arg-type]
         return [[(text.decode(one.tokens), one.score) for one in of] or [("", float("-inf"))] for of in found]
@@ -99,7 +99,7 @@ class Run:
         return [self.classes[i] for i in self.probabilities(images).argmax(1)]
 
     def probabilities(self, images: Sequence[Path | str | Image | np.ndarray], batch: int = 64) -> np.ndarray:
-        """float32 [images, classes], each row of sum 1. Raises UserError for a file that is no image."""
+        """Probabilities, float32 [images, classes]; rows sum to 1. Raises UserError for a file that is no image."""
         inputs, device = self._images(), next(self.model.parameters()).device
         rows = [np.zeros((0, len(inputs.classes)), np.float32)]
         with torch.inference_mode():
@@ -120,15 +120,15 @@ class Run:
 
 
 def load_run(folder: Path | str, device: str = "auto") -> Run:
-    """The run in `folder`, which may have come from another machine: nothing else is read.
+    """Load the run in `folder`, which may come from another machine: nothing outside the folder is read.
 
-    Raises UserError, one line, when the run is not finished, diverged, of another version, or damaged.
+    Raises UserError, one line, if the run is unfinished, diverged, of another version, or damaged.
     """
     folder = Path(folder)
     config, result = read_run(folder)
     inputs, on = RunFolder(folder).inputs, device_of(device)
     if not inputs.is_dir():
-        raise UserError(f"{folder}: a run of an older version, without its {inputs.name}/; train it again")
+        raise UserError(f"{folder}: this run is of an older version, which wrote no {inputs.name}/; train it again")
     data = config.data
     if isinstance(data, Catalogs | ParallelText):
         encoding = data.encoding if isinstance(data, ParallelText) else "sentencepiece"

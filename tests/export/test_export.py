@@ -214,10 +214,10 @@ def _change(name: str, **values: object):
 @pytest.mark.parametrize(
     ("break_it", "said"),
     [
-        (shutil.rmtree, "not a run's folder, it has no config.yaml"),
+        (shutil.rmtree, "not a run's folder, because it has no config.yaml"),
         (lambda f: (f / "result.json").unlink(), "this run is not finished"),
         (_change("result.json", state="diverged"), "diverged at update 60 and has no model to use"),
-        (lambda f: shutil.rmtree(f / "inputs"), "a run of an older version"),
+        (lambda f: shutil.rmtree(f / "inputs"), "this run is of an older version"),
         (lambda f: shutil.rmtree(f / "checkpoints"), "tested.pt: no such checkpoint"),
         (
             lambda f: (f / "config.yaml").write_text((f / "config.yaml").read_text().replace("xskip_ln", "mine")),
@@ -244,7 +244,7 @@ def test_a_run_that_cannot_be_exported_is_one_line(
         (lambda f: (f / "sums.json").unlink(), "sums.json: missing"),
         (
             lambda f: (f / "config.yaml").write_text((f / "config.yaml").read_text().replace("seed: 1", "seed: 2")),
-            "not this run's, or of another update",
+            "weights of another run or update",
         ),
     ],
 )

@@ -87,7 +87,7 @@ def test_no_key_is_one_note(
     folder.log(5)
     folder.finish()
     [said] = follower.end()
-    assert said.startswith("note: W&B: offline, as there is no key" if mode == "auto" else "note: no W&B key")
+    assert said.startswith("note: W&B: offline, because there is no key" if mode == "auto" else "note: no W&B key")
     assert "make wandb-sync" in said
     assert len(list(folder.path.glob("wandb/offline-run-*/*.wandb"))) == (mode == "auto")
     assert server.operations == []
@@ -119,7 +119,7 @@ def test_a_hanging_server_is_given_up_after_the_run(
         folder.log(5)
         folder.finish()
         [said] = follower.end()
-    assert said == "note: W&B has not taken everything 1 s after the run's end; `make wandb-sync` sends the rest"
+    assert said == "note: W&B did not receive everything within 1 s of the run's end; `make wandb-sync` sends the rest"
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_an_unwritable_folder_is_one_note(server: Server, folder: Folder, config
     folder.finish()
     [said] = follower.end()
     assert said.startswith("note: W&B: ")
-    assert said.endswith("; training goes on, and `make wandb-sync` sends the run later")
+    assert said.endswith("; training continues, and `make wandb-sync` sends the run later")
 
 
 @pytest.mark.parametrize("mode", ["offline", "disabled"])
@@ -144,7 +144,7 @@ def test_wandb_mode_can_forbid_sending(
     follower = Follower(folder, configuration, "auto")
     folder.log(5)
     folder.finish()
-    assert follower.end() == [f"note: W&B: offline, as WANDB_MODE={mode} says; unset it, then `make wandb-sync`"]
+    assert follower.end() == [f"note: W&B: offline, because of WANDB_MODE={mode}; unset it, then `make wandb-sync`"]
     assert not server.runs
     with pytest.raises(UserError, match=f"^WANDB_MODE={mode}: unset WANDB_MODE to send$"):
         require_online()

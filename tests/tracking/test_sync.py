@@ -109,7 +109,7 @@ def test_a_hanging_server_is_one_line(
     folder.log(5)
     folder.finish()
     monkeypatch.setattr(upload, "PATIENCE", 1)
-    with server.hanging(), pytest.raises(UserError, match=r"^W&B: http://127\.0\.0\.1:\d+ gives no answer$"):
+    with server.hanging(), pytest.raises(UserError, match=r"^W&B: http://127\.0\.0\.1:\d+ does not answer$"):
         send(folder, configuration)
     monkeypatch.undo()
     assert not (folder.path / "wandb.json").exists()

@@ -59,14 +59,14 @@ def test_a_classifier_is_evaluated_and_other_channels_are_refused(classifier: Pa
             folder = tmp_path / "digits" / split / str(found.labels[i])
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(found.images[i, :, :, 0]).save(folder / f"{i}.png")
-    with pytest.raises(UserError, match="10 classes with 3 channels, and the run has learnt 10 with 1"):
+    with pytest.raises(UserError, match="10 classes with 3 channels, but the run has learnt 10 with 1"):
         evaluate(classifier, ["data=class_folders", f"data.dir={tmp_path / 'digits'}", "data.valid=0"], "cpu")
 
 
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["seed=3"], "seed=3: an evaluation changes data=NAME, data.KEY=VALUE and task.KEY=VALUE alone"),
+        (["seed=3"], "seed=3: an evaluation changes only data=NAME, data.KEY=VALUE and task.KEY=VALUE"),
         (["task=classification"], "an evaluation changes"),
         (["data.foo=3"], "data has no key 'foo': its keys are"),
         (["task.beam=0"], "task.translation.beam=0: input should be greater than 0"),

@@ -145,9 +145,9 @@ def test_the_folder_alone_is_enough_to_translate(translator: Path, tmp_path: Pat
     [
         (b"fine\n\nmore\n", [], "text: line 2 is empty: nothing to translate; remove it"),
         (b"fine\n \xe2\x80\x8b \n", [], "text: line 2 is empty"),
-        (b"red " * 200 + b"\n", [], "line 1 has 600 tokens, and this model was trained on at most 40: split it"),
+        (b"red " * 200 + b"\n", [], "line 1 has 600 tokens, but this model was trained on at most 40: split it"),
         (b"fine\nM\xfcnchen\n", [], "text:2: not UTF-8; convert the file first"),
-        (b"fine\n", ["--nbest", "9", "--beam", "2"], "9 translations of each line are asked for and the beam is 2"),
+        (b"fine\n", ["--nbest", "9", "--beam", "2"], "9 translations of each line need a beam of at least 9, not 2"),
         (b"fine\n", ["--device", "cuda"], "torch finds no CUDA device"),
         (None, [], "text: no such file of text"),
         (b"\x89PNG\r\n\x1a\n\x00\xff\xd8", [], "text:1: not UTF-8"),
@@ -219,15 +219,18 @@ def _saved(content):
 @pytest.mark.parametrize(
     ("break_it", "said"),
     [
-        (shutil.rmtree, "not a run's folder, it has no config.yaml"),
+        (shutil.rmtree, "not a run's folder, because it has no config.yaml"),
         (lambda f: (f / "config.yaml").unlink(), "not a run's folder"),
         (lambda f: (f / "result.json").unlink(), "this run is not finished"),
         (_result(state="diverged"), "this run diverged at update 60 and has no model to use"),
         (_edit("config.yaml", lambda text: text.replace("beam:", "beams:")), "a run of another version (task"),
         (_edit("config.yaml", lambda text: f"{text}\n  - ["), "config.yaml: damaged"),
         (_config(engine="fairseq"), "trained by fairseq"),
-        (_config(model={"dim": 64}), "not this run's, or of another update"),
-        (lambda f: shutil.rmtree(f / "inputs"), "a run of an older version, without its inputs/; train it again"),
+        (_config(model={"dim": 64}), "weights of another run or update"),
+        (
+            lambda f: shutil.rmtree(f / "inputs"),
+            "this run is of an older version, which wrote no inputs/; train it again",
+        ),
         (lambda f: (f / "inputs" / "vocabulary.model").unlink(), "vocabulary.model: cannot be read"),
         (lambda f: (f / "inputs" / "vocabulary.model").write_bytes(b"no"), "not a sentencepiece model"),
         (

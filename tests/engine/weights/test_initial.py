@@ -217,7 +217,7 @@ def _cut(folder: Path) -> Path:
     ("make", "overrides", "said"),
     [
         (lambda f: f / "none", [], "no such run and no such file"),
-        (lambda f: f.parent, [], "not a run's folder, it has no config.yaml"),
+        (lambda f: f.parent, [], "not a run's folder, because it has no config.yaml"),
         (_without("result.json"), [], "this run is not finished"),
         (_result(state="diverged"), [], "this run diverged at update 4 and has no model to use"),
         (_without("checkpoints"), [], "tested.pt: no such checkpoint; a run of an older version is trained again"),

@@ -100,7 +100,7 @@ def test_a_users_file_is_never_deleted(server: Server, tmp_path: Path, checksum:
     damage = archives.damage if checksum else lambda path: "damaged" if path.read_bytes() == b"mine" else None
     assert fetch(wanted, tmp_path, damage).read_bytes() == CONTENT
     assert (tmp_path / "a.bin.other-1").read_bytes() == b"mine"
-    assert "is not the file wanted; it is kept as a.bin.other-1" in capsys.readouterr().err
+    assert "is not the expected file; it is kept as a.bin.other-1" in capsys.readouterr().err
     download.forget(remote(server, "one", checksum=None), tmp_path)
     assert (tmp_path / "a.bin.other-2").read_bytes() == CONTENT
 

@@ -1,7 +1,7 @@
-"""How often two bootstrap tests call systems of equal quality different: ours and sacreBLEU's own.
+"""Count how often two bootstrap tests, ours and sacreBLEU's, call systems of equal quality different.
 
-Each case is a test set of random words and two systems that garble it independently and alike, so that every p below
-the level is a false alarm; an honest test gives as many as the level says.
+Each case is a test set of random words and two systems that garble it independently but in the same way. Every p below
+the level is therefore a false alarm, and an honest test gives as many as the level says.
 """
 
 import argparse
@@ -19,13 +19,13 @@ WORDS = [f"w{i}" for i in range(200)]
 
 
 def garbled(reference: np.ndarray, rng: np.random.Generator) -> str:
-    """The reference with a third of its words, and sometimes more, replaced by others."""
+    """The reference with a third of its words, or sometimes more, replaced by others."""
     replaced = rng.random(len(reference)) < rng.beta(2, 4)
     return " ".join(np.where(replaced, rng.choice(WORDS, len(reference)), reference))
 
 
 def p_values(case: int, sentences: int, resamples: int) -> tuple[float, float]:
-    """(ours, sacreBLEU's) of one case."""
+    """(our p, sacreBLEU's p) for one case."""
     rng = np.random.default_rng(case)
     references = [rng.choice(WORDS, rng.integers(5, 30)) for _ in range(sentences)]
     texts = [" ".join(reference) for reference in references]
@@ -45,8 +45,8 @@ def p_values(case: int, sentences: int, resamples: int) -> tuple[float, float]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.false_alarms", description=__doc__)
     parser.add_argument("--cases", type=int, default=1000, help="[1000]")
-    parser.add_argument("--sentences", type=int, default=100, help="of each test set [100]")
-    parser.add_argument("--resamples", type=int, default=200, help="of each test [200]")
+    parser.add_argument("--sentences", type=int, default=100, help="per test set [100]")
+    parser.add_argument("--resamples", type=int, default=200, help="per test [200]")
     options = parser.parse_args(arguments)
     logging.getLogger("sacrebleu").setLevel(logging.ERROR)
     found = np.array([p_values(case, options.sentences, options.resamples) for case in range(options.cases)])

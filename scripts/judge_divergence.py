@@ -1,6 +1,6 @@
-"""Judge every committed run by today's criterion of divergence (skipln/runs/divergence.py) and say what changes.
+"""Judge every committed run by the current criterion of divergence (skipln/runs/divergence.py); print what changes.
 
-python -m scripts.judge_divergence            # exit status 1 where a record and its curve disagree
+python -m scripts.judge_divergence            # exit status 1 if a record and its curve disagree
 python -m scripts.judge_divergence --write    # correct those records and render their tables again
 """
 
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             examples = {key: found for key, found in kept.examples.items() if key not in different}
             store.write(folder, store.Kept(again, curves, examples))
             render(load(folder.name, options.experiments), folder.parent.name, folder)
-    print(f"{len(runs)} runs judged, {whole} of them by every log point, the others by 200; {changed} records change")
+    print(f"{len(runs)} runs judged: {whole} by every log point, the others by 200 points; {changed} records change")
     return 1 if changed and not options.write else 0
 
 

@@ -1,4 +1,4 @@
-"""Fetch and build the data of the demo scale; nothing to do when it is there."""
+"""Fetch and build the data of the demo scale, unless it is already there."""
 
 import argparse
 import json

@@ -1,6 +1,6 @@
 """Fetch IWSLT15 English-Vietnamese and prepare it for data=iwslt15_en_vi: 133,317 / 1,553 / 1,268 pairs, 35 MB.
 
-Given again after an interruption it goes on where it was; when all is done it does nothing.
+After an interruption, the same command continues where it stopped; when everything is done, it does nothing.
 """
 
 import argparse

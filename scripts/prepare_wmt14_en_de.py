@@ -1,6 +1,6 @@
 """Fetch WMT14 English-German and prepare it for data=wmt14_en_de: about 2 GB to fetch, 10 GB of disk while it works.
 
-Given again after an interruption it goes on where it was; when all is done it does nothing.
+After an interruption, the same command continues where it stopped; when everything is done, it does nothing.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--news-commentary",
         choices=sorted(corpora.NEWS_COMMENTARY, key=lambda version: int(version[1:])),
         default="v9",
-        help="v9: WMT14's own; v12, v13: what later papers trained on [v9]",
+        help="v9: WMT14's own; v12, v13: used by later papers [v9]",
     )
     options = parser.parse_args(arguments)
     suffix = "" if options.news_commentary == "v9" else f"_nc_{options.news_commentary}"

@@ -1,4 +1,4 @@
-"""What the scripts that prepare published data share: their options, and what they say at the end."""
+"""Shared by the scripts that prepare published data: their options, and the report at the end."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ def common_options(parser: argparse.ArgumentParser, merges: int) -> None:
 
 
 def prepare_and_report(recipe: Recipe, options: argparse.Namespace, suffix: str = "") -> int:
-    """Prepare `<cache>/<name>`, say what is in it and how to train on it; the exit status."""
+    """Prepare `<cache>/<name>`; print what is in it and how to train on it; return the exit status."""
     return exit_status(lambda: _prepare_and_report(recipe, options, suffix))
 
 
@@ -27,7 +27,7 @@ def _prepare_and_report(recipe: Recipe, options: argparse.Namespace, suffix: str
         suffix += f"_bpe{options.merges}"
     folder = options.cache / f"{recipe.name}{suffix}"
     if options.merges < 1 or options.workers < 1:
-        raise UserError("--merges and --workers are at least 1")
+        raise UserError("--merges and --workers must be at least 1")
     try:
         from skipln.data.text.published.preparation import prepare
     except ImportError as error:
@@ -42,4 +42,4 @@ def _prepare_and_report(recipe: Recipe, options: argparse.Namespace, suffix: str
         overrides += f" data.name={folder.name} data.dir={folder} data.vocabulary={options.merges}"
     elif options.cache != Path("data"):
         overrides += f" paths.cache={options.cache}"
-    print(f"train on it: python -m skipln.train scale=paper {overrides}")
+    print(f"to train on it: python -m skipln.train scale=paper {overrides}")

@@ -1,10 +1,10 @@
-"""Train one published run anew and say whether it agrees: make rerun CELL=table2/demo/rskip_ln_2/seed1
+"""Train one published run again and say whether the results agree: make rerun CELL=table2/demo/rskip_ln_2/seed1
 
-CELL is TABLE/SCALE/ROW/seedN, or TABLE/SCALE/ROW/COLUMN/seedN where a table has several columns. The run is made in
-runs/rerun/; results/ stays as it is. On the machine, with the versions and at the commit of the published run the
-metrics must be equal; elsewhere each must lie in the 95 % prediction interval of the row's published runs, which takes
-three of them. Of a cell whose learning rate was searched, all runs of the search are made. Exit status 0 where it
-agrees or nothing can be said, 1 where it does not.
+CELL is TABLE/SCALE/ROW/seedN, or TABLE/SCALE/ROW/COLUMN/seedN if the table has several columns. The run is made in
+runs/rerun/; results/ does not change. With the machine, versions and commit of the published run, the metrics must be
+equal. Otherwise each must lie in the 95 % prediction interval of the row's published runs, which needs three of them.
+For a cell whose learning rate was searched, all runs of the search are made. The exit status is 0 if the results agree
+or nothing can be said, and 1 if they do not agree.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def published(cell: str, results: Path) -> tuple[Record, list[Record]]:
     of_row = [r for r in store.read_records(results / scale / table) if r.row == row and column in (None, r.column)]
     columns = sorted({record.column for record in of_row})
     if len(columns) > 1:
-        raise UserError(f"CELL={cell}: of which column: {', '.join(f'{row}/{c}/seed{seed}' for c in columns)}")
+        raise UserError(f"CELL={cell}: choose a column: {', '.join(f'{row}/{c}/seed{seed}' for c in columns)}")
     for record in of_row:
         if record.seed == int(seed):
             return record, of_row
@@ -46,13 +46,13 @@ def published(cell: str, results: Path) -> tuple[Record, list[Record]]:
 
 
 def compared(record: Record, siblings: Sequence[Record], result: Result) -> tuple[list[str], bool | None]:
-    """(what is said of the run made anew, whether it agrees with the published one; None where n is too small)."""
+    """(lines about the new run, whether it agrees with the published one; None if n is too small)."""
     if result.state != record.state:
         return [f"state: {result.state} ({result.message}), published {record.state}: does NOT agree"], False
     if result.state == "diverged":
         return [f"state: diverged at update {result.update}, published at {record.update}: agrees"], True
     different = [key for key in SAME if result.environment.get(key) != record.environment.get(key)]
-    lines = [f"not the same: {', '.join(different)}" if different else "the same machine, versions and commit"]
+    lines = [f"different: {', '.join(different)}" if different else "the same machine, versions and commit"]
     verdicts: list[bool | None] = []
     for name, value in record.metrics.items():
         found = result.metrics.get(name)
@@ -66,7 +66,7 @@ def compared(record: Record, siblings: Sequence[Record], result: Result) -> tupl
             lines.append(f"{line}: NOT equal")
             verdicts.append(False)
         elif interval is None:
-            lines.append(f"{line}: n = {len(others)} published runs are too few to say where another would lie")
+            lines.append(f"{line}: n = {len(others)} published runs are too few to say where another one would lie")
             verdicts.append(None)
         else:
             inside = interval[0] <= found <= interval[1]
@@ -87,7 +87,7 @@ def rerun(cell: str, extra: Sequence[str], results: Path, trainer: Sequence[str]
     overrides = [*record.overrides, *where, *extra, f"paths.runs={RUNS}"]
     config = compose(overrides)
     if config.hash != record.hash:
-        raise UserError(f"CELL={cell} is run {record.hash}, and what would be trained {config.hash}, another one")
+        raise UserError(f"CELL={cell} is run {record.hash}, but training it would make another run, {config.hash}")
     searched = [candidate_overrides(record.overrides, one.settings) for one in record.compared]
     for given in (*([*own, *where, *extra, f"paths.runs={RUNS}"] for own in searched), overrides):
         status = subprocess.run([*trainer, *given], check=False).returncode
@@ -106,10 +106,10 @@ def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINE
         prog="python -m scripts.rerun", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("cell", help="such as table2/demo/rskip_ln_2/seed1")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="what the data needs: data.dir=FOLDER")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="needed by the data, as data.dir=FOLDER")
     parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    resume = "stopped; the same command goes on where it was"
+    resume = "stopped; the same command continues where it stopped"
     return exit_status(lambda: rerun(options.cell, options.overrides, options.results, trainer), resume)
 
 

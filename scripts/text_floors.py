@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--train", default="train", help="prefix of the training files [train]")
     parser.add_argument("--test", default="test", help="prefix of the test files [test]")
     parser.add_argument(
-        "--tokeniser", choices=[AUTO, *names()], default=AUTO, help="of sacreBLEU's [by the target language]"
+        "--tokeniser", choices=[AUTO, *names()], default=AUTO, help="sacreBLEU's tokeniser [by the target language]"
     )
     options = parser.parse_args()
     files = ParallelFiles(options.folder, options.source, options.target, train=options.train, test=options.test)
@@ -34,7 +34,7 @@ def main() -> None:
     nearest = [train[i][1] for i in floors.nearest(sources, [source for source, _ in train])]
     print(f"copy the nearest training target: {bleu.corpus_score(nearest, references).score:.1f}")
     print(f"copy the source:                  {bleu.corpus_score(sources, references).score:.1f}")
-    print(f"n = {len(test):,} of {options.folder}/{options.test}, sacreBLEU {bleu.get_signature()}")
+    print(f"n = {len(test):,} sentences of {options.folder}/{options.test}, sacreBLEU {bleu.get_signature()}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Recompute all that results/ states from what is committed beside it, and say what does not agree: make verify-results
+"""Recompute everything in results/ from the committed records, and say what does not agree: make verify-results
 
-Of each table: every page, picture, mean, difference, interval and test, over runs and over test examples (rendered
-anew, byte by byte), each run's score (from the statistics of its test examples, where they are kept) and its verdict of
-divergence (by its curve). Of each figure: its page and pictures. And results/README.md, its picture, and what README
-shows of them. Exit status 1 where something does not agree.
+For each table: every page, picture, mean, difference, interval and test, over runs and over test examples (rendered
+again and compared byte by byte), each run's score (from the statistics of its test examples, if they are kept) and
+whether it diverged (from its curve). For each figure: its page and pictures. Also results/README.md, its picture, and
+what README shows of them. The exit status is 1 if something does not agree.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from skipln.tables.statistics.significance import SCORES
 
 
 def rendering(folder: Path, sources: Sequence[str], write: Callable[[Path], None]) -> Iterator[str]:
-    """Which files of `folder` are not what `write` makes of `sources` alone in a copy of it."""
+    """A line for each file of `folder` that differs from what `write` makes from `sources` alone in another folder."""
     with TemporaryDirectory() as place:
         again = Path(place) / folder.parent.name / folder.name
         again.mkdir(parents=True)
@@ -40,7 +40,7 @@ def rendering(folder: Path, sources: Sequence[str], write: Callable[[Path], None
         write(again)
         for name in sorted({str(path.relative_to(base)) for base in (folder, again) for path in base.rglob("*")}):
             if _content(folder / name) != _content(again / name):
-                yield f"{folder / name}: not what its numbers give; render it again and read the difference"
+                yield f"{folder / name}: differs from what its numbers give; render it again and read the difference"
 
 
 def _content(path: Path) -> bytes | str | None:
@@ -48,37 +48,37 @@ def _content(path: Path) -> bytes | str | None:
 
 
 def table(folder: Path, experiments: Path) -> Iterator[str]:
-    """What does not agree in the table of `folder`."""
+    """A line for everything that does not agree in the table of `folder`."""
     manifest, scale = load(folder.name, experiments), folder.parent.name
     sources = [name for name in store.SOURCES if (folder / name).exists()]
     yield from rendering(folder, sources, lambda again: render(manifest, scale, again))
     kept = store.read(folder)
     records, curves = kept.records, kept.curves
     for stray in sorted(kept.examples.keys() - {record.hash for record in records}):
-        yield f"{folder}: {store.EXAMPLES}/{stray}.xz is of no run in the records"
+        yield f"{folder}: {store.EXAMPLES}/{stray}.xz belongs to no run in the records"
     for record in records:
         for metric in (METRICS[name] for name in record.metrics if name in METRICS):
             if metric.key in SCORES and record.hash in kept.examples and not agrees(metric, record, kept.examples):
                 yield f"{folder}: the test examples of run {record.hash} do not give the {metric.label} of its record"
         if record.hash not in curves:
-            yield f"{folder}: run {record.hash} has no curve, by which its verdict could be verified"
+            yield f"{folder}: run {record.hash} has no curve that would show whether it diverged"
         elif judged(record, curves[record.hash]) != record:
-            yield f"{folder}: run {record.hash} has diverged by its curve: python -m scripts.judge_divergence"
+            yield f"{folder}: run {record.hash} diverged according to its curve: python -m scripts.judge_divergence"
 
 
 def figure(folder: Path, experiments: Path) -> Iterator[str]:
-    """What does not agree in the figure of `folder`."""
+    """A line for everything that does not agree in the figure of `folder`."""
     manifest, scale = figure_manifest.load(folder.name, experiments), folder.parent.name
     files = ("sites.csv", "nets.csv", "about.json")
     yield from rendering(folder, files, lambda again: render_figure(manifest, scale, again))
 
 
 def evidence(results: Path, experiments: Path) -> Iterator[str]:
-    """Whether the page of the claims, its picture and what README shows are what the records give."""
+    """A line for each of the claims' page, its picture and README that differs from what the records give."""
     files = {results / name: content for name, content in made(results, experiments).items()}
     for path, content in {**files, README: readme()}.items():
         if _content(path) != content.encode():
-            yield f"{path}: not what the records give; make results writes it again"
+            yield f"{path}: differs from what the records give; make results writes it again"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     scored = {path.stem for folder in tables for path in (folder / store.EXAMPLES).glob("*.xz")}
     finished = sum(state == "done" for state in runs.values())
     print(f"{len(tables)} tables of {len(runs)} runs and {len(figures)} figures recomputed: {len(found)} disagree")
-    print(f"scores recomputed from single test examples: {len(scored)} of {finished} finished runs keep theirs")
+    print(f"scores recomputed from test examples for the {len(scored)} of {finished} finished runs that keep them")
     return 1 if found else 0
 
 

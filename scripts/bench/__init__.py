@@ -1,1 +1,1 @@
-"""Ours against named peers, really run: `make bench`, or `python -m scripts.bench [NAME …] [--n N]`."""
+"""Compare ours with named peers, which are really run: `make bench`, or `python -m scripts.bench [NAME …] [--n N]`."""

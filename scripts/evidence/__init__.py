@@ -1,1 +1,1 @@
-"""What the published runs say of the paper's claims: results/README.md, its picture, and README's opening."""
+"""What the published runs say about the paper's claims: results/README.md, its picture, and README's opening."""

@@ -1,4 +1,4 @@
-"""Write results/README.md and results/evidence.svg from the published records: part of make results."""
+"""Write results/README.md and results/evidence.svg from the published records; make results calls this."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ from skipln.system.places import EXPERIMENTS, RESULTS
 
 
 def made(results: Path, experiments: Path) -> dict[str, str]:
-    """The files by name, as the records give them."""
+    """The contents of the files by name, made from the records."""
     asked, found = claims(experiments), comparisons(results, experiments)
     return {
         "README.md": page(asked, found, list(standings(results, experiments))),

@@ -1,4 +1,4 @@
-"""Each claim asked of every published table: pairs of rows, tested over runs."""
+"""Check each claim against every published table: pairs of rows, tested over runs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ Says = Literal["for", "against", "open", "too few runs"]
 
 
 class Claim(Node):
-    """A claim of the paper, where it was read, and the pairs of rows of which the first should be better or worse."""
+    """A claim of the paper, its source, and pairs of rows; the first of a pair should be better or worse."""
 
     name: Name
     claim: Line
@@ -36,8 +36,8 @@ class Claims(Node):
 class Comparison:
     """A pair of rows in one column of a published table: the first minus the second, in the metric's unit.
 
-    p: two-sided, of Welch's t-test over runs or, where a run diverged, of Fisher's exact test of how many did;
-    adjusted: after Holm over the comparisons of the claim.
+    p: two-sided, from Welch's t-test over runs or, if a run diverged, from Fisher's exact test of how many did.
+    adjusted: p after Holm's correction over the claim's comparisons.
     """
 
     claim: Claim
@@ -80,7 +80,7 @@ def claims(experiments: Path) -> list[Claim]:
 
 
 def comparisons(results: Path, experiments: Path) -> list[Comparison]:
-    """Every claim's comparisons, tested; a pair of the same runs that stands in several tables counts once."""
+    """Every claim's comparisons, tested; a pair of the same runs in several tables counts once."""
     folders = [path.parent for path in results.glob("*/*/records.jsonl")]
     order = {name: place for place, name in enumerate(manifests.names(experiments))}
     scales = {name: place for place, name in enumerate(manifests.SCALES)}

@@ -1,4 +1,4 @@
-"""What a table has of its planned runs, and what the paper's scale would cost."""
+"""How many of its planned runs a table has, and what the paper's scale would cost."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from skipln.tables.manifest import Manifest, Scale
 
 @dataclass(frozen=True)
 class Standing:
-    """A table at one scale. least: runs of the cell that has fewest, of those that have any; hours: GPU-hours of the
-    runs that are not published, at scale paper only."""
+    """A table at one scale. least: the number of runs of the cell with the fewest, among those with any. hours: the
+    GPU-hours of the unpublished runs, only at scale paper."""
 
     table: str
     scale: str
@@ -28,7 +28,7 @@ class Standing:
 
 
 def standings(results: Path, experiments: Path) -> Iterator[Standing]:
-    """Every table at every scale that has columns, but for the one that only shows that the path works."""
+    """Every table at every scale with columns, except `test`, which only shows that everything works."""
     for name in manifests.names(experiments):
         manifest = manifests.load(name, experiments)
         for scale in ("demo", "small", "paper"):

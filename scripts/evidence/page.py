@@ -1,4 +1,4 @@
-"""results/README.md: claim by claim, what is for it, what against it, and what was not tested."""
+"""results/README.md: claim by claim, what speaks for it, what against it, and what was not tested."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def page(claims: Sequence[Claim], found: Sequence[Comparison], tables: Sequence[
 
 
 def summary(claims: Sequence[Claim], found: Sequence[Comparison]) -> str:
-    """A line a claim: how many comparisons are for it, against it, open, and too small."""
+    """One line per claim: how many comparisons are for it, against it, open, and too small."""
     lines = [["claim", "so far", "for", "against", "open", "too few runs"]]
     for claim in claims:
         said = Counter(one.says for one in found if one.claim.name == claim.name)
@@ -40,7 +40,7 @@ def summary(claims: Sequence[Claim], found: Sequence[Comparison]) -> str:
 
 
 def scales(found: Sequence[Comparison]) -> str:
-    """At which scales the comparisons are that were tested; the paper's is named whether there are any or not."""
+    """The scales of the tested comparisons; the paper's scale is named even if it has none."""
     counts = Counter(one.scale for one in found if one.says != "too few runs")
     named = ", ".join(f"{counts[scale]} at scale {scale}" for scale in ("demo", "small", "paper"))
     return (
@@ -50,7 +50,7 @@ def scales(found: Sequence[Comparison]) -> str:
 
 
 def verdict(said: Counter) -> str:
-    """The claim in one word, of how many comparisons say what."""
+    """The verdict on a claim in a few words, from the counts of what its comparisons say."""
     if said["for"] and said["against"]:
         return "runs on both sides"
     if said["for"]:
@@ -61,7 +61,7 @@ def verdict(said: Counter) -> str:
 
 
 def difference(one: Comparison) -> str:
-    """Such as "−1.1 BLEU [−1.7, −0.5]", or how many runs of each side diverged."""
+    """The difference, such as "−1.1 BLEU [−1.7, −0.5]", or how many runs of each side diverged."""
     if any(one.diverged):
         first, second = (f"{bad} of {n}" for bad, n in zip(one.diverged, one.n, strict=True))
         return f"{first} diverged, {second} of the other"

@@ -1,4 +1,4 @@
-"""evidence.svg: every tested difference with its interval, in units of what its test could have found."""
+"""evidence.svg: every tested difference with its interval, in units of the smallest difference its test can detect."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = {"for": "#1b7837", "against": "#b2182b", "open": "#777777"}
-EDGE = 4  # of the axis; a difference beyond it is seen by its line, which goes on to the edge
+EDGE = 4  # of the axis; the line of a difference beyond it continues to the edge
 MARKERS = {"for": "o", "against": "s", "open": "d"}
 
 
 def picture(claims: Sequence[Claim], found: Sequence[Comparison]) -> str:
-    """A panel a claim, a line a comparison: to the right is what the claim expects.
+    """One panel per claim and one line per comparison; the claim expects differences to the right.
 
-    The axis is the difference over the smallest one that its test finds with a probability of 80 %: BLEU and error have
-    no other unit in common. Comparisons in which runs diverged have no interval; they stand at the edge, with their
-    counts.
+    The axis is the difference divided by the smallest one that its test finds with a probability of 80 %, because BLEU
+    and error have no other common unit. Comparisons in which runs diverged have no interval; they are at the edge, with
+    their counts.
     """
     panels = [(claim, [o for o in found if o.claim.name == claim.name and o.p is not None]) for claim in claims]
     panels = [(claim, own) for claim, own in panels if own]

@@ -1,4 +1,4 @@
-"""`make gallery` measures every connection anew and writes the pages; --pages writes them of what was measured."""
+"""`make gallery` measures every connection again and writes the pages; --pages uses the kept measurements."""
 
 import argparse
 import sys

@@ -1,15 +1,15 @@
-"""A connection's line in figure 1's picture: the gradient behind every site, from the first to the last, in decades."""
+"""Draw a connection's line as in figure 1: the gradient behind every site, from the first to the last, in decades."""
 
 import math
 
 from scripts.gallery.measuring import Measured
 
 WIDTH, HEIGHT, MARGIN = 420, 110, 26
-LEAST = 4.0  # decades that a picture shows at least, so that a level line looks level
+LEAST = 4.0  # a picture shows at least so many decades, so that a level line looks level
 
 
 def line(own: Measured, plain: Measured) -> str:
-    """The SVG: `own` in blue on `plain`, grey; ∂loss/∂y behind the sites of the encoder, then of the decoder."""
+    """The SVG of ∂loss/∂y behind the sites of the encoder, then of the decoder: `own` in blue over `plain` in grey."""
     ours, theirs = _decades(own), _decades(plain)
     numbers = [value for value in (*ours, *theirs) if value is not None]
     low, high = math.floor(min(numbers)), math.ceil(max(numbers))
@@ -44,12 +44,12 @@ def line(own: Measured, plain: Measured) -> str:
 
 
 def _decades(one: Measured) -> list[float | None]:
-    """log10 of the gradients; None where one is nothing or no number."""
+    """log10 of the gradients; None for one that is zero or not a number."""
     return [math.log10(value) if value else None for stack in one.stream.values() for value in stack]
 
 
 def _path(decades: list[float | None], x, y, colour: str) -> list[str]:  # type: ignore[no-untyped-def]
-    """Polylines, broken where there is no number."""
+    """Polylines, broken where a number is missing."""
     runs: list[list[str]] = [[]]
     for place, decade in enumerate(decades):
         if decade is None:

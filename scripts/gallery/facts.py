@@ -1,8 +1,9 @@
-"""What a connection says of itself: the docstrings of its class and its file, divided into their parts.
+"""Read what a connection says about itself: the docstrings of its class and its file, divided into their parts.
 
 The first line of the file names it and, in brackets, its source with the year. The first paragraph of the class is the
-formula, and what it says of the start is shown with it. Sentences behind "Identity:" and "Deviation:" (or their
-plurals) are those; a sentence with "start" says how the parameters begin. What is not said is left out.
+formula; sentences of it about the start are shown with it. Sentences after "Identity:" and "Deviation:" (or their
+plurals) are identities and deviations; a sentence with "start" says how the parameters begin. Missing parts are left
+out.
 """
 
 import inspect
@@ -16,13 +17,14 @@ from skipln.seam.place import Place
 
 _ARXIV = re.compile(r"arXiv (\d\d)\d\d\.\d{5}")
 _LABEL = re.compile(r"\b(Identity|Identities|Deviation|Deviations): ")
-_END = re.compile(r"(?<=\.)\s+(?=[A-Z(`]|\w+(?:, \w+)*: |\S+ = )")  # between two sentences, the second of an option too
+_END = re.compile(r"(?<=\.)\s+(?=[A-Z(`]|\w+(?:, \w+)*: |\S+ = )")  # between sentences, or before an option
 _SAME = re.compile(r"= ?[\d.]+ (?:is|are) .*(?:post-LN|pre-LN|skip connection)")  # an identity without the label
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one name. source: with the year, "" where the file's first line has none; `also`: other names of its class."""
+    """The facts of one name. source: with the year, or "" if the file's first line has none. also: its class's other
+    names."""
 
     name: str
     summary: str
@@ -36,7 +38,7 @@ class Facts:
 
 
 def facts(name: str) -> Facts:
-    """Raises ValueError for an unknown name."""
+    """The facts of the connection `name`. Raises ValueError for an unknown name."""
     kind = skips.registry.find(name).kind
     head = (inspect.getdoc(sys.modules[kind.__module__]) or "").split("\n\n")[0].replace("\n", " ")
     first, *rest = (inspect.getdoc(kind) or "").split("\n\n")
@@ -74,8 +76,8 @@ def dated(source: str) -> str:
 
 
 def divided(text: str) -> dict[str, str]:
-    """The text without what is labelled, and what is: a label holds to the next one, or to the end of its line of
-    thought, which is the sentence with it where the next begins with an option's name and a colon."""
+    """Divide a text into its labelled parts and the rest. A label holds until the next one, or until a sentence that
+    begins with an option's name and a colon, or until the end of the paragraph."""
     found: dict[str, list[str]] = {"plain": [], "identities": [], "deviations": []}
     for paragraph in text.split("\n"):
         pieces = _LABEL.split(paragraph)

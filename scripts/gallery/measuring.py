@@ -1,8 +1,8 @@
-"""Every connection in one small Transformer of 24 layers, at the start: gradients site by site, size, time.
+"""Measure every connection in a small Transformer of 24 layers at the start: gradients site by site, size, time.
 
-The gradients are figure 1's (`skipln.figures.gradients`): ‖∂loss/∂y‖ behind every residual site, in float64, here of
-one batch of words drawn at random. The time is the processor's, of a forward and a backward pass in float32 on
-one thread, the nets taking turns, against the median of the plain skip connection.
+The gradients are those of figure 1 (`skipln.figures.gradients`): ‖∂loss/∂y‖ behind every residual site, in float64,
+here for one batch of random words. The time is the processor time of a forward and a backward pass in float32 on one
+thread, relative to the median of the plain skip connection; the nets take turns.
 """
 
 import time
@@ -32,7 +32,7 @@ PLAIN = "skip"
 
 
 class Measured(BaseModel):
-    """stream: ‖∂loss/∂y‖ by stack, None where it is no number. ratio: of the time to `skip`'s: median, least, most."""
+    """stream: ‖∂loss/∂y‖ by stack; None if not finite. ratio: time / `skip`'s median time: median, least, most."""
 
     parameters: int
     stream: dict[str, list[float | None]]
@@ -40,7 +40,7 @@ class Measured(BaseModel):
 
 
 class Gallery(BaseModel):
-    """turns: how often each net's time was taken."""
+    """turns: how often each net was timed."""
 
     connections: dict[str, Measured]
     turns: int
@@ -49,12 +49,12 @@ class Gallery(BaseModel):
 
 
 def read(path: Path = KEPT) -> Gallery | None:
-    """None where nothing was measured yet."""
+    """The kept measurements; None if there are none yet."""
     return Gallery.model_validate_json(path.read_bytes()) if path.is_file() else None
 
 
 def measured(names: list[str], turns: int = TURNS) -> Gallery:
-    """Every one of `names`, all anew."""
+    """Measure all `names` again."""
     torch.set_num_threads(1)
     nets = {name: _net(name) for name in dict.fromkeys([PLAIN, *names])}
     streams = {name: _stream(net) for name, net in nets.items()}
@@ -63,7 +63,7 @@ def measured(names: list[str], turns: int = TURNS) -> Gallery:
         for name, net in nets.items():
             started = time.process_time()
             _loss(net).backward()
-            if turn:  # the first warms up
+            if turn:  # the first turn warms up
                 seconds[name].append(time.process_time() - started)
     found = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""docs/gallery.md with a picture a connection in docs/gallery/, and docs/gallery.html with everything inside."""
+"""docs/gallery.md with one picture per connection in docs/gallery/, and docs/gallery.html, which has everything."""
 
 import html
 import re
@@ -23,7 +23,7 @@ and its place in table 7 if that has been made. What is not known is left out.""
 
 @dataclass(frozen=True)
 class Entry:
-    """A connection: `said` are pairs of a subject and an HTML sentence. picture: SVG, "" where nothing was measured."""
+    """A connection. said: pairs of a subject and an HTML sentence. picture: an SVG, or "" if nothing was measured."""
 
     facts: Facts
     said: list[tuple[str, str]]
@@ -31,7 +31,7 @@ class Entry:
 
 
 def entries(names: Sequence[str], gallery: Gallery | None) -> list[Entry]:
-    """All of `names`, each with what is known of it."""
+    """An entry for each of `names`, with everything that is known about it."""
     found = []
     for name in names:
         one, measured = facts(name), gallery.connections.get(name) if gallery else None
@@ -103,7 +103,7 @@ def _notes(gallery: Gallery | None) -> str:
 
 
 def markdown(found: Sequence[Entry], gallery: Gallery | None) -> str:
-    """docs/gallery.md."""
+    """The text of docs/gallery.md."""
     parts = [f"# The gallery of connections\n\n{HEAD}\n\n{_notes(gallery)}\n"]
     for entry in found:
         one = entry.facts
@@ -115,12 +115,12 @@ def markdown(found: Sequence[Entry], gallery: Gallery | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    """HTML in a line of Markdown: what would be a mark there is none."""
+    """Escape HTML for a line of Markdown, so that nothing in it is read as markup."""
     return re.sub(r"([*|\\])", r"\\\1", text)
 
 
 def page(found: Sequence[Entry], gallery: Gallery | None) -> str:
-    """docs/gallery.html, which needs no other file and no network."""
+    """The text of docs/gallery.html, which needs no other file and no network."""
     links = " · ".join(f'<a href="#{entry.facts.name}">{entry.facts.name}</a>' for entry in found)
     sections = "\n".join(_section(entry) for entry in found)
     return (
@@ -146,7 +146,7 @@ def _code(text: str) -> str:
 
 
 def write(found: Sequence[Entry], gallery: Gallery | None, docs: Path = DOCS) -> None:
-    """All files anew; a picture of a connection that is gone goes too."""
+    """Write all files again, and remove pictures of connections that no longer exist."""
     texts = {docs / "gallery.md": markdown(found, gallery), docs / "gallery.html": page(found, gallery)}
     texts |= {docs / "gallery" / f"{entry.facts.name}.svg": entry.picture for entry in found if entry.picture}
     for path, text in texts.items():

@@ -1,4 +1,4 @@
-"""Where a connection stands in table 7, where it has been made."""
+"""The rank of a connection in table 7, if the table has been made."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ TABLE = "table7"
 
 
 def places(name: str) -> Iterator[str]:
-    """Sentences such as "demo, digits: 3rd of 38, error % 2.67 (n=1)", one for each row and column that has it."""
+    """A phrase such as "demo, digits: skip is number 3 of 38 by error %, 2.67 (n=1)" per row and column with it."""
     manifest = load(TABLE)
     for scale in SCALES:
         kept = store.read(RESULTS / scale / TABLE)
@@ -25,7 +25,7 @@ def places(name: str) -> Iterator[str]:
 
 
 def _rank(block: Block, entry: Entry) -> str:
-    """By the mean of the column's first metric; a row that has none is behind all that have one."""
+    """The rank by the mean of the column's first metric; a row without a mean has no rank."""
     metric = block.metrics[0]
     sign = -1 if metric.better == "higher" else 1
     means = [sign * found.mean for one in block.entries if (found := one.values.get(metric.key))]

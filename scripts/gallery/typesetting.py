@@ -1,4 +1,4 @@
-"""Formulas of docstrings as HTML, which Markdown takes too: indices, powers and single letters as print has them."""
+"""Formulas of docstrings as HTML, which Markdown accepts too: indices, powers and single letters as in print."""
 
 import html
 import re
@@ -6,9 +6,9 @@ import re
 _CODE = re.compile(r"`([^`]*)`")
 _INDEX = re.compile(r"_(?:\{([^}]*)\}|(\w+))")
 _POWER = re.compile(r"\^(?:\{([^}]*)\}|\(([^()]*(?:\([^()]*\)[^()]*)*)\)|([\w−-]+))")
-# Single letters, and products of them such as αx, λx and BAx. Not an article: an "a" is a letter before a sign or an
-# index. Not the s of "F's".
-_SMALL = "₀-₉⁰-⁹²³½"  # digits that are an index or a power as they are
+# Single letters, and products of them such as αx, λx and BAx. An "a" counts as a letter only before a sign or an index;
+# otherwise it is an article. The s of "F's" does not count.
+_SMALL = "₀-₉⁰-⁹²³½"  # digits that are already an index or a power
 _LETTER = re.compile(
     rf"(?<![^\W{_SMALL}])(?<![&;'])"
     rf"([α-ρτ-ω](?:[xyzF](?![a-z]))?|[A-Z]{{1,2}}x(?!\w)|[b-zB-Z]|a(?= ?[=·⊙,)|\x00\x02₀-₉]|x\b))"
@@ -18,7 +18,7 @@ _INDICES = re.compile(r"(?<=\x00)[a-z]{2}(?=\x01)")  # R_ij
 
 
 def typeset(text: str) -> str:
-    """`text` escaped; x_{k-1} and 10^(−1/2) as indices and powers, single letters in italics, `code` as code."""
+    """Escape `text`; show x_{k-1} and 10^(−1/2) as indices and powers, single letters in italics, `code` as code."""
     parts = _CODE.split(text)
     return "".join(f"<code>{html.escape(part)}</code>" if i % 2 else _formula(part) for i, part in enumerate(parts))
 

@@ -1,1 +1,1 @@
-"""The pages that are made from the sources and the records: a module each, `make pages` and `make results`."""
+"""The pages made from the sources and the records, one module each, for `make pages` and `make results`."""

@@ -1,4 +1,4 @@
-"""What `import skipln` offers, from the docstrings: `python -m scripts.pages.api` writes docs/api.md anew."""
+"""What `import skipln` offers, from the docstrings: `python -m scripts.pages.api` writes docs/api.md."""
 
 import inspect
 import re
@@ -14,7 +14,7 @@ HEAD = """# API
 This is the stable interface, from the docstrings (`make pages` makes this page). Everything else may change. A mistake
 raises `skipln.errors.UserError`, or ValueError where stated, with one line that says what to do.
 """
-# Module -> its names; of a class in METHODS those of its methods too.
+# Module -> its names. METHODS has the names of a class's methods that are shown too.
 PUBLIC = {
     "skipln": ["transformer", "resnet", "convert", "load_run", "Run"],
     "skipln.skips": ["create", "names", "options", "takes_norm", "register"],
@@ -44,7 +44,7 @@ def page() -> str:
 
 
 def _entry(name: str, thing: Any) -> str:
-    """Its signature and its docstring."""
+    """The signature and the docstring of one name."""
     said = inspect.getdoc(thing)
     if not said:
         raise ValueError(f"{name} is public and has no docstring")

@@ -1,8 +1,7 @@
-"""What every table costs at every scale, from the manifests and the records: writes docs/costs.md anew.
+"""What every table costs at every scale: `python -m scripts.pages.costs` writes docs/costs.md.
 
-`python -m scripts.pages.costs`. GPU-hours are those of `make TABLE SCALE=… DRY=1`. Hours on two cores are measured
-where a run of the row and column was recorded on a CPU; elsewhere they are its arithmetic over what our recorded runs
-sustain.
+GPU-hours are those of `make TABLE SCALE=… DRY=1`. Hours on two cores are measured if a run of the row and column was
+recorded on a CPU; otherwise they are its arithmetic divided by the rate that our recorded runs sustain.
 """
 
 from collections.abc import Iterable
@@ -45,7 +44,7 @@ def rates(records: Iterable[Record]) -> dict[str, list[float]]:
         if _on_cpu(record) and record.state == "done" and record.train_seconds:
             try:
                 config = RunConfig.model_validate(_whole(record.config))
-            except ValueError:  # of an older schema
+            except ValueError:  # written with an older schema
                 continue
             threads = record.environment.get("threads") or 1
             found[_unit(config)].append(flops(config) / record.train_seconds / threads)
@@ -53,7 +52,7 @@ def rates(records: Iterable[Record]) -> dict[str, list[float]]:
 
 
 def _whole(config: dict) -> dict:
-    """A record's configuration with what it leaves out, since it is of a machine."""
+    """A record's configuration with the keys that it leaves out because they belong to a machine."""
     left_out = {
         "compute": {"accelerator": "cpu", "devices": 1, "nodes": 1, "threads": 1},
         "paths": {"runs": "runs", "cache": "data"},
@@ -67,9 +66,9 @@ def _whole(config: dict) -> dict:
 
 
 def core_hours(cell: Cell, records: list[Record], sustained: dict[str, float]) -> tuple[float, bool]:
-    """(hours of one core, whether they were measured) of a run: the mean of those recorded of its row and column.
+    """(hours of one core, whether they were measured) for a run: the mean over the records of its row and column.
 
-    An evaluation trains nothing: it counts as its test, which is not known before it was made; a search has none.
+    An evaluation trains nothing and counts as its test, whose time is unknown until it is made. A search has no test.
     """
     parts = (not cell.config.inputs, not cell.setting)
     own = [

@@ -1,4 +1,4 @@
-"""Which connections stand in which nets: `python -m scripts.pages.illegal_pairs` writes docs/illegal_pairs.md anew."""
+"""Which connections fit which nets: `python -m scripts.pages.illegal_pairs` writes docs/illegal_pairs.md."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Put what is published into the README, between its marks: the claims, which λ at small scale, the demo's table."""
+"""Put the published results into the README, between its marks: the claims, which λ, and the demo's table."""
 
 import argparse
 import re
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def readme() -> str:
-    """The README as the published records have it. Raises UserError where it has lost its marks."""
+    """The README as the published records give it. Raises UserError if it has lost its marks."""
     page = (RESULTS / "demo/table2/table.md").read_text("utf-8")
     body = page.split("\n", 1)[1].strip()  # without its heading
     text = README.read_text("utf-8")
@@ -88,7 +88,7 @@ def which_lambda() -> str:
 
 
 def section(table: str, heading: str) -> list[dict[str, str]]:
-    """The rows of a section of a committed page, column by column. Raises UserError where there is none."""
+    """The rows of a section of a committed page, column by column. Raises UserError if there is no such section."""
     page = (RESULTS / f"small/{table}/table.md").read_text("utf-8")
     for part in page.split("\n## ")[1:]:
         if part.startswith(f"{heading}\n"):

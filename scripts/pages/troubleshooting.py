@@ -1,7 +1,7 @@
-"""Every error line and what to do: `python -m scripts.pages.troubleshooting` writes docs/troubleshooting.md anew.
+"""Every error line and what to do: `python -m scripts.pages.troubleshooting` writes docs/troubleshooting.md.
 
-The lines are those of the sources: the message of every UserError that skipln/ and scripts/ raise, with what a run
-fills in shown in capitals or as "…". What to do about a kind of line stands in troubleshooting.yaml, beside this file.
+The lines are from the sources: the message of every UserError that skipln/ and scripts/ raise. What a run fills in is
+shown in capitals or as "…". The advice for each kind of line is in troubleshooting.yaml, beside this file.
 """
 
 import ast
@@ -31,13 +31,13 @@ continues. *tokens/s differ from the page's*: it was another machine, or others 
 
 @cache
 def kinds() -> list[tuple[str, list[str], str]]:
-    """Title, the sources' paths, what to do."""
+    """(title, the sources' paths, what to do) for every kind of line."""
     found = yaml.safe_load((ROOT / "scripts" / "pages" / "troubleshooting.yaml").read_text("utf-8"))
     return [(kind["title"], kind["paths"], kind["do"]) for kind in found]
 
 
 def lines() -> dict[str, list[str]]:
-    """The messages by source file, in its order; those that only pass on another's words are left out."""
+    """The messages by source file, in its order; messages without words of their own are left out."""
     found: dict[str, list[str]] = {}
     for root in ("skipln", "scripts"):
         for path in sorted((ROOT / root).rglob("*.py")):
@@ -55,7 +55,7 @@ def messages(tree: ast.AST) -> Iterator[str]:
 
 
 def kind_of(path: str) -> str:
-    """The title of the kind that the lines of a source file belong to. Raises LookupError where there is none."""
+    """The title of the kind to which a source file's lines belong. Raises LookupError if there is none."""
     fitting = [(len(start), title) for title, starts, _ in kinds() for start in starts if path.startswith(start)]
     if not fitting:
         raise LookupError(
@@ -81,7 +81,7 @@ def _code(text: str) -> str:
 
 
 def _text(node: ast.expr) -> str:
-    """A string's text, with what is filled in as a word in capitals where it has a name."""
+    """A string's text; what is filled in becomes a word in capitals if it has a name, else "…"."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):

@@ -1,1 +1,1 @@
-"""W&B from the command line, a command each, and what tracking costs; `skipln.tracking` does the work."""
+"""The commands for W&B, and the cost of tracking; `skipln.tracking` does the work."""

@@ -1,4 +1,4 @@
-"""One cell of a table, as `wandb agent` calls it for a sweep file of scripts.tracking.sweep: row=… column=… seed=…"""
+"""Run one cell of a table; `wandb agent` calls this for a sweep file of scripts.tracking.sweep: cell=… seed=…"""
 
 import argparse
 

@@ -1,7 +1,7 @@
-"""What tracker=wandb costs a run of table 2 at demo scale: processor time of the process that follows it.
+"""Measure what tracker=wandb costs a run of table 2 at demo scale: the processor time of the process that follows it.
 
-The training process itself starts the follower and does nothing else for it: no step contains a call. The follower gets
-points and checkpoints at the pace of the committed record, and writes a local W&B run.
+The training process only starts the follower; no step contains a call. The follower gets points and checkpoints at the
+pace of the committed record, and writes a local W&B run.
 """
 
 import argparse
@@ -24,7 +24,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.tracking.cost", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60, help="of training to follow, after the start [60]")
+    parser.add_argument("--seconds", type=float, default=60, help="seconds of training to follow after the start [60]")
     seconds = parser.parse_args().seconds
     record = next(record for record in read_records(RESULTS / "demo" / "table2") if record.state == "done")
     step = record.train_seconds / record.update
@@ -46,14 +46,14 @@ def main() -> None:
             used = _cpu() - start
     updates = round(seconds / step)
     share = used / (updates * step)
-    print(f"a step takes {step * 1e3:.1f} ms ({record.row}, {record.update} updates, the committed record)")
-    print(f"in the training process: {entered * 1e3:.0f} ms once, nothing in a step")
-    print(f"follower, to start: {start:.2f} s of processor time, {start / record.train_seconds:.1%} of the whole run")
-    print(f"follower, while training: {used:.2f} s in {updates} steps, {share:.2%} of a step's time on one core")
+    print(f"a step takes {step * 1e3:.1f} ms (committed record of {record.row}, {record.update} updates)")
+    print(f"training process: {entered * 1e3:.0f} ms once, nothing per step")
+    print(f"follower, start: {start:.2f} s of processor time, {start / record.train_seconds:.1%} of the whole run")
+    print(f"follower, training: {used:.2f} s in {updates} steps, {share:.2%} of a step's time on one core")
 
 
 def _train(run: RunFolder, first: int, last: int, step: float, training: dict[str, int]) -> None:
-    """Write what updates first + 1 … last of a run write, at its pace."""
+    """Write what updates first + 1 … last of a run would write, at the run's pace."""
     started = time.monotonic()
     for update in range(first + 1, last + 1):
         if update % training["log_every"] == 0:
@@ -67,12 +67,12 @@ def _train(run: RunFolder, first: int, last: int, step: float, training: dict[st
 
 
 def _cpu() -> float:
-    """Seconds of processor time that this process's descendants have used."""
+    """The seconds of processor time that this process's descendants have used."""
     parents, times = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             name, _, rest = path.read_text().rpartition(")")
-        except OSError:  # gone
+        except OSError:  # the process is gone
             continue
         fields = rest.split()
         pid = int(name.split()[0])

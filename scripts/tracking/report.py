@@ -1,4 +1,4 @@
-"""Build a Report of W&B that compares a table's curves, mean ± std by row, and print it as JSON, or --save it there."""
+"""Build a W&B Report that compares a table's curves, mean ± std by row; print it as JSON, or --save it in W&B."""
 
 import argparse
 

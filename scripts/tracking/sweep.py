@@ -1,4 +1,4 @@
-"""Write a table's sweep file for `wandb sweep`; `wandb agent` then runs its cells, on as many machines as start one.
+"""Write a table's sweep file for `wandb sweep`; every machine that starts `wandb agent` then helps to run its cells.
 
 python -m scripts.tracking.sweep table2 --scale small --seeds 3 data.dir=FOLDER > table2.yaml
 wandb sweep table2.yaml
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("table", help="a file of experiments/, such as table2")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides for every run")
     parser.add_argument("--scale", default="demo", metavar="|".join(SCALES), help="default: demo")
-    parser.add_argument("--seeds", help="3: seeds 1, 2 and 3; 2,5: those (default: the manifest's)")
+    parser.add_argument("--seeds", help="3: seeds 1, 2 and 3; 2,5: those two (default: the manifest's)")
     add_place(parser)
     options = parser.parse_intermixed_args()  # overrides may come after options
     manifest = manifests.load(options.table)

@@ -85,8 +85,11 @@ def test_the_page_starts_with_who_is_faster(tmp_path):
     ):
         write(plain | {"name": name, "p25": low, "ratio": middle, "p75": high, "goal": goal}, tmp_path / "here")
     text = page(tmp_path)
-    assert "Of 3 comparisons ours is faster in 1, slower in 1 (all but a quarter of the pairs) and alike in 1; " in text
-    assert "1 of 2 goals of a ratio are reached." in text
+    assert (
+        "In 3 comparisons, ours is faster in 1 and slower in 1 (in three quarters of the pairs), and similar in 1; "
+        in text
+    )
+    assert "1 of 2 goals for a ratio are reached." in text
     rows = [line for line in text.splitlines() if line.startswith("| `a`")]
     assert [line.count(" | ") for line in rows] == [5, 5]  # six columns, and six more that are folded
 
@@ -106,7 +109,7 @@ def test_costs_with_a_limit_are_shown_below_the_comparisons(tmp_path):
         {"name": "patience", "costs": [cost], "allocator": "glibc", "environment": describe(torch.device("cpu"))},
         tmp_path / "here",
     )
-    said = "- `patience`: waiting: 2.0 ± 1.4 s by the clock (limit 2.5 s), 0.2 s of a processor, n = 2"
+    said = "- `patience`: waiting: 2.0 ± 1.4 s of wall-clock time (limit 2.5 s), 0.2 s of processor time, n = 2"
     assert said in page(tmp_path)
 
 

@@ -121,8 +121,8 @@ def test_the_command(files: list[str], capsys: pytest.CaptureFixture[str], monke
 @pytest.mark.parametrize(
     ("hypotheses", "references", "said"),
     [
-        ("a\n", "a\nb\n", "has 1 lines and"),
-        ("a\n" * 2737, "a\n" * 2737, "(2,737 lines is the filtered set; papers score the full one)"),
+        ("a\n", "a\nb\n", "has 1 lines, but"),
+        ("a\n" * 2737, "a\n" * 2737, "(2,737 lines are the filtered set; papers score the full one)"),
         ("", "", "has 0 lines, but wmt14_en_de's test set has 3,003"),
         ("a\n", None, "cannot be read"),
     ],

@@ -62,7 +62,7 @@ def test_on_another_machine_the_prediction_interval_decides(records):
     for bleu, agrees in ((19.5, True), (23.0, False), (17.0, True)):
         lines, found = compared(published, siblings, again(published, metrics={"bleu": bleu}, environment=elsewhere))
         assert found is agrees, lines
-        assert lines[0] == "not the same: cpu"
+        assert lines[0] == "different: cpu"
     lines, found = compared(published, siblings[:2], again(published, metrics={"bleu": 90.0}, environment=elsewhere))
     assert found is None and "n = 2 published runs are too few" in lines[1]
 
@@ -76,7 +76,7 @@ def test_another_verdict_disagrees(records, capsys):
     ("cell", "said"),
     [
         ("table2", "give it as TABLE/SCALE/ROW/seedN"),
-        ("table1/demo/skip/seed1", "of which column: skip/digits/seed1, skip/digits_post/seed1"),
+        ("table1/demo/skip/seed1", "choose a column: skip/digits/seed1, skip/digits_post/seed1"),
         ("table2/demo/skip/seed9", "no such published run"),
         ("table9/demo/skip/seed1", "no such published run"),
     ],

@@ -39,7 +39,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Lines], Lines | None], str]] = {
         lambda lines: lines[-1]["metrics"].update(bleu=30.0),
         "do not give the BLEU of its record",
     ),
-    "a curve": ("curves.jsonl", explode, "run 7c01323e50e1 has diverged by its curve"),
+    "a curve": ("curves.jsonl", explode, "run 7c01323e50e1 diverged according to its curve"),
     "no curve": ("curves.jsonl", lambda lines: lines[1:], "has no curve"),
 }
 
@@ -49,7 +49,7 @@ def test_unchanged_results_agree(table, capsys):
     said = capsys.readouterr().out
     runs = len(store.read_records(table))
     assert said.startswith(f"1 tables of {runs} runs and 0 figures recomputed: 0 disagree\n")
-    assert re.search(r"(\d+) of \1 finished runs keep theirs", said)
+    assert re.search(r"(\d+) of \1 finished runs that keep them", said)
 
 
 @pytest.mark.parametrize("what", DAMAGE)
@@ -68,14 +68,14 @@ def test_changed_sentence_statistics_are_found(table, capsys):
     store.write(table, kept)
     assert main(["--results", str(table.parents[1])]) == 1
     said = capsys.readouterr().out
-    assert "table.csv: not what its numbers give" in said or "do not give the BLEU of its record" in said
+    assert "table.csv: differs from what its numbers give" in said or "do not give the BLEU of its record" in said
 
 
 def test_statistics_without_a_run_are_found(table, capsys):
     (path, *_) = sorted((table / store.EXAMPLES).iterdir())
     shutil.copy(path, path.with_name(f"{'0' * 12}.xz"))
     assert main(["--results", str(table.parents[1])]) == 1
-    assert f"examples/{'0' * 12}.xz is of no run in the records" in capsys.readouterr().out
+    assert f"examples/{'0' * 12}.xz belongs to no run in the records" in capsys.readouterr().out
 
 
 def test_edited_and_missing_pages_are_found(table, capsys):
@@ -84,4 +84,4 @@ def test_edited_and_missing_pages_are_found(table, capsys):
     (table / "table.tex").unlink()
     assert main(["--results", str(table.parents[1])]) == 1
     found = capsys.readouterr().out
-    assert "table.md: not what its numbers give" in found and "table.tex: not what" in found
+    assert "table.md: differs from what its numbers give" in found and "table.tex: differs" in found

@@ -48,7 +48,7 @@ def test_the_command_reports_changes_and_makes_them_only_with_write(tmp_path, ca
     store.write(folder, store.Kept([record], {record.hash: curves}))
     assert main(["--results", str(tmp_path)]) == 1
     assert "demo/table1, xskip_2, digits, seed 1" in (said := capsys.readouterr().out)
-    assert "1 runs judged, 1 of them by every log point, the others by 200; 1 records change" in said
+    assert "1 runs judged: 1 by every log point, the others by 200 points; 1 records change" in said
     assert json.loads((folder / "records.jsonl").read_text())["state"] == "done"
     assert main(["--results", str(tmp_path), "--write"]) == 0
     assert json.loads((folder / "records.jsonl").read_text())["state"] == "diverged"

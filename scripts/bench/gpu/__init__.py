@@ -1,1 +1,1 @@
-"""What a GPU says in a few minutes: `python -m scripts.bench.gpu --minutes 8 …`, and `--take`, which files it."""
+"""Measure a GPU in a few minutes: `python -m scripts.bench.gpu --minutes 8 …`; `--take` files the results."""

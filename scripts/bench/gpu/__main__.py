@@ -1,11 +1,12 @@
-"""What a GPU says in a few minutes, in one command and one file.
+"""Measure a GPU in a few minutes, with one command and one file.
 
     python -m scripts.bench.gpu --minutes 8 --cifar cifar10_jpeg.tar.gz --multi30k FOLDER --output gpu.tar.gz
     python -m scripts.bench.gpu --take gpu.tar.gz      # later, in a clone: files the record and the runs
 
-Needs Python 3.11, torch 2.11 and this repository. In this order: the residual site against its reference and against
-memory bandwidth; the tests that need a GPU; updates of base and big in bf16, plain and compiled, as a share of the
-measured product rate; DDP with one rank; then cells of tables 2 and 1 at the small scale until the minutes are over.
+This needs Python 3.11, torch 2.11 and this repository. It measures, in this order: the residual site against its
+reference and against memory bandwidth; the tests that need a GPU; updates of base and big in bf16, plain and compiled,
+as a share of the measured product rate; DDP with one rank; then cells of tables 2 and 1 at the small scale until the
+time is over.
 """
 
 import argparse
@@ -39,14 +40,14 @@ from skipln.tables.records import collect, recorded_seeds
 from skipln.tables.runner import YOURS
 
 RUNS = ROOT / "runs"
-# Files, as a bare machine cannot import all tests.
+# Files and not a folder, because a bare machine cannot import all tests.
 GPU_TESTS = ("tests/ops/residual_norm/test_triton.py", "tests/engine/devices/test_gpu.py")
-LONGEST = 100  # seconds of one part before the cells
-PACKING = 10.0  # seconds left at the end for the file
+LONGEST = 100  # seconds that one part may take, before the cells
+PACKING = 10.0  # seconds left at the end for writing the file
 
 
 def measure(options: argparse.Namespace) -> int:
-    """Every part in order; a part that fails says why in the record, and the next one begins."""
+    """Run every part in order; if one fails, the record says why, and the next one begins."""
     ends = time.monotonic() + 60 * options.minutes
     smoke = options.smoke
     device = torch.device("cpu" if smoke else "cuda")
@@ -89,8 +90,8 @@ def measure(options: argparse.Namespace) -> int:
 
 
 def gpu_tests() -> dict[str, Any]:
-    """`pytest -m gpu`: its status and last lines."""
-    # Compiling takes longer than a part may; the part `updates_compiled` does it on one net.
+    """Run `pytest -m gpu`; return its status and last lines."""
+    # Compilation takes longer than a part may; the part `updates_compiled` does it for one net.
     chosen = ["-m", "gpu", "-k", "not compiled", *GPU_TESTS]
     command = [sys.executable, "-m", "pytest", "-q", *chosen, "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST)
@@ -98,12 +99,12 @@ def gpu_tests() -> dict[str, Any]:
 
 
 def take(archive: Path, runs: Path = RUNS, results: Path = RESULTS) -> None:
-    """File what came back: the record under results/bench, the runs under `runs`, your tables from those."""
+    """File the results: the record under results/bench, the runs under `runs`, and your tables made from these."""
     record, came = unpack(archive, runs)
     seeds_that_came = {int(read_config(runs / name).get("seed", 1)) for name in came}
     name = re.sub(r"[^a-z0-9]+", "-", str(record["hardware"]).lower()).strip("-")
     target = results / "bench" / name / "gpu.json"
-    if record.keys() - {"hardware", "smoke", "environment", "tables"}:  # a sitting for cells alone measured nothing
+    if record.keys() - {"hardware", "smoke", "environment", "tables"}:  # a session for cells alone measured nothing
         with atomic_write(target, "w") as file:
             file.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         print(target)
@@ -124,7 +125,7 @@ def _tried(part: Callable[[], Any]) -> Any:
     signal.alarm(LONGEST)
     try:
         return part()
-    except Exception as error:  # the minutes are few: whatever stops one part must not stop the others
+    except Exception as error:  # time is short: a failure of one part must not stop the others
         return {"failed": f"{type(error).__name__}: {error}"[:2000]}
     finally:
         signal.alarm(0)
@@ -138,17 +139,17 @@ def _short(found: Any) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.bench.gpu", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes, on the CPU: whether the command works")
-    parser.add_argument("--minutes", type=float, default=8.0, help="all of it ends within these [8]")
-    parser.add_argument("--parts", metavar="NAME,…", help='what is measured before the cells, "" for nothing [all]')
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes on the CPU, to check that the command works")
+    parser.add_argument("--minutes", type=float, default=8.0, help="everything ends within this time [8]")
+    parser.add_argument("--parts", metavar="NAME,…", help='parts to measure before the cells, "" for none [all]')
     parser.add_argument("--cifar", type=Path, help="tar or folder of train|test/<class>/<image>, for table 1")
     parser.add_argument("--multi30k", type=Path, help="folder of Multi30k's raw files, for table 2")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the cells [3]")
-    parser.add_argument("--columns", default="", help="such as multi30k_deep,cifar10_jpeg_6: cells of no other column")
-    parser.add_argument("--at-once", type=int, default=12, help="cells beside each other on the GPU [12]")
+    parser.add_argument("--columns", default="", help="run only cells of these, such as multi30k_deep,cifar10_jpeg_6")
+    parser.add_argument("--at-once", type=int, default=12, help="cells side by side on the GPU [12]")
     parser.add_argument("--n", type=int, default=30, help="repetitions of a measurement [30]")
     parser.add_argument("--output", type=Path, default=Path("gpu.tar.gz"), help="file to write [gpu.tar.gz]")
-    parser.add_argument("--take", type=Path, metavar="FILE", help="file what --output brought back")
+    parser.add_argument("--take", type=Path, metavar="FILE", help="file the results that --output wrote")
     options = parser.parse_args(arguments)
     try:
         if options.take:

@@ -1,4 +1,4 @@
-"""One tar of what a GPU's minutes gave, and the way back into the tree."""
+"""Pack the results of a GPU session into one tar, and unpack it in a clone."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from skipln.errors import UserError
 
 RECORD = "gpu.json"
 KEPT = ("config.yaml", "metrics.jsonl", "result.json", "status.json", "examples.npy", "translations.txt")
-LARGEST = 64 << 20  # bytes of a member
+LARGEST = 64 << 20  # bytes per member
 
 
 def pack(target: Path, record: dict[str, Any], folders: Iterable[Path]) -> None:
@@ -31,9 +31,9 @@ def pack(target: Path, record: dict[str, Any], folders: Iterable[Path]) -> None:
 
 
 def unpack(archive: Path, runs: Path) -> tuple[dict[str, Any], list[str]]:
-    """The record, and the hashes of the runs that were put under `runs`; a folder that is there already stays.
+    """Unpack into `runs`; return the record and the hashes of its runs. A folder that already exists stays.
 
-    Nothing but the files that `pack` writes is taken out. Raises UserError for anything else.
+    Only files that `pack` writes are unpacked. Raises UserError for anything else.
     """
     record: dict[str, Any] = {}
     found: dict[str, list[tuple[str, bytes]]] = {}
@@ -53,11 +53,11 @@ def unpack(archive: Path, runs: Path) -> tuple[dict[str, Any], list[str]]:
                 ):
                     found.setdefault(parts[1], []).append((parts[2], file.read()))
                 else:
-                    raise UserError(f"{archive} holds {member.name!r}, which --output never writes: not taken")
+                    raise UserError(f"{archive} contains {member.name!r}, which --output never writes: not unpacked")
     except (OSError, tarfile.TarError, EOFError, ValueError) as error:
-        raise UserError(f"{archive} cannot be read as what --output wrote: {error}") from error
+        raise UserError(f"{archive} cannot be read as a file of --output: {error}") from error
     if not record:
-        raise UserError(f"{archive} holds no {RECORD}: it is not what --output wrote")
+        raise UserError(f"{archive} contains no {RECORD}: it is not a file of --output")
     for name, files in found.items():
         if not (runs / name / "result.json").exists():
             (runs / name).mkdir(parents=True, exist_ok=True)

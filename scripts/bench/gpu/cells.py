@@ -1,4 +1,4 @@
-"""As many cells of the small tables as the minutes hold, several at once on one GPU."""
+"""Run as many cells of the small tables as the time allows, several at once on one GPU."""
 
 import os
 import signal
@@ -20,12 +20,12 @@ from skipln.tables.execution.local import Local
 from skipln.tables.store import read_records
 
 TABLES = ("table2", "table1")  # in this order
-TOO_LONG = ("cifar10_jpeg",)  # columns: 48 epochs a cell do not fit into minutes
-SAVING = 20.0  # seconds a stopped run needs to save its state and end
+TOO_LONG = ("cifar10_jpeg",)  # columns whose cells of 48 epochs do not fit into minutes
+SAVING = 20.0  # seconds that a stopped run needs to save its state and end
 
 
 class SideBySide(Local):
-    """Cells as processes of one thread, `at_once` beside each other: a small net alone leaves most of a GPU idle."""
+    """Runs cells as one-thread processes, `at_once` side by side: a small net alone leaves most of a GPU idle."""
 
     def __init__(self, at_once: int) -> None:
         super().__init__(threads=1)
@@ -35,8 +35,8 @@ class SideBySide(Local):
 def planned(
     data: dict[str, Path], scale: str, seeds: Sequence[int], extra: Sequence[str] = (), columns: Sequence[str] = ()
 ) -> list[Cell]:
-    """The cells that have no record, of the tables whose data is given ({table: data.dir}), table by table, seed by
-    seed: of the `columns` named, or of all but those that are too long."""
+    """The cells without a record of the tables whose data is given ({table: data.dir}), table by table and seed by
+    seed, in the named `columns` or in all but those that take too long."""
     found: list[Cell] = []
     recorded: set[str] = set()
     for table in TABLES:
@@ -52,9 +52,9 @@ def planned(
 
 
 def run_cells(chosen: Sequence[Cell], seconds: float, at_once: int) -> dict[str, Any]:
-    """Run cells until they are done or the time is up; a run that was stopped goes on when it is started again.
+    """Run cells until they are done or the time is up; a stopped run continues when it is started again.
 
-    Returns what each came to; the folders of those that finished are the runs themselves.
+    Return the state of each; the folders of the finished ones are the runs themselves.
     """
     launcher = SideBySide(at_once)
     shared = False
@@ -64,12 +64,12 @@ def run_cells(chosen: Sequence[Cell], seconds: float, at_once: int) -> dict[str,
     timer.daemon = True
     try:
         if todo and seconds > SAVING:
-            # The handler comes before the timer, so that its signal always finds one.
+            # The handler is installed before the timer starts, so that its signal always finds one.
             with shared_gpu() as shared, interrupting():
                 timer.start()
                 failures = launcher(todo, len(chosen))
     except KeyboardInterrupt:
-        print("time is up: the cells that were under way have saved their state", file=sys.stderr)
+        print("time is up: the running cells have saved their state", file=sys.stderr)
     finally:
         timer.cancel()
     states = {cell.hash: f"{cell.table} {cell.describe()}: {read_state(cell.folder).state}" for cell in chosen}

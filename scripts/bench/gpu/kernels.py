@@ -1,4 +1,4 @@
-"""Each Triton kernel alone, without its launch, and the bytes that it must move."""
+"""Time each Triton kernel alone, without its launch, and count the bytes that it must move."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,14 +10,15 @@ from skipln.ops.residual_norm.reference import dropped_of
 
 SHAPES = ((16_384, 512), (8192, 1024), (65_536, 128))  # rows × channels
 STEPS = (1, 2, 4, 8)
-ELEMENTS = (16, 8, 4)  # of a row a lane
+ELEMENTS = (16, 8, 4)  # elements of a row per lane
 DROPOUT = 0.1
 
 
 def kernel_times() -> dict[str, Any]:
-    """Microseconds of every kernel in bf16 as a CUDA graph has it; `floor_bytes` of forward and backward.
+    """Microseconds of every kernel in bf16 in a CUDA graph, and `floor_bytes` of forward and backward.
 
-    forward_rows and backward_rows for each number of elements a lane; backward_weights with its programs added up.
+    forward_rows and backward_rows are timed for each number of elements per lane; backward_weights includes the sum
+    over its programs.
     """
     from triton.testing import do_bench_cudagraph
 

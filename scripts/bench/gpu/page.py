@@ -1,4 +1,4 @@
-"""What a GPU's record says, as a section of the bench page."""
+"""The section of the bench page about a GPU's record."""
 
 from statistics import median
 from typing import Any
@@ -6,25 +6,25 @@ from typing import Any
 from scripts.bench.gpu.kernels import launched
 
 TEXT = """
-Made by `python -m scripts.bench.gpu` in one sitting at commit {commit}{dirty}, torch {torch}.
-A copy in its memory moves {copy:,} GB/s, read and written. Times are medians of n = {n} by the wall clock, with the GPU
-waited for each time, so they hold what launching costs the CPU; at these sizes it costs more than the work.
+Made by `python -m scripts.bench.gpu` in one session at commit {commit}{dirty}, torch {torch}.
+A copy in its memory moves {copy:,} GB/s, read and written. Times are medians of n = {n} wall-clock times, each with a
+wait for the GPU. They include the CPU's cost of launching kernels, which at these sizes is more than the work.
 
-An update of a post-LN Transformer in bf16; share: FLOPs of its products / their measured rate / its time.
+An update of a post-LN Transformer in bf16; share is FLOPs of its products / their measured rate / its time.
 
 | | products, GFLOP | measured, TFLOP/s | ms | tokens/s | share |
 | --- | ---: | ---: | ---: | ---: | ---: |
 """
 SITE = """
 A residual site, forward and backward: the largest error of y and all gradients in float32 against torch's layer norms
-(relative to the largest number), and times in bf16. GB/s counts eight activations, the fewest that can be moved.
+(relative to the largest number), and times in bf16. GB/s counts eight activations, the fewest that must be moved.
 
 | rows × channels, λ | error | ours, ms | torch's layer norms, ms | ours, GB/s |
 | --- | ---: | ---: | ---: | ---: |
 """
 KERNELS = """
-Each Triton kernel alone in bf16, as a CUDA graph has it, in µs, with as many elements of a row a lane as a run takes;
-floor: the bytes that forward, or backward with its sums, must move at least, at the speed of the copy.
+Each Triton kernel alone in bf16, in a CUDA graph, in µs, with as many elements of a row per lane as in a run. The floor
+is the time to move the bytes that forward, or backward with its sums, must move, at the speed of the copy.
 
 | rows × channels, λ | forward | floor | backward, rows | and sums | floor |
 | --- | ---: | ---: | ---: | ---: | ---: |
@@ -32,7 +32,7 @@ floor: the bytes that forward, or backward with its sums, must move at least, at
 
 
 def section(record: dict[str, Any]) -> str:
-    """The section's body, Markdown. A part that failed is named with its reason."""
+    """The section's body in Markdown. It names each part that failed, with the reason."""
     environment, parts = record["environment"], [record.get("updates"), record.get("updates_compiled")]
     times: list[float] = next((update["milliseconds"] for part in parts for update in _found(part).values()), [])
     text = TEXT.format(

@@ -1,4 +1,4 @@
-"""The fused residual site against torch's layer norms, and against the bytes that it must move."""
+"""Compare the fused residual site with torch's layer norms, and with the bytes that it must move."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,14 +14,14 @@ from skipln.ops.residual_norm import scaled_residual_norm
 
 SHAPES = ((16_384, 512), (8192, 1024), (65_536, 128), (1000, 1023))  # rows × channels
 STEPS = (1, 2, 4)
-MOVED = 8  # activations at the least: x, F and y; then the gradient of y, x and F again, the gradients of both
+MOVED = 8  # activations at least: x, F and y; then the gradient of y, x and F again, and the gradients of both
 
 
 def residual_site(device: torch.device, n: int, shapes: Sequence[tuple[int, int]] = SHAPES) -> dict[str, Any]:
-    """error: the largest of y and of the gradients of x, F, gains and biases, float32, against torch's layer norms.
+    """error: the largest error of y and the gradients of x, F, gains and biases, float32, against torch's layer norms.
 
-    milliseconds: forward and backward in bf16, of ours and of torch's. gb_per_second: of ours, counting the bytes that
-    must be moved.
+    milliseconds: forward and backward in bf16, ours and torch's. gb_per_second: ours, counting the bytes that must be
+    moved.
     """
     found: dict[str, Any] = {}
     for rows, channels in shapes:
@@ -47,7 +47,7 @@ def residual_site(device: torch.device, n: int, shapes: Sequence[tuple[int, int]
 
 
 def plain(x: Tensor, y: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], *, steps: int) -> Tensor:
-    """The recursion by torch's own operations."""
+    """The recursion, by torch's own operations."""
     for k in range(steps):
         y = F.layer_norm(x + y, (x.size(-1),), gains[k].to(x.dtype), biases[k].to(x.dtype))
     return y

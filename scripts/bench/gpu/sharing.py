@@ -1,4 +1,4 @@
-"""CUDA's Multi-Process Service for the time of a block: kernels of several processes then run beside each other.
+"""Start CUDA's Multi-Process Service during a block, so that kernels of several processes run side by side.
 
 Without it the processes take turns on the GPU, each alone, however little of it a small net fills.
 """
@@ -13,14 +13,14 @@ from contextlib import contextmanager
 
 CONTROL = "nvidia-cuda-mps-control"
 PROBE = "import torch; print(float((torch.ones(64, 64, device='cuda') @ torch.ones(64, 64, device='cuda')).sum()))"
-LONGEST = 30  # seconds for the service to begin, and for a first product through it
+LONGEST = 30  # seconds for the service to start, and for a first product through it
 
 
 @contextmanager
 def shared_gpu() -> Iterator[bool]:
-    """Start the service for all processes that are started inside, and end it after; yields whether it serves.
+    """Start the service for all processes that are started inside, and end it afterwards; yield whether it works.
 
-    It yields False, and changes nothing, where the service is not installed or a first product through it fails.
+    It yields False and changes nothing if the service is not installed or a first product through it fails.
     """
     if shutil.which(CONTROL) is None:
         yield False

@@ -1,4 +1,4 @@
-"""Times, bandwidth and products of the device itself, which everything else is a share of."""
+"""Measure times, and the bandwidth and product rate of the device itself, of which everything else is a share."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,13 +10,13 @@ Product = tuple[int, int, int]  # rows, inputs, outputs
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def milliseconds(work: Callable[[], object], device: torch.device, n: int) -> list[float]:
-    """n times of `work` in ms, the device waited for; two before them warm up."""
+    """n times of `work` in ms, each with a wait for the device, after two to warm up."""
     taken = []
     for k in range(n + 2):
         wait(device)
@@ -29,14 +29,14 @@ def milliseconds(work: Callable[[], object], device: torch.device, n: int) -> li
 
 
 def bandwidth(device: torch.device, n: int, size: int) -> float:
-    """GB/s of copying `size` bytes: read and written."""
+    """GB/s of copying `size` bytes; bytes read and bytes written both count."""
     source = torch.empty(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return round(2 * size / median(milliseconds(lambda: target.copy_(source), device, n)) / 1e6, 1)
 
 
 def product_rate(device: torch.device, n: int, products: Sequence[Product]) -> float:
-    """TFLOP/s of bf16 products x W with the gradients of both, over all of `products`, on random numbers."""
+    """TFLOP/s of bf16 products x W and the gradients of both factors, over all `products`, with random numbers."""
     total = seconds = 0.0
     for rows, inputs, outputs in products:
         x = torch.randn(rows, inputs, device=device, dtype=torch.bfloat16)

@@ -1,4 +1,4 @@
-"""Updates of Transformer-base and -big in bf16: plain, compiled, and under DDP with one rank."""
+"""Time updates of Transformer-base and -big in bf16: plain, compiled, and under DDP with one rank."""
 
 import time
 from collections.abc import Callable
@@ -18,20 +18,20 @@ from skipln.ops import smoothed_cross_entropy
 from skipln.ops.attention import plain_attention
 
 SHAPES = {
-    "base": (TransformerShape(6, 6, 512, 2048, 8), 32_000, 128, 32),  # vocabulary, sentences, tokens a sentence
+    "base": (TransformerShape(6, 6, 512, 2048, 8), 32_000, 128, 32),  # vocabulary, sentences, tokens per sentence
     "big": (TransformerShape(6, 6, 1024, 4096, 16), 32_000, 128, 32),
 }
 TINY = {"tiny": (TransformerShape(1, 1, 32, 64, 4), 100, 2, 8)}
 
 
 def updates(device: torch.device, n: int, smoke: bool, compiled: bool = False) -> dict[str, Any]:
-    """Of each shape: FLOPs of the products of an update, their measured rate, and time, tokens/s and share of products
-    (FLOPs / rate / time). first_seconds: of the first update, compiling included where it is `compiled`."""
+    """For each shape: FLOPs of the products of an update, their measured rate, and time, tokens/s and share of products
+    (FLOPs / rate / time). first_seconds: the time of the first update, including compilation if `compiled`."""
     found: dict[str, Any] = {}
     for name, (shape, vocabulary, sentences, length) in (TINY if smoke else SHAPES).items():
         tokens = sentences * length
         model, step = _update(shape, vocabulary, device, sentences, length)
-        # What a kernel of ours multiplies, which attention has on a CPU, is no operator that torch could count.
+        # On a CPU, attention has a kernel of ours, whose products torch cannot count.
         plain = patch("skipln.attention.softmax.attention", plain_attention) if device.type == "cpu" else nullcontext()
         with plain, FlopCounterMode(display=False) as counter:
             step()
@@ -60,7 +60,7 @@ def updates(device: torch.device, n: int, smoke: bool, compiled: bool = False) -
 
 
 def distributed(device: torch.device, n: int, smoke: bool) -> dict[str, Any]:
-    """An update of base under DistributedDataParallel with one rank (NCCL; gloo on a CPU) beside the bare model's."""
+    """An update of base under DistributedDataParallel with one rank (NCCL, or gloo on a CPU), and of the bare model."""
     shape, vocabulary, sentences, length = TINY["tiny"] if smoke else SHAPES["base"]
     backend = "nccl" if device.type == "cuda" else "gloo"
     store = torch.distributed.HashStore()
@@ -84,7 +84,7 @@ def _update(
     shape: TransformerShape, vocabulary: int, device: torch.device, sentences: int, length: int,
     wrap: Callable[[nn.Module], nn.Module] = _bare,
 ) -> tuple[nn.Module, Callable[[], float]]:  # fmt: skip
-    """The net, post-LN, and an update of it in bf16 on random sentences, which returns the loss."""
+    """The post-LN net, and a function that updates it in bf16 on random sentences and returns the loss."""
     torch.manual_seed(1)
     model = Transformer(vocabulary, shape, lambda dim, place: skips.create("xskip_ln", dim, place=place, lam=1.0))
     model = model.to(device).train()

@@ -1,1 +1,1 @@
-"""What is measured against a peer: modules with a list PARTS, which `scripts.bench.comparisons` gathers."""
+"""The parts that are measured against a peer: modules with a list PARTS, which `scripts.bench.comparisons` gathers."""

@@ -15,7 +15,7 @@ TOKENS, HEADS, DEPTH, REPEATS = 2048, 8, 64, 10
 
 
 def sides(time: int, precision: str) -> Sides:
-    """Padded sentences of one length, heads split off a projection as in a model."""
+    """Padded sentences of one length, with heads split from a projection as in a model."""
     torch.manual_seed(0)
     rows = TOKENS // time
     leaves = [torch.randn(rows, time, HEADS, DEPTH, dtype=KINDS[precision], requires_grad=True) for _ in range(3)]

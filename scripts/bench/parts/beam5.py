@@ -1,4 +1,4 @@
-"""Translating the demo's 1,000 test sentences with a beam of 5, the same weights on both sides."""
+"""Translate the demo's 1,000 test sentences with a beam of 5 and the same weights on both sides."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from skipln.system.places import ROOT
 from skipln.tasks.translation import TranslationTask, shape_of
 
 MODEL = ["scale=demo", "skip=xskip_ln", "skip.lam=1", "seed=1"]  # the post-LN baseline of table 2
-EXTRA = 50  # tokens that a translation may have more than its source
+EXTRA = 50  # how many tokens longer than its source a translation may be
 SEARCH = Search(beam=5, alpha=1.0, penalty="power", extra_length=EXTRA)  # fairseq-generate's --lenpen 1
 
 
@@ -28,7 +28,7 @@ Translate = Callable[[list[list[int]]], list[list[int]]]
 def trained() -> tuple[Transformer, TransformerShape, list[list[int]], Callable[[list[list[int]]], float]]:
     """The baseline with its averaged weights, its sizes, the test sources (ids without end symbol), and BLEU of theirs.
 
-    It is trained where that has not been done. Raises UserError when the training fails.
+    It is trained first if necessary. Raises UserError if the training fails.
     """
     overrides = [*MODEL, f"paths.runs={ROOT / 'runs'}", f"paths.cache={ROOT / 'data'}"]
     config = compose(overrides)
@@ -50,7 +50,7 @@ def trained() -> tuple[Transformer, TransformerShape, list[list[int]], Callable[
 
 
 class Outputs:
-    """What the two sides said last, to count how many translations are the same."""
+    """Keeps the last outputs of the two sides, to count identical translations."""
 
     def __init__(self) -> None:
         self.last: dict[str, list[list[int]]] = {}

@@ -1,4 +1,4 @@
-"""FAVOR+ against softmax, a whole attention with its projections, forward and backward: time and memory by length."""
+"""FAVOR+ against softmax: time and memory by length of a whole attention with its projections, forward and backward."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ NAMES = {"ours": "favor", "peer": "softmax"}
 
 
 def work(name: str, time: int, causal: bool, precision: str) -> Callable[[int], None]:
-    """One update's worth of attention `name` over TOKENS tokens in sentences of `time`."""
+    """Attention `name`, forward and backward, over TOKENS tokens in sentences of `time` tokens."""
     torch.manual_seed(0)
     made = attention.create(name)(DIM, HEADS, 0.0)
     x = torch.randn(TOKENS // time, time, DIM, requires_grad=True)
@@ -31,7 +31,7 @@ def work(name: str, time: int, causal: bool, precision: str) -> Callable[[int], 
 
 
 def peak_megabytes(run: Callable[[int], None]) -> float:
-    """The most that torch has allocated at once while it does the work, beyond what it had before."""
+    """The most memory that torch allocates at once during the work, beyond what it had before."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         run(0)
     events: Any = profiled.profiler.kineto_results.events()
@@ -40,7 +40,7 @@ def peak_megabytes(run: Callable[[int], None]) -> float:
 
 
 def memory(works: dict[str, Callable[[int], None]]) -> dict[str, Any]:
-    """Of both sides, after the pairs."""
+    """The memory of both sides, measured after the pairs."""
     found = {side: round(peak_megabytes(run), 1) for side, run in works.items()}
     return {"megabytes": found, "found": f"allocates {found['ours']:.0f} MB, softmax {found['peer']:.0f} MB"}
 

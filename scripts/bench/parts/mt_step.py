@@ -29,7 +29,7 @@ BASE_VOCABULARY, BASE_LENGTH = 32_000, 27
 def our_step(
     vocabulary: int, shape: TransformerShape, precision: str, skip: dict[str, Any] = POST_LN, compiled: bool = False
 ) -> Callable[[Batch], None]:
-    """An update as `skipln.engine.loop` makes it, without its log. skip: name and options of the connection."""
+    """An update as `skipln.engine.loop` makes it, without logging. skip: name and options of the connection."""
     torch.manual_seed(1)
     model = Transformer(vocabulary, shape, lambda dim, place: skips.create(dim=dim, place=place, **skip)).train()
     if compiled:
@@ -65,14 +65,14 @@ def base_batches() -> list[Batch]:
 
 
 def against_untuned_fairseq(precision: str) -> Sides:
-    """The peer in a process of its own, since an allocator is a process's."""
+    """The peer runs in a separate process, because a process has one allocator."""
     batches = small_batches()
     ours = our_step(SMALL_VOCABULARY, SMALL, precision)
     return Sides(lambda k: ours(batches[k % len(batches)]), untuned_step("fairseq", torch.get_num_threads()))
 
 
 def marian_step(vocabulary: int, shape: TransformerShape, precision: str) -> Callable[[Batch], None]:
-    """An update of Hugging Face's Marian of the same sizes under the same precision, its loss as its Trainer's."""
+    """An update of Hugging Face's Marian with the same sizes and precision, and with the loss of its Trainer."""
     from transformers import MarianConfig, MarianMTModel
     from transformers.trainer_pt_utils import LabelSmoother
 

@@ -1,4 +1,4 @@
-"""What each piece of the fast path gives: an update with it against the same update by torch's own."""
+"""Measure what each piece of the fast path gains: an update with it against the same update with torch's own code."""
 
 import time
 from collections.abc import Callable
@@ -21,13 +21,13 @@ Switch = Callable[[], AbstractContextManager[Any]]
 
 
 def torchs_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """As `skipln.ops.output_cross_entropy`."""
+    """The same as `skipln.ops.output_cross_entropy`, by torch."""
     scores = F.linear(hidden, weight).float()
     total = F.cross_entropy(scores, targets, reduction="sum", label_smoothing=smoothing)
     return total, F.cross_entropy(scores.detach(), targets, reduction="sum")
 
 
-SWITCHES: dict[str, tuple[str, Switch]] = {  # piece: what takes its place, and how to go without it
+SWITCHES: dict[str, tuple[str, Switch]] = {  # piece: its replacement in words, and a context without the piece
     "attention": (
         "scaled_dot_product_attention",
         partial(patch, "skipln.attention.softmax.attention", F.scaled_dot_product_attention),
@@ -61,13 +61,13 @@ def without_piece(name: str, precision: str) -> Sides:
 
 
 def without_allocator(precision: str) -> Sides:
-    """The peer is ours too, in a process of its own, since an allocator is a process's."""
+    """The peer is ours too, in a separate process, because a process has one allocator."""
     return Sides(small_step(precision), untuned_step("ours", torch.get_num_threads(), precision))
 
 
 def with_compile(precision: str) -> Sides:
     compiled, started = small_step(precision, compiled=True), time.perf_counter()
-    for k in range(3):  # three batches of three shapes: what compiling for any shape takes
+    for k in range(3):  # three batches of three shapes compile it for any shape
         compiled(k)
     took = time.perf_counter() - started
     return Sides(compiled, small_step(precision), lambda: {"found": f"the first three updates took {took:.0f} s"})

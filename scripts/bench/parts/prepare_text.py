@@ -1,7 +1,7 @@
-"""How fast WMT14's preparation is, from raw files to BPE-encoded ones, on synthetic text; one line of JSON.
+"""Measure WMT14's preparation, from raw files to BPE-encoded ones, on synthetic text; print one line of JSON.
 
-The text is drawn word by word from Zipf's law over made-up words of English's and German's lengths, with punctuation,
-numbers and hyphens as often as in news: no corpus is needed, and new words keep coming as they do in real text.
+The text is drawn word by word from Zipf's law over made-up words as long as English and German ones, with punctuation,
+numbers and hyphens as often as in news. No corpus is needed, and new words keep appearing as they do in real text.
 """
 
 import argparse
@@ -30,19 +30,19 @@ from skipln.data.text.published.download import Remote
 from skipln.data.text.published.preparation import STEPS, prepare
 from skipln.system.places import ROOT
 
-WORDS = 25  # a sentence
-TYPES = 5_000_000  # words that can be drawn
+WORDS = 25  # per sentence
+TYPES = 5_000_000  # different words that can be drawn
 # About 1.75M different words in 100M, as WMT's German has (Sennrich et al. 2016, table 1); English has fewer.
 EXPONENT = 1.28
-# A word of rank r has on average 2 + LETTERS · lg r letters, by language: fitted by eye to the words of Multi30k's and
-# the demo's training text, in which rare words are about half as long again in German as in English.
+# A word of rank r has 2 + LETTERS · lg r letters on average, by language. This was fitted by eye to the training text
+# of Multi30k and the demo, where rare words are about half as long again in German as in English.
 LETTERS = (1.3, 2.0)
 _SYLLABLES = [a + b + c for a in "bdfgklmnprstvw" for b in "aeiou" for c in ("", "n", "r", "s", "t", "l")]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.bench.parts.prepare_text", description=__doc__)
-    parser.add_argument("--pairs", type=int, default=200_000, help="of sentences, 25 words each [200000]")
+    parser.add_argument("--pairs", type=int, default=200_000, help="pairs of sentences, 25 words each [200000]")
     parser.add_argument("--merges", type=int, default=37_000, help="BPE merges [37000]")
     parser.add_argument("--workers", type=int, default=2, help="processes [2]")
     parser.add_argument("--seed", type=int, default=1)
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(recipe: Recipe, downloads: Path, workers: int, made: Path) -> dict[str, Any]:
-    """Wall and processor seconds (all processes') of `prepare` and its steps, its rate in source words, its memory."""
+    """Wall-clock and processor seconds (all processes) of `prepare` and its steps, its rate in source words, memory."""
     wall, cpu = time.monotonic(), _cpu_seconds()
     about = prepare(recipe, made, downloads, workers, progress=False)
     wall, cpu = time.monotonic() - wall, _cpu_seconds() - cpu
@@ -74,10 +74,10 @@ def measure(recipe: Recipe, downloads: Path, workers: int, made: Path) -> dict[s
 
 
 def synthetic(folder: Path, pairs: int, merges: int, seed: int) -> Recipe:
-    """WMT14's recipe on `pairs` drawn pairs as its only training corpus."""
+    """WMT14's recipe with `pairs` drawn pairs as its only training corpus."""
     recipe = corpora.wmt14_en_de(merges=merges)
     drawn: list[Future[None]] = []
-    with ProcessPoolExecutor(len(recipe.languages)) as others:  # whose memory is not the preparation's
+    with ProcessPoolExecutor(len(recipe.languages)) as others:  # their memory is not the preparation's
 
         def made(name: str, count: int, offset: int) -> Corpus:
             origins = []
@@ -94,7 +94,7 @@ def synthetic(folder: Path, pairs: int, merges: int, seed: int) -> Recipe:
 
 
 def write(path: Path, count: int, seed: int, letters: float) -> None:
-    """`count` sentences of `WORDS` words, whose lengths grow by `letters` as they get ten times rarer."""
+    """Write `count` sentences of `WORDS` words; words that are ten times rarer are `letters` letters longer."""
     draw = np.random.default_rng(seed)
     weights = 1 / np.arange(2, TYPES + 2) ** EXPONENT
     sums = np.cumsum(weights / weights.sum())
@@ -109,7 +109,7 @@ def write(path: Path, count: int, seed: int, letters: float) -> None:
 
 
 def _word(rank: int, mark: float, letters: float) -> str:
-    """The word of a rank, always the same and longer where it is rarer, with what `mark` puts to it."""
+    """The word of a rank, always the same and longer if rarer, with the punctuation that `mark` adds."""
     word = _stem(rank, letters)
     if mark < 0.05:
         return f"{word},"
@@ -142,8 +142,8 @@ PAIRS, MERGES, LONG = 20_000, 4_000, 4_500_000  # LONG: WMT14's
 
 
 def against_moses(_precision: str, pairs: int = PAIRS, merges: int = MERGES, long: int = LONG) -> Sides:
-    """The peer takes minutes for what it is compared on; `found` is our rate on more text, with WMT14's 37k merges."""
-    kept = tempfile.TemporaryDirectory()  # deleted with the process
+    """The peer needs minutes for the compared text; `found` is our rate on more text, with WMT14's 37k merges."""
+    kept = tempfile.TemporaryDirectory()  # deleted when the process ends
     recipe = synthetic(Path(kept.name), pairs, merges, seed=1)
     raw = {language: Path(kept.name) / f"drawn.{language}" for language in recipe.languages}
 
@@ -156,7 +156,7 @@ def against_moses(_precision: str, pairs: int = PAIRS, merges: int = MERGES, lon
             moses_peer.prepare(raw, Path(folder), merges, recipe.max_tokens, recipe.max_ratio)
 
     def found() -> dict[str, Any]:
-        command = [sys.executable, "-m", "scripts.bench.parts.prepare_text", f"--pairs={long}"]  # its memory is its own
+        command = [sys.executable, "-m", "scripts.bench.parts.prepare_text", f"--pairs={long}"]  # has its own memory
         printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
         said = json.loads(printed)
         rate = (

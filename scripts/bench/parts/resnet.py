@@ -30,9 +30,9 @@ def our_step(
     blocks: int, images: Split, precision: str, skip: dict[str, Any] = SKIP,
     memory: torch.memory_format = torch.channels_last,
 ) -> Callable[[int], None]:  # fmt: skip
-    """k -> an update on batch k as `skipln.engine.loop` makes it, without its log.
+    """k -> an update on batch k as `skipln.engine.loop` makes it, without logging.
 
-    skip: name and options of the connection. memory: channels-last as the task builds it, or another.
+    skip: name and options of the connection. memory: channels-last as in the task, or another format.
     """
     torch.manual_seed(1)
     shape = ResNetShape([blocks] * 3)

@@ -12,11 +12,11 @@ from skipln.seam.fused import one_pass
 
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 ROWS, CHANNELS = 4096, 512
-REPEATS = 10  # sites a measurement: one takes milliseconds
+REPEATS = 10  # sites per measurement, because one takes only milliseconds
 
 
 def sides(lam: int, precision: str, rows: int = ROWS, channels: int = CHANNELS) -> Sides:
-    """rSkip+LN on [1, rows, channels] as a model has it, and step by step; `found` says what each keeps."""
+    """rSkip+LN on [1, rows, channels] as in a model, against step by step; `found` says how much each keeps."""
     torch.manual_seed(0)
     site = skips.create("rskip_ln", channels, lam=lam)
     x, f, gradient = (torch.randn(1, rows, channels).to(KINDS[precision]) for _ in range(3))
@@ -37,7 +37,7 @@ def sides(lam: int, precision: str, rows: int = ROWS, channels: int = CHANNELS) 
 
 
 def kept(work: Callable[[], object], activation: int) -> float:
-    """What autograd keeps of `work`, in activations of `activation` elements, each memory counted once."""
+    """The memory that autograd keeps for `work`, in units of `activation` elements; shared memory counts once."""
     sizes: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What λ costs over a whole update of Transformer-base: rSkip+LN with λ = 4 against itself with λ = 1."""
+"""Measure what λ costs in a whole update of Transformer-base: rSkip+LN with λ = 4 against itself with λ = 1."""
 
 from scripts.bench.parts.mt_step import BASE, BASE_VOCABULARY, BASE_WORK, base_batches, our_step
 from scripts.bench.records.harness import Part, Sides

@@ -1,4 +1,4 @@
-"""Random sentence pairs with the lengths of a real corpus, in batches as a run of ours draws them."""
+"""Random sentence pairs with the lengths of a real corpus, in batches as our runs draw them."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,14 +9,14 @@ from skipln.data.text.batches import token_batches
 from skipln.data.text.corpus import ParallelCorpus, TokenCorpus, TokenWriter
 from skipln.data.text.padding import Batch, collate
 
-SPECIAL = 4  # ids below are padding and marks
+SPECIAL = 4  # smaller ids are padding and marks
 
 
 def random_batches(vocabulary: int, max_tokens: int, count: int, mean_length: float, seed: int = 1) -> list[Batch]:
-    """`count` batches of at most `max_tokens` padded tokens a side.
+    """`count` batches of at most `max_tokens` padded tokens per side.
 
-    Lengths are log-normal about `mean_length` with the spread of news and captions (σ = 0.5); a target is as long as
-    its source but for 15 %; words follow Zipf's law over the vocabulary.
+    Lengths are log-normal about `mean_length` with the spread of news and captions (σ = 0.5). A target's length differs
+    from its source's by 15 % (standard deviation). Words follow Zipf's law over the vocabulary.
     """
     random = np.random.default_rng(seed)
     pairs = round(1.5 * count * max_tokens / mean_length) + 64

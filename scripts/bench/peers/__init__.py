@@ -1,1 +1,1 @@
-"""What ours is measured against: other programs, plain forms, and processes of their own."""
+"""The peers that ours is measured against: other programs, plain forms, and separate processes."""

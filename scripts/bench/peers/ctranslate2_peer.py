@@ -1,4 +1,4 @@
-"""CTranslate2 as a peer: our weights in its format, its own beam search."""
+"""CTranslate2 as a peer: our weights in its format, with its own beam search."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +15,13 @@ POSITIONS = 1024
 def ctranslate2_search(
     ours: Transformer, compute: str, beam: int, extra_length: int
 ) -> Callable[[list[list[int]]], list[list[int]]]:
-    """Sources of our ids -> best translations, by as many one-thread workers as torch has threads.
+    """Sources (our token ids) -> best translations, by as many one-thread workers as torch has threads.
 
-    ours: post-LN. compute: CTranslate2's arithmetic, "float32" or "int8".
+    ours: a post-LN model. compute: CTranslate2's arithmetic, "float32" or "int8".
     """
     import ctranslate2
 
-    threads = torch.get_num_threads()  # CTranslate2 sets OpenMP's number for the whole process
+    threads = torch.get_num_threads()  # CTranslate2 changes OpenMP's number for the whole process
     pieces = [*SPECIAL, *map(str, range(len(SPECIAL), ours.embedding.num_embeddings))]
     with TemporaryDirectory() as folder:
         save_model(ours, "post", pieces, Path(folder), start="<s>", positions=POSITIONS)

@@ -1,4 +1,4 @@
-"""fairseq as a peer: its own trainer and its own beam search, in this process, on our batches and our weights."""
+"""fairseq as a peer: its own trainer and beam search, in this process, with our batches and weights."""
 
 import logging
 import warnings
@@ -15,11 +15,11 @@ from skipln.interop.fairseq.symbols import FAIRSEQ_BOS, fairseq_ids, our_ids
 from skipln.interop.fairseq.weights import Model, to_fairseq
 from skipln.models.transformer import Transformer, TransformerShape, sinusoids
 
-POST_LN = {"name": "xskip_ln", "lam": 1.0}  # fairseq's own
+POST_LN = {"name": "xskip_ln", "lam": 1.0}  # fairseq's default
 
 
 class FairseqPeer:
-    """fairseq's Transformer of our sizes (post-LN, one embedding matrix) with its task, criterion and trainer."""
+    """fairseq's Transformer with our sizes (post-LN, one embedding matrix), its task, criterion and trainer."""
 
     def __init__(self, vocabulary: int, shape: TransformerShape) -> None:
         from fairseq import options
@@ -48,7 +48,7 @@ class FairseqPeer:
         } | sizes  # fmt: skip
         words = [str(word) for flag in flags.items() for word in flag]
         arguments = options.parse_args_and_arch(parser, ["", "--cpu", "--share-all-embeddings", *words])
-        hydra_version.setbase("1.1")  # what fairseq is written for; our own configuration has set a later one
+        hydra_version.setbase("1.1")  # fairseq needs this version; our own configuration has set a later one
         self.config: Any = convert_namespace_to_omegaconf(arguments)
         dictionary = Dictionary()
         for i in range(len(dictionary), vocabulary):
@@ -57,7 +57,7 @@ class FairseqPeer:
         self.model: Any = self.task.build_model(self.config.model)
 
     def trainer(self, batches: Sequence[Batch]) -> Callable[[int], object]:
-        """k -> one update of fairseq's own Trainer on batch k of ours, counted round and round."""
+        """k -> one update of fairseq's own Trainer on our batch k modulo their number."""
         from fairseq.trainer import Trainer
 
         samples = [self._sample(batch) for batch in batches]
@@ -67,7 +67,7 @@ class FairseqPeer:
         return lambda k: trainer.train_step([samples[k % len(samples)]])
 
     def load(self, ours: Transformer) -> None:
-        """Take our weights and our positions (post-LN sites alone), so that both translate alike."""
+        """Load our weights and positions (post-LN sites only), so that both sides give the same translations."""
         self.model.load_state_dict(to_fairseq(ours.state_dict(), Model(self.shape, POST_LN, start="eos")))
         for stack in (self.model.encoder, self.model.decoder):
             table = stack.embed_positions
@@ -75,7 +75,7 @@ class FairseqPeer:
             table.weights = torch.cat((torch.zeros(first, ours.dim), sinusoids(1024, ours.dim)))
 
     def generator(self, beam: int, extra_length: int) -> Callable[[list[list[int]]], list[list[int]]]:
-        """fairseq-generate's search (--lenpen 1) over sources of our ids, in length-sorted batches of max. 128."""
+        """fairseq-generate's search (--lenpen 1) over sources (our ids), in length-sorted batches of at most 128."""
         options = self.config.generation
         options.beam, options.lenpen, options.max_len_a, options.max_len_b = beam, 1.0, 1, extra_length
         generator = self.task.build_generator([self.model.eval()], options)
@@ -92,7 +92,7 @@ class FairseqPeer:
                     translations[i] = self._ours[hypotheses[0]["tokens"]].tolist()[:-1]  # without its end
             return translations
 
-        bos = FAIRSEQ_BOS  # fairseq's decoder starts with </s>; our weights were trained to start with <s>
+        bos = FAIRSEQ_BOS  # fairseq's decoder starts with </s>, but our weights were trained with <s>
         generate = generator.generate
         generator.generate = lambda *args, **kw: generate(*args, **(kw | {"bos_token": bos}))
         return translate
@@ -113,7 +113,7 @@ class FairseqPeer:
 
 
 def _padded(sources: list[list[int]]) -> Tensor:
-    """Rows padded on the left, as fairseq's own data loader pads its sources."""
+    """Pad rows on the left, as fairseq's own data loader pads sources."""
     longest = max(map(len, sources))
     return torch.tensor([[PAD] * (longest - len(source)) + source for source in sources])
 

@@ -1,4 +1,4 @@
-"""sacremoses and subword-nmt as their users put them together, a process a side: the steps of our preparation."""
+"""The steps of our preparation with sacremoses and subword-nmt, combined as their users do, one process per side."""
 
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def prepare(sides: dict[str, Path], folder: Path, merges: int, max_tokens: int, max_ratio: float) -> dict[str, Path]:
-    """Normalise, tokenise, learn a joint BPE, apply it, clean. sides: language -> raw text; returns the made text."""
+    """Normalise, tokenise, learn and apply a joint BPE, clean. sides: language -> raw text; return the cleaned text."""
     from subword_nmt.learn_bpe import learn_bpe
 
     with ProcessPoolExecutor(len(sides)) as pool:

@@ -1,4 +1,4 @@
-"""The plain recipe for CIFAR: a pre-activation ResNet with x + f(x) written out, PIL transforms, a DataLoader."""
+"""The usual recipe for CIFAR: a pre-activation ResNet with explicit x + f(x), PIL transforms, a DataLoader."""
 
 import itertools
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ class PlainPreActResNet(nn.Module):
 
 
 class Pictures(Dataset):
-    """Images uint8 [n, 32, 32, 3] and labels as torchvision's CIFAR10 gives them: PIL images, transformed singly."""
+    """Images uint8 [n, 32, 32, 3] and labels, as torchvision's CIFAR10 serves them: PIL images, transformed singly."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.images, self.labels = images, labels

@@ -1,4 +1,4 @@
-"""Updates under the allocator that the system gives, in a process of its own: fairseq's as users run it, and ours."""
+"""Updates under the system's default allocator, in a separate process: fairseq's as users run it, and ours."""
 
 import os
 import subprocess
@@ -9,9 +9,9 @@ from skipln.system.places import ROOT
 
 
 def untuned_step(whose: str, threads: int, precision: str = "fp32") -> Callable[[int], object]:
-    """k -> one update on batch k of `mt_step.small_batches`, in the other process; it ends with this one.
+    """k -> one update on batch k of `mt_step.small_batches`, in the other process, which ends with this one.
 
-    whose: "fairseq" or "ours"; precision: of ours.
+    whose: "fairseq" or "ours". precision: of ours.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts.bench.peers.untuned_process", whose, precision],

@@ -1,4 +1,4 @@
-"""The other process of `untuned_peer`: it answers every number on stdin with itself once the update is done."""
+"""The other process of `untuned_peer`: for every number on stdin it does one update, then prints the number."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from scripts.bench.parts.mt_step import SMALL, SMALL_VOCABULARY, our_step, small
 
 def main(whose: str, precision: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what fairseq prints is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keeps fairseq's output out of the answers
     torch.set_flush_denormal(True)
     batches = small_batches()
     if whose == "ours":

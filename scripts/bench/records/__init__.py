@@ -1,1 +1,1 @@
-"""How a measurement is made, what is written of it under results/bench, and the page of all records."""
+"""Make measurements, write their records under results/bench, and make the page of all records."""

@@ -1,4 +1,4 @@
-"""What has a limit of its own rather than a peer: measured several times, recorded, shown under the comparisons."""
+"""Costs with a limit instead of a peer: measured several times, recorded, and shown under the comparisons."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from skipln.engine.environment import describe
 
 @dataclass(frozen=True)
 class Cost:
-    """What was done, its seconds by the clock and of a processor, a value each time, and the limit of the former."""
+    """What was done, its seconds of wall-clock and of processor time (one value per run), and the wall-clock limit."""
 
     what: str
     seconds: list[float]
@@ -21,7 +21,7 @@ class Cost:
 
 
 def write_costs(name: str, costs: list[Cost]) -> None:
-    """`results/bench/<name>.json`, and the page anew."""
+    """Write `results/bench/<name>.json`, and the page again."""
     record: dict[str, Any] = {"name": name, "costs": [asdict(cost) for cost in costs]}
     write(record | {"allocator": "glibc", "environment": describe(torch.device("cpu"))})
     write_page()

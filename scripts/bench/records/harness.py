@@ -1,4 +1,4 @@
-"""Interleaved comparison of two ways of doing the same work, and the record of it."""
+"""Compare two ways of doing the same work, interleaved, and record the comparison."""
 
 import json
 import time
@@ -32,9 +32,9 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Sides:
-    """The two contestants, each called with k to do the k-th piece of work once, the same piece for both.
+    """The two sides; each is called with k and does the k-th piece of work, the same for both, once.
 
-    found: called after the last pair, what else there is to say (such as how many outputs are identical).
+    found: called after the last pair; returns other findings (such as how many outputs are identical).
     """
 
     ours: Callable[[int], object]
@@ -46,10 +46,10 @@ class Sides:
 class Part:
     """One named comparison.
 
-    ours, peer, work: what is compared and on what, in words; `ours` may hold {precision}. prepare: (precision of
-    ours) -> Sides. n: pairs by default. precision: of ours; None: the machine's best. goal: the ratio asked for.
-    share: precision of ours -> the share asked for, see `compare`; None: what it does is not mostly products.
-    needs: modules of the peers.
+    ours, peer, work: what is compared, and on what, in words; `ours` may contain {precision}. prepare: (precision of
+    ours) -> Sides. n: default number of pairs. precision: of ours; None: the machine's best. goal: the ratio to reach.
+    share: precision of ours -> the share to reach, see `compare`; None: the work is not mostly products. needs: the
+    modules of the peers.
     """
 
     name: str
@@ -66,13 +66,13 @@ class Part:
 
 
 def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any]:
-    """Run `n` interleaved pairs of a part; returns its record.
+    """Run `n` interleaved pairs of a part; return its record.
 
-    The two sides take turns at going first, since whoever comes second finds warmer caches. Each pair gives one ratio,
-    and where a share is asked for, the products of our side are done alone between the pairs: the share is their time
-    in ours, which is FLOPs / the rate at which the machine multiplies these shapes at that moment / our time.
-    Where it misses a goal, each side works once more under the profiler.
-    Raises UserError when a peer is not installed.
+    The two sides take turns at going first, because the second one finds warmer caches. Each pair gives one ratio. If
+    the part has a share, the products of our side are repeated alone between the pairs; the share is their time / our
+    time, which equals FLOPs / the rate at which the machine multiplies these shapes at that moment / our time.
+    If the part misses a goal, each side runs once more under the profiler.
+    Raises UserError if a peer is not installed.
     """
     missing = [module for module in part.needs if find_spec(module) is None]
     if missing:
@@ -81,7 +81,7 @@ def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any
     sides = part.prepare(chosen)
     alone = [products(partial(sides.ours, k)) for k in range(n)] if part.share else []
     seconds: dict[str, list[float]] = {"ours": [], "peer": []}
-    cpu: dict[str, list[float]] = {"ours": [], "peer": []}  # of this process: what a busy machine changes less
+    cpu: dict[str, list[float]] = {"ours": [], "peer": []}  # of this process; other work affects it less
     multiplying: list[float] = []
     for k in tqdm(range(-part.warmup, n), desc=part.name, unit="pair", leave=False):
         order = [("ours", sides.ours), ("peer", sides.peer)]
@@ -117,21 +117,21 @@ def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any
 
 
 def _clocked(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds by the clock and of this process."""
+    """Seconds of wall-clock time and of this process's processor time."""
     clocks = time.perf_counter(), time.process_time()
     work()
     return round(time.perf_counter() - clocks[0], 6), round(time.process_time() - clocks[1], 6)
 
 
 def ratios(seconds: dict[str, list[float]]) -> dict[str, float | int]:
-    """Median, quartiles and number of the pairs' ratios peer / ours: above 1 ours is faster."""
+    """Median, quartiles and number of the pairs' ratios peer / ours; above 1 ours is faster."""
     each = np.array(seconds["peer"]) / np.array(seconds["ours"])
     low, middle, high = _quartiles(each)
     return {"ratio": middle, "p25": low, "p75": high, "n": len(each)}
 
 
 def share(multiplying: list[float], ours: list[float]) -> dict[str, float]:
-    """Median and quartiles of products' time alone / our time, pair by pair."""
+    """Median and quartiles of (time of the products alone / our time), pair by pair."""
     low, middle, high = _quartiles(np.array(multiplying) / np.array(ours))
     return {"share": middle, "share_p25": low, "share_p75": high}
 
@@ -141,7 +141,7 @@ def _quartiles(values: np.ndarray) -> tuple[float, ...]:
 
 
 def write(record: dict[str, Any], into: Path | None = None) -> None:
-    """`<into>/<name>.json`, whole or not at all; None: the folder of this machine's records."""
+    """Write `<into>/<name>.json`, whole or not at all; into None: the folder of this machine's records."""
     with atomic_write((into or folder()) / f"{record['name']}.json", "w") as file:
         file.write(json.dumps(record | {"hardware": hardware()}, indent=1, ensure_ascii=False) + "\n")
 

@@ -1,4 +1,4 @@
-"""The page of all records under results/bench/: `python -m scripts.bench.records.page` writes README.md there anew."""
+"""The page of all records under results/bench/: `python -m scripts.bench.records.page` writes README.md there."""
 
 import argparse
 import json
@@ -13,31 +13,31 @@ from skipln.system.files import atomic_write
 
 HEAD = """# Speed against named peers
 
-Every row is a file in a folder beside this page, one folder for each hardware, made by `make bench BENCH=NAME`: both
-sides really run, interleaved in one process under one allocator.
+Every row is a file in a folder beside this page (one folder per hardware), made by `make bench BENCH=NAME`. Both sides
+are really run, interleaved in one process under one allocator.
 
-- share: the part of our time that the machine needs for the products alone (of matrices; of images, convolutions),
-  done again with the same shapes between the pairs: FLOPs / the rate at which it multiplies them / our time. 1 would be
-  a step that does nothing else.
+- share: the part of our time that the machine needs for the products alone (matrix products; convolutions for images),
+  which are repeated with the same shapes between the pairs: FLOPs / the rate at which it multiplies them / our time. It
+  would be 1 for a step that does nothing else.
 - ratio: the peer's time / ours; above 1 ours is faster. CPU is the same ratio in the process's own CPU time, which
-  other work on the machine changes less (–: worker processes do the work).
+  other work on the machine affects less (–: worker processes do the work).
 
-All are medians over n pairs [quartiles], with the goal after ≥.
+All numbers are medians over n pairs [quartiles], with the goal after ≥.
 """
 TABLE = """
 | | ratio | peer | work | share | ours, s |
 | --- | ---: | --- | --- | ---: | ---: |
 """
 MORE = """
-<details><summary>What ours is, n, the peer's time, CPU, and what else was found</summary>
+<details><summary>What ours is, n, the peer's time, CPU, and other findings</summary>
 
 | | ours | n | peer, s | CPU | found |
 | --- | --- | ---: | ---: | ---: | --- |
 """
 PICTURE = """
-What an update costs (`python -m scripts.bench.studies.cost`; numbers, machine and commit in [cost.csv]({0}/cost.csv)):
+The cost of an update (`python -m scripts.bench.studies.cost`; numbers, machine and commit in [cost.csv]({0}/cost.csv)):
 
-![milliseconds an update against λ, layers, length and vocabulary]({0}/cost.svg)
+![milliseconds per update against λ, layers, length and vocabulary]({0}/cost.svg)
 """
 
 
@@ -48,7 +48,7 @@ def page(results: Path = RESULTS) -> str:
 
 
 def _section(folder: Path) -> str:
-    """All about one hardware."""
+    """The section about one hardware."""
     if (folder / "gpu.json").exists():
         record = json.loads((folder / "gpu.json").read_text("utf-8"))
         return f"\n## {record['hardware']}\n{gpu.section(record)}"
@@ -72,12 +72,12 @@ def _section(folder: Path) -> str:
 
 
 def _place(record: dict[str, Any]) -> tuple[bool, str]:
-    """What has a share comes first: whole steps."""
+    """The sort key: records with a share, which measure whole steps, come first."""
     return "share" not in record, record["name"]
 
 
 def _rates(record: dict[str, Any]) -> str:
-    """What the machine itself does."""
+    """A sentence about the speed of the machine itself."""
     if "gflops" not in record:
         return ""
     rates = (
@@ -85,13 +85,13 @@ def _rates(record: dict[str, Any]) -> str:
         for precision, of in record["gflops"].items()
     )
     return (
-        f"\nIt does {', '.join(rates)} GFLOP/s in the products of a step's own shapes, forward and both gradients, and "
+        f"\nIt reaches {', '.join(rates)} GFLOP/s in products with a step's shapes, forward and both gradients, and "
         f"copies memory at {record['copy_gb']:.0f} GB/s, read and written (n = {record['n']}).\n"
     )
 
 
 def _tally(records: list[dict[str, Any]]) -> str:
-    """What a reader wants first: how often ours is faster, and how often as fast as it should be."""
+    """What a reader wants first: how often ours is faster, and how often it reaches its goal."""
     if not records:
         return ""
     faster = sum(record["p25"] > 1 for record in records)
@@ -99,9 +99,9 @@ def _tally(records: list[dict[str, Any]]) -> str:
     goals = [record for record in records if record["goal"]]
     reached = sum(record["ratio"] >= record["goal"] for record in goals)
     return (
-        f"\nOf {len(records)} comparisons ours is faster in {faster}, slower in {slower} (all but a quarter of the "
-        f"pairs) and alike in {len(records) - faster - slower}; {reached} of {len(goals)} goals of a ratio are "
-        "reached.\n"
+        f"\nIn {len(records)} comparisons, ours is faster in {faster} and slower in {slower} (in three quarters of the "
+        f"pairs), and similar in {len(records) - faster - slower}; {reached} of {len(goals)} goals for a ratio "
+        "are reached.\n"
     )
 
 
@@ -119,7 +119,7 @@ def row(record: dict[str, Any]) -> str:
 
 
 def more(record: dict[str, Any]) -> str:
-    """One line of the table behind it."""
+    """One line of the folded table."""
     cells = [f"`{record['name']}`", record["ours"], record["n"], f"{_median(record['seconds']['peer']):.3g}"]
     return f"| {' | '.join(map(str, [*cells, _cpu(record), record.get('found', '–')]))} |\n"
 
@@ -131,7 +131,7 @@ def _figure(record: dict[str, Any], name: str, prefix: str, goal: float | None) 
 
 
 def _cpu(record: dict[str, Any]) -> str:
-    """The ratio of CPU times, where the work of both sides is done in the process that was watched."""
+    """The ratio of CPU times, if both sides do their work in the measured process."""
     shares = [_median(record["cpu_seconds"][side]) / _median(record["seconds"][side]) for side in ("ours", "peer")]
     return f"{record['cpu_ratio']:.2f}" if min(shares) > 0.6 else "–"
 
@@ -141,18 +141,18 @@ def _median(values: list[float]) -> float:
 
 
 def _costs(records: list[dict[str, Any]]) -> str:
-    """What has a limit of its own."""
+    """The costs that have a limit."""
     lines = [
-        f"- `{record['name']}`: {cost['what']}: {_mean(cost['seconds'])} s by the clock (limit {cost['limit']:g} s), "
-        f"{_mean(cost['processor'])} s of a processor, n = {len(cost['seconds'])}\n"
+        f"- `{record['name']}`: {cost['what']}: {_mean(cost['seconds'])} s of wall-clock time (limit "
+        f"{cost['limit']:g} s), {_mean(cost['processor'])} s of processor time, n = {len(cost['seconds'])}\n"
         for record in records
         for cost in record.get("costs", ())
     ]
-    return "\nWhat has a limit of its own:\n\n" + "".join(lines) if lines else ""
+    return "\nCosts with a limit:\n\n" + "".join(lines) if lines else ""
 
 
 def _scores(records: list[dict[str, Any]]) -> str:
-    """What must not suffer from speed."""
+    """The scores that must not suffer from speed."""
     lines = []
     for record in (record for record in records if "scores" in record):
         sides = "; ".join(
@@ -178,7 +178,7 @@ def _machines(records: list[dict[str, Any]]) -> str:
 
 
 def _profiles(records: list[dict[str, Any]]) -> str:
-    """Where the time goes in what missed its goal, and what was tried."""
+    """Where the time goes in the parts that missed their goal, and what was tried."""
     lines = []
     for record in records:
         for side, shares in record.get("profile", {}).items():
@@ -187,7 +187,7 @@ def _profiles(records: list[dict[str, Any]]) -> str:
                 lines.append(f"- `{record['name']}`, {side}: {said}\n")
         if "profile" in record and (tried := TRIED.get((record["name"], record["precision"]))):
             lines.append(f"- `{record['name']}`, tried: {tried}.\n")
-    head = "\nWhat missed its goal, under torch's profiler on one thread: operators' own shares of the time.\n\n"
+    head = "\nParts that missed their goal, in torch's profiler on one thread: operators' own shares of the time.\n\n"
     return head + "".join(lines) if lines else ""
 
 

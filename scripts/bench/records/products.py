@@ -1,4 +1,4 @@
-"""The products of a piece of work, to be done again alone: what the machine itself takes for them."""
+"""Record the products of a piece of work and repeat them alone, to measure the time that the machine needs for them."""
 
 from collections.abc import Callable
 from functools import cache
@@ -18,10 +18,10 @@ MULTIPLY = {
 
 
 class Products(TorchDispatchMode):
-    """Notes every product of whole matrices and every convolution that is done inside `with`; `run` does them again.
+    """Records every product of whole matrices and every convolution inside `with`; `run` repeats them.
 
-    `run` takes random numbers of the same shapes, strides and types, so its time is what the work would take if it did
-    nothing else. The small products inside attention are not counted. flops: one multiplication and one sum are two.
+    `run` uses random numbers of the same shapes, strides and types, so its time is what the work would take if it did
+    nothing else. The small products inside attention are not counted. flops: a multiplication and an addition are two.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Products(TorchDispatchMode):
 
 
 def products(work: Callable[[], object]) -> Products:
-    """Those of `work`, which is done once for it."""
+    """Run `work` once and return its products."""
     with Products() as found:
         work()
     return found
@@ -65,7 +65,7 @@ def _alike(tensor: Tensor) -> Tensor:
 
 @cache
 def _random(shape: tuple[int, ...], stride: tuple[int, ...], kind: torch.dtype) -> Tensor:
-    """Random numbers, the same memory for every tensor of one form: a step's products do not fit into it otherwise."""
+    """Random numbers, shared by all tensors of one form; otherwise a step's products would not fit into memory."""
     with torch.utils._python_dispatch._disable_current_modes():
         size = 1 + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
         return torch.randn(size).to(kind).as_strided(shape, stride)

@@ -1,4 +1,4 @@
-"""Where the time of a piece of work goes, by torch's profiler."""
+"""Show where the time of a piece of work goes, with torch's profiler."""
 
 from collections.abc import Callable
 
@@ -9,9 +9,9 @@ LARGEST = 6
 
 
 def shares(work: Callable[[], object]) -> dict[str, float]:
-    """Operator -> its own share of all operators' time in this process, in percent, the largest ones only.
+    """Operator -> its own share of all operators' time in this process, in percent, for the largest ones.
 
-    On one thread, since with more decoding would be done by other processes, which are not seen.
+    It runs on one thread, because with more threads other processes would decode, which the profiler does not see.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,1 +1,1 @@
-"""What has no peer: the machine itself, what an update, a cluster and speed cost; a command each."""
+"""Studies without a peer, one command each: the machine itself, and what an update, a cluster and speed cost."""

@@ -1,8 +1,8 @@
-"""bfloat16's products of matrices where the processor has none.
+"""bfloat16 matrix products on processors that have no instructions for them.
 
-`python -m scripts.bench.studies.bf16_products KEY=VALUE …` is a run of skipln.train whose products
-are of float32, their sums too, rounded to bfloat16 once: what AVX512-BF16 and AMX compute, up to the order of the sums,
-and here an order of magnitude faster than torch's own. It says what bfloat16 does to a result, nothing of its speed.
+`python -m scripts.bench.studies.bf16_products KEY=VALUE …` is a run of skipln.train whose products and their sums are
+computed in float32 and rounded to bfloat16 once. AVX512-BF16 and AMX compute the same, up to the order of the sums;
+here it is an order of magnitude faster than torch's own. This shows bfloat16's effect on a result, not on speed.
 """
 
 import sys
@@ -21,7 +21,7 @@ PRODUCTS = {aten.mm.default, aten.bmm.default, aten.addmm.default, aten.baddbmm.
 
 
 class Bf16Products(TorchDispatchMode):
-    """(A B)ᵢⱼ = bfloat16(Σₖ Aᵢₖ Bₖⱼ), the sum in float32, for A and B of bfloat16."""
+    """(A B)ᵢⱼ = bfloat16(Σₖ Aᵢₖ Bₖⱼ) for A and B in bfloat16, with the sum in float32."""
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

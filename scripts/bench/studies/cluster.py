@@ -1,10 +1,11 @@
-"""What a cluster costs beyond its jobs: submitting and collecting trivial cells, and `status` on many records.
+"""Measure what a cluster costs beyond its jobs: submitting and collecting trivial cells, and `status` on many records.
 
     python -m scripts.bench.studies.cluster --cells 100 --records 1000 --repeat 3
 
-Needs root and SLURM's packages: it starts the tests' private cluster. A cell's job writes a finished run and ends, so
-that the time from its start to its end, as SLURM tells it, is the job's own. Writes results/bench/cluster.json, with
-the processor time of our own processes beside the clock's: on a busy machine only the former tells.
+This needs root and SLURM's packages, because it starts the tests' private cluster. A cell's job writes a finished run
+and ends; the time between its start and end, as SLURM reports them, is the job's own. The result is
+results/bench/cluster.json. It has our processes' processor time beside the wall-clock time, because on a busy machine
+only the former is meaningful.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from scripts.bench.records.costs import Cost, write_costs
 from skipln.system.places import ROOT
 from tests.slurm.cluster import Cluster, missing
 
-SUBMITTING, STATUS = 10.0, 2.0  # seconds, the most they may take
+SUBMITTING, STATUS = 10.0, 2.0  # limits in seconds
 TABLE = """
 title: Trivial runs
 metrics: [bleu]
@@ -72,7 +73,7 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class Time:
-    """Seconds by the clock, and of a processor."""
+    """Seconds of wall-clock time and of processor time."""
 
     wall: float
     processor: float
@@ -91,7 +92,7 @@ def _timed(command: list[str], desk: Path, environment: dict[str, str]) -> tuple
 
 
 def _submit(cluster: Cluster, desk: Path, cells: int) -> Time:
-    """That of `make TABLE` less those from its first job's start to its last one's end."""
+    """The time of `make TABLE`, less the time from the first job's start to the last job's end."""
     _furnish(desk)
     environment = cluster.environment | {"PYTHONPATH": f"{ROOT}:{desk}"}
     words = ["run", "table9", "--scale=test", f"--seeds={cells}", "--launcher=slurm", "launcher.cpus_per_task=1"]
@@ -108,7 +109,7 @@ def _clock(text: str) -> float:
 
 
 def _status(folder: Path, records: int, repeat: int) -> list[Time]:
-    """That of `make status`, Python's start included, with the memory of composed configurations warm."""
+    """The time of `make status`, Python's start included, with a warm cache of composed configurations."""
     desk = folder / "status"
     _furnish(desk)
     environment = {"PYTHONPATH": f"{ROOT}:{desk}", "PATH": ""}

@@ -1,6 +1,6 @@
-"""What an update costs against λ, depth, length and vocabulary: a picture, and its numbers as CSV.
+"""Measure the cost of an update against λ, depth, length and vocabulary: a picture, and its numbers as CSV.
 
-`python -m scripts.bench.studies.cost` writes cost.csv and cost.svg of this machine in results/bench.
+`python -m scripts.bench.studies.cost` writes cost.csv and cost.svg for this machine to results/bench.
 """
 
 import argparse
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 Step = Callable[[], object]
 VOCABULARY, TOKENS = 6_000, 2_048
-VALUES = {  # of each axis; the rest is a Transformer of 3+3 layers, d 256, vocabulary 6k, sentences of about 14
+VALUES = {  # per axis; otherwise a Transformer of 3+3 layers, d 256, vocabulary 6k, sentences of about 14 tokens
     "λ of rSkip+LN": [1, 2, 3, 4, 6, 8],
     "layers": [6, 12, 24, 48],
     "length": [32, 128, 512, 1024],
     "vocabulary": [1_000, 6_000, 32_000, 64_000],
 }
-UNITS = {"layers": ", encoder and decoder", "length": ", tokens a sentence", "vocabulary": ", entries"}
+UNITS = {"layers": ", encoder and decoder", "length": ", tokens per sentence", "vocabulary": ", entries"}
 
 
 def step(axis: str, value: int, precision: str, shape: TransformerShape = SMALL, tokens: int = TOKENS) -> Step:
-    """An update of 2,048 tokens with one of the sizes changed."""
+    """An update of 2,048 tokens with one size changed."""
     layers = value // 2 if axis == "layers" else shape.encoder_layers
     shape = replace(shape, encoder_layers=layers, decoder_layers=layers)
     vocabulary = value if axis == "vocabulary" else VOCABULARY
@@ -56,19 +56,19 @@ def step(axis: str, value: int, precision: str, shape: TransformerShape = SMALL,
 
 
 def measure(steps: Sequence[Step], n: int, label: str) -> list[list[float]]:
-    """Seconds of each of `steps`, n of each, taken in turn."""
+    """n times in seconds for each of `steps`, which take turns."""
     seconds: list[list[float]] = [[] for _ in steps]
     for turn in tqdm(range(n + 1), desc=label, unit="round", leave=False):
         for taken, one in zip(seconds, steps, strict=True):
             started = time.perf_counter()
             one()
-            if turn:  # the first warms up
+            if turn:  # the first round warms up
                 taken.append(time.perf_counter() - started)
     return seconds
 
 
 def draw(rows: Sequence[dict[str, str]], into: Path) -> None:
-    """cost.svg: one panel an axis, milliseconds an update over its values, median and range."""
+    """Draw cost.svg: one panel per axis with milliseconds per update against its values, median and range."""
 
     def fill(drawing: "Figure") -> None:
         panels = drawing.subplots(2, 2).flat
@@ -78,8 +78,8 @@ def draw(rows: Sequence[dict[str, str]], into: Path) -> None:
             middle, low, high = ([float(row[key]) for row in own] for key in ("milliseconds", "fastest", "slowest"))
             panel.vlines(values, low, high, linewidth=1)
             panel.plot(values, middle, marker="o", markersize=3)
-            panel.set(xlabel=f"{axis}{UNITS.get(axis, '')}", ylabel="ms an update")
-            panel.set_ylim(0, 1.08 * max(high))  # a mark at the top keeps its whole size
+            panel.set(xlabel=f"{axis}{UNITS.get(axis, '')}", ylabel="ms per update")
+            panel.set_ylim(0, 1.08 * max(high))  # so that a mark at the top is not cut off
             panel.spines[["top", "right"]].set_visible(False)
             panel.grid(alpha=0.25, linewidth=0.5)
         drawing.supxlabel(f"point and line: median, fastest and slowest of n = {rows[0]['n']} updates", fontsize=7)
@@ -91,7 +91,7 @@ def draw(rows: Sequence[dict[str, str]], into: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.bench.studies.cost", description=__doc__)
     parser.add_argument("--n", type=int, default=5, help="updates of each kind [5]")
-    parser.add_argument("--tokens", type=int, default=TOKENS, help=f"a batch's tokens [{TOKENS}]")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help=f"tokens per batch [{TOKENS}]")
     parser.add_argument("--folder", type=Path, help="where to write [this machine's in results/bench]")
     options = parser.parse_args(arguments)
     into = options.folder or folder()

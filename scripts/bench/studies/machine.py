@@ -1,4 +1,4 @@
-"""What the machine itself does: the products of a step's own shapes in each precision, and copies of memory."""
+"""Measure the machine itself: products with the shapes of a step in each precision, and memory copies."""
 
 import time
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def machine(n: int = 5) -> dict[str, Any]:
 
 
 def _seconds(work: Callable[[], object], n: int) -> list[float]:
-    """n times of `work`; one before them warms up."""
+    """n times of `work` in seconds, after one to warm up."""
     taken = []
     for _ in range(n + 1):
         started = time.perf_counter()

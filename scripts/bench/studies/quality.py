@@ -1,9 +1,9 @@
-"""Whether speed costs quality: rSkip+LN λ = 2 trained by plain steps, through the kernel, and through it in bfloat16.
+"""Measure whether speed costs quality: train rSkip+LN λ = 2 by plain steps, the kernel, and the kernel in bfloat16.
 
 `python -m scripts.bench.studies.quality` writes results/bench/quality.json, from the demo's text;
-`python -m scripts.bench.studies.quality --scale small data.dir=FOLDER` quality-small.json, from Multi30k. A run has
-one thread and takes minutes, as many go at once as there are cores, and the same command goes on with what was
-interrupted.
+`python -m scripts.bench.studies.quality --scale small data.dir=FOLDER` writes quality-small.json, from Multi30k. A run
+has one thread and takes minutes, and as many run at once as there are cores. After an interruption the same command
+continues.
 """
 
 import argparse
@@ -26,14 +26,14 @@ from skipln.errors import UserError
 from skipln.system.places import ROOT
 from skipln.system.printing import print_error
 
-# With the dropout that the demo leaves out: a site without it and with λ = 1 never takes the kernel.
+# The demo has no dropout, but this has: a site without dropout and with λ = 1 never uses the kernel.
 RECIPE = ["skip=rskip_ln", "skip.lam=2", "model.dropout=0.1", "compute.threads=1", f"paths.cache={ROOT / 'data'}"]
-TEXTS = {  # scale: what it trains on, and its own part of the recipe
+TEXTS = {  # scale: its text in words, and its own part of the recipe
     "demo": ("the demo's text", ["scale=demo"]),
     "small": ("Multi30k, 4,000 updates", ["scale=small", "training.updates=4000"]),  # as long as table 6's ten minutes
 }
 RUNS = ROOT / "runs" / "quality"
-PATHS = {  # SKIPLN_FUSED, since these tensors are too small to gain by a kernel, and the precision
+PATHS = {  # SKIPLN_FUSED (these tensors are too small to gain from a kernel by themselves) and the precision
     "plain steps": ("0", "fp32"),
     "kernel": ("always", "fp32"),
     "kernel in bfloat16": ("always", "bf16"),
@@ -49,7 +49,7 @@ def overrides(run: Run, recipe: list[str]) -> list[str]:
 
 
 def bleu(run: Run, recipe: list[str], folder: Path) -> float:
-    """Of one run, which is in `folder`, on its test set. Raises UserError when the run fails."""
+    """Make one run in `folder` and return its BLEU on its test set. Raises UserError if the run fails."""
     fused, precision = PATHS[run[1]]
     environment = os.environ | {"SKIPLN_FUSED": fused, "OMP_NUM_THREADS": "1"}
     module = "skipln.train" if precision == "fp32" or fast_bf16() else "scripts.bench.studies.bf16_products"
@@ -65,7 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.bench.studies.quality", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="runs of each path [3]")
     parser.add_argument("--scale", choices=TEXTS, default="demo", help="[demo]")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of every run, e.g. data.dir=FOLDER")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="for every run, such as data.dir=FOLDER")
     given = parser.parse_args()
     text, own = TEXTS[given.scale]
     recipe = [*RECIPE, *own, *given.overrides]

@@ -1,1 +1,1 @@
-"""What is shared by whatever is printed: Markdown, LaTeX, comma-separated values."""
+"""The output formats that tables and figures share: Markdown, LaTeX, comma-separated values, SVG."""

@@ -1,14 +1,14 @@
-"""What a printed page says, before it is written in any format."""
+"""The content of a printed page, before it is written in any format."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-Lines = Sequence[Sequence[str]]  # of a table: its heading, then a line a row, all of one length
+Lines = Sequence[Sequence[str]]  # a table: its heading, then one line per row, all of the same length
 
 
 @dataclass(frozen=True)
 class Section:
-    """A table under its heading. `bold`: (line, column) of the cells that stand out."""
+    """A table under its heading. `bold`: (line, column) of the cells in bold."""
 
     heading: str
     lines: Lines
@@ -17,7 +17,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A title, an overview where there are several sections, the sections, and (subject, sentence) notes."""
+    """A title, an overview if there are several sections, the sections, and (subject, sentence) notes."""
 
     title: str
     sections: Sequence[Section]

@@ -1,4 +1,4 @@
-"""A line's name at its end, in its colour: no legend to look up."""
+"""Write a line's name at its end, in its colour, so that no legend is needed."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -14,22 +14,23 @@ SIZE = 7.0  # points
 
 
 def label_ends(panel: "Axes", ends: Sequence[tuple[float, float, str, str]], height: float) -> None:
-    """Write each (x, y, name, colour) to the right of the panel, as near to y as the others leave room.
+    """Write each (x, y, name, colour) to the right of the panel, as near to y as the other names allow.
 
-    Limits and scales have to be set before. `height`: of the panel in inches, by which the names keep their distance.
+    Limits and scales must be set before. `height`: the panel's height in inches, which sets the distance of the names.
     """
     place = panel.transScale + panel.transLimits
-    # What has left the frame is named at its edge.
+    # Lines that have left the frame are named at its edge.
     wanted = [min(max(float(place.transform((x, y))[1]), 0.0), 1.0) if isfinite(y) else 1.0 for x, y, *_ in ends]
     for (_, _, name, colour), at in zip(ends, spread(wanted, 1.2 * SIZE / 72 / height), strict=True):
         panel.text(1.02, at, drawn(name), color=colour, fontsize=SIZE, va="center", transform=panel.transAxes)
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Places in the order of `wanted`, at least `gap` apart, with the least sum of squared moves; within 0 and 1 where
+    """Places in the order of `wanted`, at least `gap` apart, with the least sum of squared moves; within 0 and 1 if
     there is room.
 
-    Less their rank times the gap, places need only not decrease: isotonic regression, pooling neighbours that do.
+    After subtracting rank times gap, the places need only be non-decreasing: this is isotonic regression by pooling
+    adjacent violators.
     """
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     gap = min(gap, 1 / max(1, len(wanted) - 1))
@@ -39,7 +40,7 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
         while len(pools) > 1 and fmean(pools[-2]) > fmean(pools[-1]):
             pools[-2:] = [pools[-2] + pools[-1]]
     free = [fmean(pool) for pool in pools for _ in pool]
-    highest = 1 - gap * (len(wanted) - 1)  # what the first may be at most, with the others above it
+    highest = 1 - gap * (len(wanted) - 1)  # the largest place of the first, with the others above it
     found = [0.0] * len(wanted)
     for rank, i in enumerate(order):
         found[i] = min(max(free[rank], 0.0), highest) + rank * gap

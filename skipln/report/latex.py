@@ -1,4 +1,4 @@
-"""LaTeX: a booktabs tabular to \\input into a paper, with its notes as comments."""
+"""LaTeX: a booktabs tabular for \\input in a paper, with its notes as comments."""
 
 from collections.abc import Iterable
 
@@ -24,7 +24,7 @@ _SPECIAL = {
 
 
 def latex(document: Document) -> str:
-    """The tabular; needs \\usepackage{booktabs}."""
+    """The tabular, which needs \\usepackage{booktabs}."""
     width = max((len(section.lines[0]) for section in document.sections), default=1)
     lines = [f"% {document.title}", r"% \usepackage{booktabs}"]
     lines += [f"% {subject}: {sentence}" for subject, sentence in document.notes]
@@ -47,9 +47,9 @@ def _section(section: Section) -> list[str]:
 
 def _line(cells: Iterable[str]) -> str:
     line = " & ".join(cells) + r" \\"
-    return f"{{}}{line}" if line.startswith(("[", "*")) else line  # else an option of the \\ before it
+    return f"{{}}{line}" if line.startswith(("[", "*")) else line  # else read as an option of the \\ before it
 
 
 def escape(words: str) -> str:
-    """`words` as LaTeX prints them, mathematical signs included."""
+    """`words` escaped for LaTeX, including mathematical signs."""
     return "".join(_SPECIAL.get(character, character) for character in words)

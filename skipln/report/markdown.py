@@ -1,4 +1,4 @@
-"""Markdown, read on a terminal as well as rendered."""
+"""Markdown that can be read on a terminal as well as rendered."""
 
 import re
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def _table(section: Section) -> str:
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table padded to equal widths: the first column to the left, numbers to the right."""
+    """A Markdown table padded to equal widths: the first column is left-aligned, the others right-aligned."""
     widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(lines[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
 
@@ -44,10 +44,10 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 def _escape(cell: str) -> str:
-    """A bar would end the cell, and a backslash before it would not let it be escaped."""
+    """Escape a cell: a bar would end it, and a backslash before a bar would undo the bar's escape."""
     return inert(cell.replace("\\", "\\\\").replace("|", "\\|"))
 
 
 def inert(words: str) -> str:
-    """`words` on one line, in which nothing opens an HTML element or a link; `code` stays code."""
+    """`words` on one line, escaped so that nothing opens an HTML element or a link; `code` stays code."""
     return _ELEMENT.sub(r"\\<", one_line(words)).replace("](", "]\\(")

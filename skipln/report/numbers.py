@@ -1,10 +1,10 @@
-"""How numbers are written, wherever they are printed."""
+"""How numbers are written everywhere."""
 
 EMPTY = "–"
 
 
 def signed(number: float, decimals: int) -> str:
-    """With a real minus; what rounds to zero has no sign."""
+    """A number with its sign (a real minus); a number that rounds to zero has no sign."""
     text = f"{abs(number):.{decimals}f}"
     if not float(text):
         return text
@@ -16,7 +16,7 @@ def p_value(p: float) -> str:
 
 
 def full(value: float | None) -> str:
-    """For whatever reads numbers: at most six decimals, without trailing zeros; empty where it is not known."""
+    """A number for programs: at most six decimals, without trailing zeros; empty if unknown."""
     if value is None:
         return ""
     return f"{value:.6f}".rstrip("0").rstrip(".")

@@ -1,8 +1,8 @@
-"""What a result was made with, in words: its code and its machine."""
+"""The code and the machine that made a result, in words."""
 
 
 def code(environment: dict) -> str:
-    """The commit and the versions that a result was made with."""
+    """The commit and the versions that made a result."""
     dirty = " with uncommitted changes" if environment.get("dirty") else ""
     dirty += f" (patch {environment['patch']})" if environment.get("patch") else ""
     versions = f"Python {environment.get('python')}, torch {environment.get('torch')}"
@@ -10,12 +10,12 @@ def code(environment: dict) -> str:
 
 
 def arithmetic(environment: dict, otherwise: str) -> str:
-    """Such as "fp32" or "bf16, compiled"; otherwise: what is said of the precision of a record that has none."""
+    """Such as "fp32" or "bf16, compiled". otherwise: the words for a record without a precision."""
     return f"{environment.get('precision') or otherwise}{', compiled' if environment.get('compiled') else ''}"
 
 
 def machine(environment: dict) -> str:
-    """The processor or accelerator that a result was made on."""
+    """The processor or accelerator that made a result."""
     processor, device = environment.get("cpu"), environment.get("device")
     where = f"{processor}" if device in (None, "cpu") else f"{device} ({processor})"
     return f"trained on {where}, {environment.get('threads')} threads"

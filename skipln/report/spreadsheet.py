@@ -1,4 +1,4 @@
-"""Comma-separated values, for whatever reads numbers."""
+"""Comma-separated values, for programs."""
 
 import csv
 import io
@@ -8,14 +8,14 @@ from skipln.system.printing import one_line
 
 
 def spreadsheet(lines: Iterable[Sequence[object]]) -> str:
-    """The text of `lines`, the first a heading, with "\\n" line ends."""
+    """The text of `lines`, whose first is a heading, with "\\n" line ends."""
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerows([_inert(cell) for cell in line] for line in lines)
     return file.getvalue()
 
 
 def _inert(cell: object) -> object:
-    """A text that a spreadsheet would take for a formula gets an apostrophe, which it shows to nobody."""
+    """Put an apostrophe, which spreadsheets do not show, before a text that they would take for a formula."""
     if not isinstance(cell, str) or _is_number(cell):
         return cell
     line = one_line(cell)

@@ -1,4 +1,4 @@
-"""Drawings as the text of an SVG, the same bytes for the same drawing."""
+"""Drawings as the text of an SVG; the same drawing gives the same bytes."""
 
 import io
 from collections.abc import Callable
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def svg(size: tuple[float, float], draw: Callable[["Figure"], None]) -> str:
-    """The text of an SVG of `size` inches that `draw` fills, the same bytes for the same drawing."""
+    """The text of an SVG of `size` inches that `draw` fills; the same drawing gives the same bytes."""
     import matplotlib  # slow to load, and no other command needs it
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -24,5 +24,5 @@ def svg(size: tuple[float, float], draw: Callable[["Figure"], None]) -> str:
 
 
 def drawn(words: str) -> str:
-    """`words` as they are: matplotlib takes what stands between two dollars for mathematics."""
+    """Escape `words` for matplotlib, which takes text between two dollars for mathematics."""
     return words.replace("$", r"\$")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from skipln.tables.manifest import Row
 from skipln.tables.presentation.palette import Look, palette
 
-Setting = tuple[str, float | None]  # the connection's name and its λ, None where it has none
+Setting = tuple[str, float | None]  # the connection's name and its λ, or None if it has none
 ORDER = ("skip", "xskip", "xskip_ln", "rskip_ln", "xskip_bn", "rskip_bn")  # as in the tables; others follow by name
 WORDS = {"xskip": "xSkip", "rskip": "rSkip", "ln": "LN", "bn": "BN"}
 

@@ -35,7 +35,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if found.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskError(f"{place}: the disk is full; free some space and start the same command again") from error
         if found.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-            raise DiskError(f"{place}: not writable; choose another folder or mend its permissions") from error
+            raise DiskError(f"{place}: not writable; choose another folder or fix its permissions") from error
         if found.errno == errno.EIO:
             raise DiskError(f"{place}: the disk fails (input/output error); use another one") from error
         raise

@@ -1,4 +1,4 @@
-"""Where the files that are not code are: at the top of a clone, or inside the package if a wheel was installed."""
+"""The places of the files that are not code: at the top of a clone, or inside the package in an installed wheel."""
 
 from pathlib import Path
 

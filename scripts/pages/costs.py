@@ -28,7 +28,7 @@ and `DRY=1` prints the runs with their commands.
 TAIL = """
 - Hours on two cores: with processes that use both, as `make` starts them. They are measured if a run of the same row
   and column was recorded on a CPU ({measured:,} of the runs above). ~ marks a sum with estimates: a run's arithmetic
-  (6 FLOPs a weight and token, or a multiply-add and image) over the median rate of a core in our recorded runs,
+  (6 FLOPs per weight and token, or per multiply-add and image) over the median rate of a core in our recorded runs,
   {text:.0f} GFLOP/s for text (n = {text_n}) and {images:.1f} for images (n = {images_n}).
 - GPU-hours: measured if a run of the row and column was recorded on a GPU; a run that shared its GPU with other small
   runs counts as if it had been alone. Otherwise {assumed}.

@@ -29,7 +29,7 @@ def test_malformed_seeds_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["10000", "9223372036854775808,", "1,18446744073709551616", "9" * 5000])
 def test_too_many_or_too_large_seeds_are_refused(text: str) -> None:
-    with pytest.raises(UserError, match="a seed is below 2\\^63, and of one table there are fewer than 10,000"):
+    with pytest.raises(UserError, match="a seed is below 2\\^63, and a table has fewer than 10,000 seeds"):
         seeds_of(text)
 
 

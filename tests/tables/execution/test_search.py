@@ -90,7 +90,7 @@ def test_the_page_shows_choices_divergences_and_costs(searching: Workplace, capf
     assert re.search(r"\| post-LN .*\| +0\.01 \| +0 of 2 \| +baseline \|.*\| +42\.1 \| +12\.3 \|", out)
     assert re.search(r"\| rSkip\+LN λ=2 .*\| +0\.001 \| +1 of 2 \|", out)
     assert re.search(r"\| rSkip\+LN λ=3 .*\| +0\.001 \| +0 of 2 \|", out)  # the first of equals
-    assert "Search: for each row and seed 2 runs with equally many updates, optim.lr of 0.001, 0.01; the one" in out
+    assert "Search: 2 runs with the same number of updates for each row and seed, optim.lr of 0.001, 0.01; " in out
     assert "Made by: `make table9 SCALE=test SEEDS=1`" in out
     heading, *lines = (searching.folder / "table.csv").read_text().splitlines()
     assert heading.endswith(",searched,chosen,candidates,candidates_diverged,ms_per_update,kept_bytes,peak_bytes")
@@ -133,7 +133,9 @@ def test_status_shows_the_candidates_of_a_missing_cell(searching: Workplace) -> 
 
 
 def test_a_searched_key_cannot_be_given(searching: Workplace) -> None:
-    with pytest.raises(UserError, match=r"optim\.lr: table9 seeks it for En-De catalogs: change the manifest's search"):
+    with pytest.raises(
+        UserError, match=r"optim\.lr: table9 searches it for En-De catalogs: change the manifest's search"
+    ):
         searching.cells(extra=("optim.lr=1",))
 
 
@@ -142,8 +144,8 @@ def test_a_searched_key_cannot_be_given(searching: Workplace) -> None:
     [
         ("[1.0e-3, 0.01]", "[1.0e-3]", "search.optim.lr=[0.001]: list should have at least 2 items"),
         ("optim.lr: [1.0e-3", "training.updates: [1.0e-3", "string should match pattern"),
-        ("0.01]", '"0.01 seed=3"]', "a value of a search is a number or a word"),
-        ("overrides: [skip=xskip]}", "overrides: [], evaluates: post_ln}", "has no rows that evaluate others"),
+        ("0.01]", '"0.01 seed=3"]', "each value of a search is a number or a word"),
+        ("overrides: [skip=xskip]}", "overrides: [], evaluates: post_ln}", "cannot have rows that evaluate others"),
     ],
 )
 def test_a_wrong_search_is_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -73,7 +73,7 @@ table8: setup ## other norms inside the forms, or in place of them, on images an
 table9: setup ## pre-LN, post-LN and rSkip by warm-up and learning rate
 table10: setup ## softmax attention and FAVOR+, by form and sentence length
 table11: setup ## do attacks on one form deceive another? PGD, MI-FGSM, SGM (ARGS="data.dir=FOLDER": Fashion-MNIST)
-table2_recipe: setup ## recipes of table 2 at demo scale, by their loss on the validation set alone
+table2_recipe: setup ## compare recipes for table 2 at demo scale, by their validation loss alone
 table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11 table2_recipe:
 	@$(RUN) -m skipln.tables run $@ --scale $(SCALE) --seeds "$(SEEDS)" --rows "$(ROWS)" --launcher $(LAUNCHER) $(if $(DRY),--dry-run) $(ARGS)
 

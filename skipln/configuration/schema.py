@@ -53,7 +53,7 @@ class Translation(Node):
     ] = "auto"
     """sacreBLEU's tokeniser for BLEU; auto: the target language's."""
     decode_precision: Literal["fp32", "bf16"] = "fp32"
-    """Of beam search's products: factors in fp32, or rounded to bf16; sums are fp32."""
+    """Precision of beam search's products: factors in fp32, or rounded to bf16; sums in fp32."""
     by_length: bool = False
     """Also give BLEU of the shorter and the longer half of the test sentences, by the words of the source."""
     test: bool = True

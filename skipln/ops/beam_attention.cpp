@@ -20,6 +20,11 @@ static void attend(const Beams &b, const T *queries, const T *cache, const int64
 #pragma omp for schedule(static)
     for (int64_t row = 0; row < b.rows; ++row) {
       const int64_t list = row / together, *entry = entries + list * b.longest, n = lengths[list];
+      // The entries of a list lie anywhere: without this the processor waits for most of them.
+      if (row % together == 0 && list + 1 < b.lists)
+        for (int64_t t = 0; t < lengths[list + 1]; ++t)
+          for (int64_t j = 0; j < 2 * dim; j += 64 / sizeof(T))
+            __builtin_prefetch(cache + entry[b.longest + t] * 2 * dim + j, 0, 2);
       for (int64_t h = 0; h < b.heads; ++h) {
         const T *q = queries + row * dim + h * depth, *keys = cache + h * depth, *values = keys + dim;
         for (int64_t t = 0; t < n; ++t) {

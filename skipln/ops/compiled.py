@@ -13,10 +13,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 COMMON = Path(__file__).parent  # holds the headers that all sources share
 # Linking is done without -fopenmp: the symbols are then those of torch's OpenMP, so that no second pool of threads
@@ -70,14 +72,16 @@ def inference_kernel(source: Path, *inputs: Tensor) -> Kernel | None:
 def cpu_kernel(source: Path, kind: torch.dtype) -> Kernel | None:
     """Return the function <source's stem>_<dtype>, or None if there is none or compilation fails.
 
-    Call it with a tuple of integers, which the C++ sees as a struct of int64_t, and the contiguous tensors.
+    Call it with a tuple of integers, which the C++ sees as a struct of int64_t, and the contiguous tensors. torch's
+    profiler shows it by the source's stem.
     """
     if kind not in TYPES or (library := compiled(source)) is None:
         return None
     function = getattr(library, f"{source.stem}_{TYPES[kind]}")
 
     def call(numbers: tuple[int, ...], *tensors: Tensor) -> None:
-        function((ctypes.c_int64 * len(numbers))(*numbers), *(ctypes.c_void_p(t.data_ptr()) for t in tensors))
+        with record_function(source.stem) if torch.autograd._profiler_enabled() else nullcontext():
+            function((ctypes.c_int64 * len(numbers))(*numbers), *(ctypes.c_void_p(t.data_ptr()) for t in tensors))
 
     return call
 

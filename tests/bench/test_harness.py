@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -50,6 +51,7 @@ def test_a_part_that_misses_its_goal_is_profiled(tmp_path):
     slow = Part("slow", "a product", "nothing", "", lambda _: Sides(lambda k: matrix @ matrix, lambda k: 0), goal=1e9)
     write(compare(slow, 1, "fp32", "default"), tmp_path / "here")
     assert re.search(r"- `slow`, ours: .*mm \d+ %", page(tmp_path))
+    assert compare(replace(slow, goal=None, profiled=True), 1, "fp32", "default")["profile"]["ours"]
 
 
 def test_the_share_is_the_fraction_of_our_time_that_products_take(tmp_path):

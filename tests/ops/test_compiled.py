@@ -6,7 +6,10 @@ import os
 import shutil
 
 import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
 
+from skipln.ops import topk_log_softmax
 from skipln.ops.compiled import compiled
 
 SOURCE = '#include "number.h"\nextern "C" int number() { return NUMBER; }\n'
@@ -34,6 +37,13 @@ def test_a_source_is_compiled_only_once(source):
     compiled.cache_clear()
     assert compiled(source).number() == 7
     assert kept.stat().st_mtime_ns == written
+
+
+@torch.no_grad()
+def test_a_profile_shows_kernels(source):
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        topk_log_softmax(torch.randn(2, 30), 3, 1)
+    assert "topk_log_softmax" in {event.key for event in found.key_averages()}
 
 
 def test_a_changed_header_gives_another_library(source):

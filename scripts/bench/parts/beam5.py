@@ -111,12 +111,12 @@ def _translated(model: Transformer, sources: list[list[int]], precision: str) ->
 WORK = "the demo's 1,000 test sentences, beam 5; post-LN Transformer 2+2, d 128, vocabulary 4k, trained"
 PARTS = [
     Part("beam5", "skipln {precision}", "fairseq's SequenceGenerator as fairseq-generate calls it, fp32", WORK,
-         against_fairseq, n=3, warmup=0, precision="fp32", goal=3.0, needs=("fairseq",)),
+         against_fairseq, n=5, warmup=0, precision="fp32", goal=3.0, needs=("fairseq",), profiled=True),
     Part("beam5-ctranslate2", "skipln {precision}", "CTranslate2 fp32, one-thread workers", WORK,
-         partial(against_ctranslate2, "float32"), n=3, warmup=0, precision="fp32", goal=1.0,
+         partial(against_ctranslate2, "float32"), n=5, warmup=0, precision="fp32", goal=1.0,
          needs=("ctranslate2",)),
     Part("beam5-ctranslate2-int8", "skipln {precision}", "CTranslate2 int8, one-thread workers", WORK,
-         partial(against_ctranslate2, "int8"), n=3, warmup=0, precision="fp32", needs=("ctranslate2",)),
+         partial(against_ctranslate2, "int8"), n=5, warmup=0, precision="fp32", needs=("ctranslate2",)),
     Part("beam5-bf16", "skipln, products' factors in bf16", "skipln fp32", WORK, against_fp32, n=5, warmup=0,
          precision="bf16"),
 ]  # fmt: skip

@@ -49,7 +49,7 @@ class Part:
     ours, peer, work: what is compared, and on what, in words; `ours` may contain {precision}. prepare: (precision of
     ours) -> Sides. n: default number of pairs. precision: of ours; None: the machine's best. goal: the ratio to reach.
     share: precision of ours -> the share to reach, see `compare`; None: the work is not mostly products. needs: the
-    modules of the peers.
+    modules of the peers. profiled: whether both sides are profiled even if no goal is missed.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Part:
     goal: float | None = None
     share: dict[str, float] | None = None
     needs: tuple[str, ...] = field(default=())
+    profiled: bool = False
 
 
 def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any
             multiplying.append(_clocked(alone[k].run)[0])
     result = ratios(seconds) | (share(multiplying, seconds["ours"]) if alone else {})
     missed = result["ratio"] < (part.goal or 0) or result.get("share", 1) < (part.share or {}).get(chosen, 0)
-    works = {"ours": sides.ours, "peer": sides.peer} if missed else {}
+    works = {"ours": sides.ours, "peer": sides.peer} if missed or part.profiled else {}
     return {
         "name": part.name,
         "ours": part.ours.format(precision=chosen),
@@ -109,7 +110,7 @@ def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any
         "cpu_ratio": ratios(cpu)["ratio"],
         "cpu_seconds": cpu,
         **sides.found(),
-        **({"profile": {side: shares(partial(work, 0)) for side, work in works.items()}} if missed else {}),
+        **({"profile": {side: shares(partial(work, 0)) for side, work in works.items()}} if works else {}),
         "allocator": allocator,
         "versions": {module: _version(PEERS[module]) for module in part.needs},
         "environment": describe(torch.device("cpu")),

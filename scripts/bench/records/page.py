@@ -178,7 +178,7 @@ def _machines(records: list[dict[str, Any]]) -> str:
 
 
 def _profiles(records: list[dict[str, Any]]) -> str:
-    """Where the time goes in the parts that missed their goal, and what was tried."""
+    """Where the time goes in the parts that were profiled, and what was tried."""
     lines = []
     for record in records:
         for side, shares in record.get("profile", {}).items():
@@ -187,7 +187,10 @@ def _profiles(records: list[dict[str, Any]]) -> str:
                 lines.append(f"- `{record['name']}`, {side}: {said}\n")
         if "profile" in record and (tried := TRIED.get((record["name"], record["precision"]))):
             lines.append(f"- `{record['name']}`, tried: {tried}.\n")
-    head = "\nParts that missed their goal, in torch's profiler on one thread: operators' own shares of the time.\n\n"
+    head = (
+        "\nParts that missed their goal, and beam search, in torch's profiler on one thread: operators' own shares of "
+        "the time that is spent in operators, our C++ kernels among them.\n\n"
+    )
     return head + "".join(lines) if lines else ""
 
 

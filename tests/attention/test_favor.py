@@ -9,6 +9,7 @@ import torch
 from skipln import attention
 from skipln.attention import favor
 from skipln.attention.favor import FavorAttention, orthogonal_features
+from skipln.decode.translate import Search, translate
 from skipln.engine.loop import after_step
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.skips import create
@@ -152,6 +153,23 @@ def test_padding_and_other_rows_have_no_effect():
     for filler in (0.0, 1e3):  # if it counted, padding would have the largest exponents
         changed = torch.where(MASK.unsqueeze(-1), x, filler)
         torch.testing.assert_close(made(x, changed, MASK), whole)
+
+
+def test_beam_search_is_the_same_in_any_batch():
+    """Sentences of several lengths together, and each alone; in double precision, so that rounding decides nothing."""
+    torch.manual_seed(0)
+    shape = TransformerShape(2, 2, 16, 32, 4, dropout=0.0)
+    made = attention.create("favor", features=32)
+    net = Transformer(40, shape, lambda dim, place: create("xskip_ln", dim, place=place), attention=made).double()
+    generator = torch.Generator().manual_seed(1)
+    sources = [torch.randint(4, 40, (length,), generator=generator).tolist() for length in (1, 7, 3, 7, 2, 5)]
+    for beam in (1, 3):
+        together, alone = (
+            translate(net, sources, Search(beam=beam, extra_length=4, max_tokens=tokens), bos=1, eos=2)
+            for tokens in (1000, 1)
+        )
+        assert together == alone
+    assert len({tuple(words) for words in alone}) > 1
 
 
 def test_a_mask_that_hides_every_key_is_one_line():

@@ -1,6 +1,7 @@
 """The rank of a connection in table 7, if the table has been made."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from skipln.system.places import RESULTS
 from skipln.tables import store
@@ -13,15 +14,22 @@ TABLE = "table7"
 
 def places(name: str) -> Iterator[str]:
     """A phrase such as "demo, digits: skip is number 3 of 38 by error %, 2.67 (n=1)" per row and column with it."""
-    manifest = load(TABLE)
+    for scale, block in _blocks(TABLE):
+        for entry in block.entries:
+            if f"skip={name}" in entry.row.overrides and entry.records:
+                yield f"{scale}, {block.column.label}: {entry.row.label} {_rank(block, entry)}"
+
+
+@cache
+def _blocks(table: str) -> list[tuple[str, Block]]:
+    """What is published of the table, by scale; computed once for all connections."""
+    found = []
     for scale in SCALES:
-        kept = store.read(RESULTS / scale / TABLE)
-        if not kept.records:
-            continue
-        for block in summarise(manifest, scale, kept.records, kept.examples).blocks:
-            for entry in block.entries:
-                if f"skip={name}" in entry.row.overrides and entry.records:
-                    yield f"{scale}, {block.column.label}: {entry.row.label} {_rank(block, entry)}"
+        kept = store.read(RESULTS / scale / table)
+        if kept.records:
+            blocks = summarise(load(table), scale, kept.records, kept.examples).blocks
+            found += [(scale, block) for block in blocks]
+    return found
 
 
 def _rank(block: Block, entry: Entry) -> str:

@@ -1,10 +1,13 @@
 """The gallery shows for every connection what its docstring says and what was measured, and nothing else."""
 
+import json
 import math
 import re
+import statistics
 
 import pytest
 
+from scripts.gallery import places as ranks
 from scripts.gallery.drawing import line
 from scripts.gallery.facts import divided, facts, plain_start
 from scripts.gallery.measuring import PLAIN, Gallery, Measured, measured, read
@@ -12,6 +15,7 @@ from scripts.gallery.others import PAGE, compared, differences, names
 from scripts.gallery.page import DOCS, entries, markdown, page, write
 from scripts.gallery.typesetting import typeset
 from skipln import attention, norms, skips
+from skipln.system.places import RESULTS
 
 REMEDY = "make gallery, or make pages if there are no new measurements"
 
@@ -76,6 +80,22 @@ def test_what_the_page_of_parity_says_is_shown_with_its_connection():
         for name in names(point)
     }
     assert named and named <= known
+
+
+def test_the_place_is_that_of_the_mean_in_the_published_records(monkeypatch):
+    """Table 2 stands in for table 7, of which this tree need not have results."""
+    monkeypatch.setattr(ranks, "TABLE", "table2")
+    scores: dict[str, list[float]] = {}
+    for record in map(json.loads, (RESULTS / "demo" / "table2" / "records.jsonl").read_text("utf-8").splitlines()):
+        scores.setdefault(record["row"], [])
+        if record["state"] == "done":
+            scores[record["row"]].append(record["metrics"]["bleu"])
+    order = sorted((row for row in scores if scores[row]), key=lambda row: -statistics.mean(scores[row]))
+    said = [text for text in ranks.places("rskip_ln") if text.startswith("demo")]
+    for row, text in zip(("rskip_ln_2", "rskip_ln_3"), said, strict=True):
+        assert f" is number {order.index(row) + 1} of {len(order)} by BLEU: {statistics.mean(scores[row]):.1f}" in text
+    (diverged,) = (text for text in ranks.places("xskip") if text.startswith("demo"))
+    assert f" has no place among {len(order)} (" in diverged
 
 
 def test_options_are_set_as_code():

@@ -156,7 +156,7 @@ def test_padding_and_other_rows_have_no_effect():
 
 
 def test_beam_search_is_the_same_in_any_batch():
-    """Sentences of several lengths together, and each alone; in double precision, so that rounding decides nothing."""
+    """Sentences are translated together and alone, in double precision, so that rounding decides nothing."""
     torch.manual_seed(0)
     shape = TransformerShape(2, 2, 16, 32, 4, dropout=0.0)
     made = attention.create("favor", features=32)

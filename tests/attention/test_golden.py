@@ -1,4 +1,4 @@
-"""Golden numbers of the attentions. They come from the formulas in plain Python floats below, not from our modules."""
+"""Golden numbers of the attentions. They come from the formulas below, in plain Python floats, not from our modules."""
 
 import math
 from itertools import chain
@@ -26,7 +26,7 @@ X, MEMORY = waves(TIME, DIM, 0.0), waves(TIME, DIM, 5.0)
 QUERY, KEY, VALUE, OUT = (waves(DIM, DIM, start) for start in (1.0, 2.0, 3.0, 4.0))
 BIASES = dict(zip(("query", "key", "value", "out"), waves(4, DIM, 6.0), strict=True))
 W = waves(FEATURES, DEPTH, 7.0)
-SEEN = {  # of each query, the keys it sees
+SEEN = {  # the keys that each query sees
     "memory": [[0, 1, 2]] * TIME,
     "padded": [[0, 1]] * TIME,
     "causal": [[0], [0, 1], [0, 1, 2]],
@@ -46,7 +46,7 @@ def softmax_weights(q: list[float], keys: Rows) -> list[float]:
 
 
 def favor_weights(q: list[float], keys: Rows) -> list[float]:
-    """φ(q)·φ(k) with the maximum of Wx' over the query's features, and over those of all keys that it sees."""
+    """Return φ(q)·φ(k); the maximum of Wx' is over the query's features, or over those of all keys that it sees."""
 
     def exponents(x: list[float]) -> tuple[list[float], float]:
         scaled = [v * DEPTH**-0.25 for v in x]

@@ -62,13 +62,13 @@ def test_every_connection_has_a_formula_a_source_with_its_year_and_a_start(name)
     assert re.search(r"\bstarts?\b|no parameters|^gains 1", one.start + one.formula + one.identities)
 
 
-def test_a_start_that_is_not_said_is_seen():
+def test_a_start_missing_from_the_docstring_is_read_from_the_parameters():
     assert facts("xskip").start == "no parameters of its own."
     assert facts("xskip_ln").start == "gains 1 and biases 0."
     assert plain_start("rezero") == plain_start("gpas") == ""
 
 
-def test_what_the_page_of_parity_says_is_shown_with_its_connection():
+def test_the_parity_pages_notes_are_shown_with_their_connection():
     assert list(compared("rezero")) == ["rezero 0.1.0 `RZTXEncoderLayer`: a layer of two sites"]
     (gemma,) = differences("laurel_lr")
     assert gemma.startswith("Gemma 3n: it has an RMSNorm behind")
@@ -83,7 +83,7 @@ def test_what_the_page_of_parity_says_is_shown_with_its_connection():
 
 
 def test_the_place_is_that_of_the_mean_in_the_published_records(monkeypatch):
-    """Table 2 stands in for table 7, of which this tree need not have results."""
+    """Table 2 stands in for table 7, which may have no results yet."""
     monkeypatch.setattr(ranks, "TABLE", "table2")
     scores: dict[str, list[float]] = {}
     for record in map(json.loads, (RESULTS / "demo" / "table2" / "records.jsonl").read_text("utf-8").splitlines()):

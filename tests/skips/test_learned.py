@@ -100,10 +100,10 @@ def test_every_parameter_of_a_connection_learns(name):
 
 @pytest.mark.parametrize("name", [name for name in skips.names() if not skips.registry.find(name).kind.not_in_resnets])
 def test_every_parameter_of_a_connection_learns_in_a_resnet(name):
-    """After two updates, in a pre-activation net of two stages, where every connection is legal.
+    """Each has a gradient after two updates of a pre-activation net of two stages, where all connections are legal.
 
-    A block that projects its input gives its branch what the projection reads, so what changes F's input has no effect
-    there, and no gradient at all.
+    In a block that projects its input, the branch reads what the projection reads. Parameters that change F's input
+    have no effect there, and no gradient at all.
     """
     torch.manual_seed(0)
     shape = ResNetShape([2, 2], width=4, activation="pre")

@@ -12,7 +12,7 @@ class PreLN(Connection):
     """y = x + F(LN x), and one more LN behind the stack's last site; gains 1 and biases 0 at the start.
 
     Connections that differ only in what F reads write `read`, those that differ in the sum write `join`.
-    Identity: `skip` with pre_norm. Deviation: in a ResNet every stage is a stack, and so has a last LN.
+    Identity: `skip` with `pre_norm`. Deviation: in a ResNet every stage is a stack, and so has a last LN.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place) -> None:

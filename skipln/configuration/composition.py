@@ -255,6 +255,9 @@ def _one_line(error: Exception, overrides: list[str]) -> str:
     ):
         path, group, choices = missing.groups()
         name = path.removeprefix(group + "/")
+        if group == "recipe" and not any(override.startswith("recipe=") for override in overrides):
+            task, _, scale = name.rpartition("_")
+            return f"task={task} has no recipe: give the attacked run's, such as recipe=classification_{scale}"
         return f"{group}={name}{now(WHAT.get(group, ''), name)}: choose one of {', '.join(choices.split())}"
     if unknown := re.search(r"Could not override '([^']+)'", text):
         *parents, key = unknown[1].split(".")

@@ -68,6 +68,11 @@ def test_every_choice_composes(choice):
         ("precision=int8", "precision=int8: choose one of auto, bf16, fp16, fp32"),
         ("scale=huge", "scale=huge: choose one of demo, paper, small, test"),
         (
+            "task=transfer_attack scale=test",
+            "task=transfer_attack has no recipe: give the attacked run's, such as recipe=classification_test",
+        ),
+        ("task=transfer_attack recipe=mine", "recipe=mine: choose one of classification_demo, "),
+        (
             "model=resnet18",
             "model: resnet is not for task=translation: choose one of transformer_base, transformer_big",
         ),

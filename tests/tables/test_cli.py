@@ -48,7 +48,7 @@ def test_too_many_or_too_large_seeds_are_refused(text: str) -> None:
         (["run", "table9", "--scale", "test", "nonsense=1"], "has no key 'nonsense'"),
         (
             ["curves", "table9", "--scale", "test"],
-            "no runs of yours in runs/tables/test/table9: make",
+            "no runs of yours in runs/tables/test/table9; to make them: make",
         ),
         (["status", "table8"], "no table table8"),
     ],

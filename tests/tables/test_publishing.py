@@ -67,7 +67,7 @@ def test_a_publication_records_its_author_and_runs(finished: Workplace, capsys: 
     assert made.by and made.time.startswith("20")
     assert made.runs == [record.hash for record in store.read_records(finished.published)]
     assert set(contents(finished.published)) >= {"table.md", "curves.svg", "publications.jsonl"}
-    assert f"by {made.by}, of 4 runs" in (finished.published / "table.md").read_text()
+    assert f"by {made.by}: 4 runs" in (finished.published / "table.md").read_text()
 
     before = contents(finished.published)
     assert publish(finished) == 0

@@ -15,6 +15,6 @@ __all__ = ["create", "names", "options", "register", "registry"]
 
 
 def create(name: str = "softmax", **given: Any) -> "MakeAttention":
-    """(dim, heads, dropout) -> attention. Raises ValueError for an unknown name or option."""
+    """Return a factory (dim, heads, dropout) -> attention. Raises ValueError for an unknown name or option."""
     entry = registry.find(name)
     return partial(entry.kind, **entry.fixed, **registry.check(name, given))

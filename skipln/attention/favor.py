@@ -10,15 +10,15 @@ from torch import Tensor
 from skipln.attention import register
 from skipln.seam.attention import ProjectedAttention
 
-CHUNK = 128  # positions of the causal form that are asked at once: what autograd keeps of a chunk is one state
-HIDDEN = -1e30  # the exponent of what nobody sees: finite, so that the difference of two is a number
+CHUNK = 128  # positions that the causal form computes at once; autograd keeps one state per chunk
+HIDDEN = -1e30  # the exponent of masked keys: finite, so that the difference of two is not NaN
 
 
 class Keys(NamedTuple):
-    """Keys and values; d channels of a head, m features.
+    """Keys and values, for d channels per head and m features.
 
     exponents [rows, heads, time, m]: Wk' − ‖k'‖²/2. peaks [rows, heads, time, 1]: the largest of Wk', without gradient.
-    values [rows, heads, time, d + 1]: v with a 1 behind it, so that one product gives both sums of the quotient.
+    values [rows, heads, time, d + 1]: v followed by a 1, so that one product gives both sums of the quotient.
     """
 
     exponents: Tensor
@@ -30,10 +30,10 @@ class Keys(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """All that queries need of any number of keys.
+    """All that queries need from any number of keys.
 
-    peak [rows, heads, 1, 1]: the largest of their peaks. weighted [rows, heads, m, d + 1]: Σ exp(exponents − peak) ⊗
-    values. plain [rows, heads, 1, d + 1]: Σ values, which eps multiplies.
+    peak [rows, heads, 1, 1]: the largest of the keys' peaks. weighted [rows, heads, m, d + 1]: Σ exp(exponents − peak)
+    ⊗ values. plain [rows, heads, 1, d + 1]: Σ values, which eps multiplies.
     """
 
     peak: Tensor
@@ -42,7 +42,7 @@ class Sums(NamedTuple):
 
 
 class Memory:
-    """The sums over a memory; in `Past` over the positions so far, None in front of the first."""
+    """The sums over a memory; in `Past` those over the positions so far, None before the first."""
 
     def __init__(self, sums: Sums | None) -> None:
         self.sums = sums
@@ -57,20 +57,20 @@ class Memory:
 
 
 class Past(Memory):
-    """What `FavorAttention.begin` makes."""
+    """The state that `FavorAttention.begin` makes."""
 
 
 @register("favor")
 class FavorAttention(ProjectedAttention):
     """φ(q)·Σ φ(k)vᵀ / φ(q)·Σ φ(k) with φ(x) = exp(Wx' − ‖x'‖²/2 − max) + eps, x' = x·d^(−¼), d the channels of a head.
 
-    E φ(q)·φ(k) / m = exp(q·k / √d), but for eps and the maxima. Those are of Wx', over the features of a query, and
-    over features and positions of the keys that a query sees; they get no gradient. W has m rows, orthogonal in blocks
-    of d and as long as Gaussian ones, the same for every head. Time and memory grow with length·m; everything but the
-    projections is in float32 at least.
-    features: m; 0 is ⌊d·ln d⌋. redraw: updates from one W to the next, 0: never. eps: google-research's two forms have
-    1e-6 and 1e-4. dropout: a key loses its weights for all queries at once, as no matrix holds them.
-    `remember`, and `forward` that is not causal, raise ValueError for a mask that hides every key of a row.
+    Up to eps and the maxima, E φ(q)·φ(k) / m = exp(q·k / √d). The maximum of Wx' is taken over the features of a query,
+    and over the features and positions of the keys that a query sees; it gets no gradient. W has m rows, orthogonal in
+    blocks of d, with the lengths of Gaussian vectors, and is the same for every head. Time and memory grow with
+    length·m. All but the projections is computed in float32 or float64.
+    features: m; 0 means ⌊d·ln d⌋. redraw: the number of updates from one W to the next; 0 means never. eps: 1e-6 and
+    1e-4 in google-research's two forms. dropout: a key is dropped for all queries at once, as no matrix holds the
+    weights. `remember`, and `forward` that is not causal, raise ValueError for a mask that hides every key of a row.
     """
 
     draws = ("drawn",)
@@ -82,7 +82,7 @@ class FavorAttention(ProjectedAttention):
     ) -> None:
         super().__init__(dim, heads, dropout)
         self.depth, self.redraw, self.eps, self.updates = dim // heads, redraw, eps, 0
-        # A seed and the updates so far: all that W follows from. Integers, which averaging checkpoints leaves alone.
+        # W follows from the seed and the number of updates. They are integers, which checkpoint averaging leaves alone.
         self.register_buffer("drawn", torch.tensor([int(torch.randint(2**62, (), device="cpu")), 0]))
         count = features or max(1, int(self.depth * math.log(self.depth)))
         self.register_buffer("projection", torch.empty(count, self.depth), persistent=False)
@@ -90,7 +90,7 @@ class FavorAttention(ProjectedAttention):
         self.draw()
 
     def draw(self) -> None:
-        """Make W what the numbers in `drawn` say."""
+        """Draw the W that follows from `drawn`."""
         seed, self.updates = self.drawn.tolist()
         number = self.updates // self.redraw if self.redraw else 0
         generator = torch.Generator().manual_seed(seed + number)
@@ -109,7 +109,7 @@ class FavorAttention(ProjectedAttention):
         with torch.autocast(queries.device.type, enabled=False):
             heads: list[Tensor] = []
             before = last = None
-            # Split, not sliced: the gradient of a slice is as long as the whole, that of a split is all its parts'.
+            # Split, since the gradient of a slice is as long as the whole, while that of a split joins its parts'.
             for asked, chunk in zip(features.split(CHUNK, dim=2), keys.chunks(), strict=True):
                 before = add(before, last) if last else None
                 heads.append(ask_causally(asked, chunk, before, self.eps))
@@ -119,7 +119,7 @@ class FavorAttention(ProjectedAttention):
     def remember(self, memory: Tensor, mask: Tensor | None) -> Memory:
         if mask is not None and not torch.compiler.is_compiling() and not (seen := mask.any(-1)).all():
             row = int(seen.int().argmin())
-            raise ValueError(f"favor: the mask hides every key of row {row}; each row needs one that is not padding")
+            raise ValueError(f"favor: the mask hides every key of row {row}; each row needs one that it does not hide")
         return self._extended(Memory(None), memory, mask)
 
     def begin(self, rows: int, steps: int) -> Past:
@@ -128,7 +128,7 @@ class FavorAttention(ProjectedAttention):
     def step(self, queries: Tensor, state: Any) -> Tensor:
         if isinstance(state, Past):
             self._extended(state, queries)
-        together = queries.reshape(len(state.sums.peak), -1, queries.size(-1))  # all rows of a sentence ask at once
+        together = queries.reshape(len(state.sums.peak), -1, queries.size(-1))  # all rows of a sentence at once
         features = self._features(together)
         with torch.autocast(queries.device.type, enabled=False):
             heads = quotient(plus_eps(features, state.sums.weighted + self.eps * state.sums.plain, self.eps))
@@ -141,7 +141,7 @@ class FavorAttention(ProjectedAttention):
         return state
 
     def _features(self, x: Tensor) -> Tensor:
-        """φ(q) − eps of the queries, [batch, heads, time, m]."""
+        """Return φ(q) − eps for the queries, [batch, heads, time, m]."""
         exponents, peaks = self._exponents(self.queries(x))
         return (exponents - peaks).exp()
 
@@ -160,7 +160,7 @@ class FavorAttention(ProjectedAttention):
         return Keys(exponents, peaks, values)
 
     def _exponents(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Wx' − ‖x'‖²/2 and the largest of Wx', without gradient; x [batch, heads, time, d]."""
+        """Return Wx' − ‖x'‖²/2, and the largest of Wx' without gradient, for x [batch, heads, time, d]."""
         with torch.autocast(x.device.type, enabled=False):
             scaled = x.to(torch.promote_types(x.dtype, torch.float32)) * self.depth**-0.25
             products = scaled @ self.projection.to(scaled.dtype).T
@@ -168,7 +168,7 @@ class FavorAttention(ProjectedAttention):
 
 
 def add(before: Sums | None, keys: Keys) -> Sums:
-    """The sums with more keys."""
+    """Return the sums with more keys added."""
     peak = keys.peaks.amax(2, keepdim=True)
     if before is not None:
         peak = torch.maximum(peak, before.peak)
@@ -180,10 +180,10 @@ def add(before: Sums | None, keys: Keys) -> Sums:
 
 
 def ask_causally(features: Tensor, keys: Keys, before: Sums | None, eps: float) -> Tensor:
-    """What φ(q) − eps of some positions [rows, heads, time, m] give with the sums before them and their keys so far.
+    """Return the attention of some positions, whose φ(q) − eps is [rows, heads, time, m], to `before` and their keys.
 
-    Every maximum is over what a query sees: a later key changes no bit of its exponents. So each key is weighed by its
-    own peak first, and then by the difference to the query's, which is never positive.
+    Every maximum is over what a query sees, so a later key changes no bit of its exponents. To this end each key is
+    first scaled by its own peak, and then by the difference from the query's, which is never positive.
     """
     peaks = keys.peaks.squeeze(-1)
     running = peaks.cummax(-1).values.unsqueeze(-1)
@@ -200,21 +200,21 @@ def ask_causally(features: Tensor, keys: Keys, before: Sums | None, eps: float) 
 
 
 def plus_eps(features: Tensor, matrix: Tensor, eps: float) -> Tensor:
-    """(features + eps) @ matrix; the sum is not kept beside the features, which are as large as anything here."""
+    """Return (features + eps) @ matrix without storing the sum, which would be as large as anything here."""
     return features @ matrix + eps * matrix.sum(-2, keepdim=True)
 
 
 def quotient(sums: Tensor) -> Tensor:
-    """The first d of d + 1 numbers over the last one; 0 where no key was seen."""
+    """Return the first d of d + 1 numbers divided by the last; 0 where no key was seen."""
     return sums[..., :-1] / sums[..., -1:].clamp(min=torch.finfo(sums.dtype).tiny)
 
 
 def orthogonal_features(count: int, depth: int, generator: torch.Generator) -> Tensor:
-    """`count` rows [count, depth], orthogonal in blocks of `depth`, each distributed as a Gaussian vector is."""
+    """Return rows [count, depth], orthogonal in blocks of `depth`, each distributed like a Gaussian vector."""
     blocks = -(-count // depth)
     gaussian = torch.randn(blocks, depth, depth, dtype=torch.float64, generator=generator)
     directions, triangles = torch.linalg.qr(gaussian)
-    # The sign that makes a factorisation unique: rows are uniform over directions, whatever library made them.
+    # These signs make the factorisation unique, so directions are uniform whatever library computes it.
     directions = directions * triangles.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
     lengths = torch.randn(count, depth, dtype=torch.float64, generator=generator).norm(dim=1, keepdim=True)
     return (directions.transpose(-1, -2).reshape(-1, depth)[:count] * lengths).float()

@@ -1,1 +1,1 @@
-"""The contract between models and connections: the seam, its registry, its options, and the fast form of a site."""
+"""The contract between models and connections: the seam, its registry, its options, and a site's fast form."""

@@ -9,22 +9,22 @@ from skipln.ops import Linear
 
 
 class State(Protocol):
-    """What an attention keeps between calls: of a memory that is asked again and again, or of the positions so far."""
+    """What an attention keeps between calls: of a memory that is read again and again, or of the positions so far."""
 
     def select(self, rows: Tensor) -> None:
-        """Keep, repeat or reorder: row i becomes the old row rows[i], int64."""
+        """Keep, repeat or reorder the state's rows: row i becomes the old row rows[i], int64."""
 
     def join(self, other: Any) -> None:
         """Append the rows of another state of the same attention, which has taken a step and is not used again."""
 
 
 class Attention(nn.Module):
-    """Attention of `heads` heads to the projections of a memory, projected back.
+    """Multi-head attention of queries [batch, time, dim] to a memory [batch, memory time, dim].
 
-    dropout: a probability, of what the attention weighs with. x below: [batch, time, dim].
-    mask: bool [batch, memory time], True at the positions that are not padding.
-    draws: names of its buffers that are drawn and no weights. The weights of another attention lack them, and they stay
-    as they are drawn where a run starts from those.
+    dropout: the probability of dropping an attention weight. mask: bool [batch, memory time], True where the memory is
+    not padding. draws: the names of buffers that are drawn at random, unlike weights. Another attention's weights lack
+    them, so they keep what was drawn when a run starts from such weights.
+    Raises ValueError if `heads` does not divide `dim`.
     """
 
     draws: tuple[str, ...] = ()
@@ -36,39 +36,39 @@ class Attention(nn.Module):
         self.dim, self.heads, self.dropout = dim, heads, dropout
 
     def forward(self, queries: Tensor, memory: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        """[batch, time, dim] of queries of that shape; with `causal` each sees the memory up to its own place."""
+        """Return [batch, time, dim], the shape of queries. If `causal`, each sees the memory up to its own position."""
         raise NotImplementedError
 
     def remember(self, memory: Tensor, mask: Tensor | None) -> State:
-        """What queries to `memory`, and nothing else, need of it; a row of the state is a row of the batch."""
+        """Return all that queries need of `memory`; a row of the state is a row of the batch."""
         raise NotImplementedError
 
     def begin(self, rows: int, steps: int) -> State:
-        """The state in front of the first of at most `steps` positions, in each of `rows` rows."""
+        """Return the state of `rows` rows before their first position; there may be at most `steps` positions."""
         raise NotImplementedError
 
     def step(self, queries: Tensor, state: State) -> Tensor:
-        """Ask `state`; shapes as of `forward`.
+        """Return the attention of queries to `state`, with the shapes of `forward`.
 
-        Of `remember`: every row of the state may be asked by several rows of queries, side by side. Of `begin`: queries
-        [rows, 1, dim] are the next position, which is kept and sees itself.
+        If `remember` made the state, several adjacent rows of queries may read each row of it. If `begin` made it,
+        queries [rows, 1, dim] are the next position, which is added to the state and sees itself.
         """
         raise NotImplementedError
 
     def reset_parameters(self) -> None:
-        """What a net's own initialisation, Xavier for every matrix, gets wrong of this attention."""
+        """Initialise what a net's own initialisation, Xavier for every matrix, gets wrong in this attention."""
 
     def weights(self) -> dict[str, Tensor]:
-        """As a branch of a residual site (`skipln.seam.connection.BranchModule`)."""
+        """See `skipln.seam.connection.BranchModule`."""
         raise NotImplementedError
 
     def before_output(self, make: Callable[[int], nn.Module]) -> None:
-        """As a branch of a residual site (`skipln.seam.connection.BranchModule`)."""
+        """See `skipln.seam.connection.BranchModule`."""
         raise NotImplementedError
 
 
 class ProjectedAttention(Attention):
-    """What attentions of heads share: the projections of queries, keys and values, and the one behind the heads."""
+    """Attention with projections of queries, keys and values into heads, and one projection after the heads."""
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__(dim, heads, dropout)
@@ -89,16 +89,16 @@ class ProjectedAttention(Attention):
         self.inner = make(self.out.in_features)
 
     def queries(self, x: Tensor) -> Tensor:
-        """[batch, heads, time, dim / heads] of x [batch, time, dim]."""
+        """Project x [batch, time, dim] to queries [batch, heads, time, dim / heads]."""
         return self._split(self.query(x))
 
     def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Each [batch, heads, time, dim / heads]."""
+        """Project `memory` to keys and values, each [batch, heads, time, dim / heads]."""
         keys, values = self.key_value(memory).chunk(2, dim=-1)
         return self._split(keys), self._split(values)
 
     def project(self, heads: Tensor) -> Tensor:
-        """[batch, time, dim] of what the heads give, [batch, heads, time, dim / heads]."""
+        """Project the heads' outputs [batch, heads, time, dim / heads] to [batch, time, dim]."""
         return self.out(self.inner(heads.transpose(1, 2).flatten(2)))
 
     def _split(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a fast kernel may do in the place of a connection's `join`: the `_ln` forms in one pass over x and F(x)."""
+"""What a fast kernel may do instead of a connection's `join`: the `_ln` forms in one pass over x and F(x)."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -10,9 +10,9 @@ from torch import Tensor
 from skipln.ops.residual_norm import fused, scaled_residual_norm
 from skipln.seam.connection import Branch, DroppedBranch
 
-_choice = os.environ.get("SKIPLN_FUSED", "1")  # 0: the kernels never; always: also where they are no gain
+_choice = os.environ.get("SKIPLN_FUSED", "1")  # "0" never uses the kernels, "always" also where they gain nothing
 
-# Below this size a call costs more than its arithmetic, and torch's own calls cost least.
+# Below this many elements a call costs more than its arithmetic, and torch's own calls cost least.
 SMALLEST = 0 if _choice == "always" else 1 << 17
 
 _enabled = _choice != "0"
@@ -20,7 +20,7 @@ _enabled = _choice != "0"
 
 @contextmanager
 def one_pass(enabled: bool) -> Iterator[None]:
-    """Allow or forbid the kernels (for a whole process: SKIPLN_FUSED=0); results differ by rounding alone."""
+    """Allow or forbid the kernels (SKIPLN_FUSED=0 forbids them for a whole process); only rounding differs."""
     global _enabled
     before, _enabled = _enabled, enabled
     try:
@@ -39,10 +39,10 @@ def join_in_one_pass(
     steps: int = 1,
     scale: float = 1.0,
 ) -> Tensor:
-    """join(x, F(x), mask), or a kernel's form of it where that pays.
+    """Return join(x, F(x), mask), computed by a kernel where that is faster.
 
-    For a `join` that is y_0 = F(x), y_k = norm_k(scale·x + y_{k−1}), output y_steps; norms: one for each step, or one
-    for all of them. The kernel draws the branch's dropout as it reads F.
+    `join` must be y_0 = F(x), y_k = norm_k(scale·x + y_{k−1}) with output y_steps. norms: one for each step, or one for
+    all steps. The kernel draws the branch's dropout as it reads F.
     """
     p = 0.0
     if isinstance(branch, DroppedBranch):
@@ -59,10 +59,10 @@ def join_in_one_pass(
 
 
 def _fits(x: Tensor, f: Tensor, norms: Sequence[Any], more: bool) -> bool:
-    """Whether a kernel does the same faster: LN that nobody watches, tensors of a type and size that pay.
+    """Return whether a kernel computes the same faster: for LNs without hooks, tensors of a fitting dtype and size.
 
-    more: there is more than an addition and one LN. At that alone no kernel is faster than torch: the CPU's is not, and
-    the GPU's loses to what its launches cost (results/bench/nvidia-h200/gpu.json).
+    more: there is more to compute than an addition and one LN. For those alone no kernel is faster than torch: the
+    CPU's is not, and the GPU's loses by the cost of its launches (results/bench/nvidia-h200/gpu.json).
     """
     return (
         _enabled

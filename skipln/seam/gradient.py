@@ -1,4 +1,4 @@
-"""The skip gradient method's seam: the gradient that comes back through a branch, scaled (Wu et al. 2020)."""
+"""The skip gradient method (Wu et al. 2020) at the seam: it scales the gradient that comes back through a branch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,17 +22,17 @@ class _Scaled(torch.autograd.Function):
 
 
 def scaled_gradient(f: Tensor, gamma: float) -> Tensor:
-    """f as it is; its gradient is multiplied by γ on the way back."""
+    """Return f as it is; its gradient is multiplied by γ on the way back."""
     return _Scaled.apply(f, gamma)
 
 
 @contextmanager
 def branch_gradients(net: nn.Module, gamma: float) -> Iterator[None]:
-    """Within the context every site of `net` computes y = site(x, F) as before and takes back γ·∂F in place of ∂F.
+    """Within the context every site of `net` computes y = site(x, F) as before and propagates γ·∂F instead of ∂F.
 
-    What reaches x past F is not scaled. The first site of each stack is left alone, as published. γ = 1 is the plain
-    gradient. The authors scale inside F, by √γ at each of a block's two relus, and match modules by their names; at the
-    seam it is one factor γ, in any net and with any connection.
+    The gradient that reaches x other than through F is not scaled. The first site of each stack is left alone, as
+    published. γ = 1 is the plain gradient. The authors scale inside F, by √γ at each of a block's two relus, and find
+    modules by their names; at the seam one factor γ serves any net and any connection.
     """
 
     def scale(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

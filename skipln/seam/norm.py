@@ -1,7 +1,7 @@
-"""The seam between a connection and its norm: how norms are made, and their names, one file each in skipln.norms.
+"""The seam between a connection and its norm: how norms are made and named. Each is a file in skipln.norms.
 
-A norm is called as norm(x, mask). One that acts on a net's weights may have `hold_weights(net, branches)`: a ResNet
-calls it once, of the first such norm, after its own initialisation, with the branches of all its blocks in order.
+A norm is called as norm(x, mask). A norm that acts on a net's weights may have `hold_weights(net, branches)`. After its
+own initialisation a ResNet calls this once, for the first such norm, with the branches of all its blocks in order.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ register, names, options = registry.register, registry.names, registry.options
 
 
 def create(name: str, **given: Any) -> Norm:
-    """A factory (dim, layout) -> module for norm `name`. Raises ValueError for an unknown name or option."""
+    """Return a factory (dim, layout) -> module for norm `name`. Raises ValueError for an unknown name or option."""
     return partial(registry.find(name).kind, **registry.find(name).fixed, **registry.check(name, given))
 
 
 def per_channel(parameter: Tensor, layout: str) -> Tensor:
-    """[dim] so that it multiplies the channels of x in that layout."""
+    """Reshape a parameter [dim] so that it multiplies the channels of x in that layout."""
     return parameter[:, None, None] if layout == "nchw" else parameter

@@ -1,7 +1,7 @@
-"""What a connection's options may be, said once for the configuration (before torch is loaded) and for `create`.
+"""The types and ranges of options, once for the configuration (before torch is loaded) and for `create`.
 
-The type of an option is the type of its default: an integer λ in `rskip_ln`, a real one in `xskip_ln`. A default of
-None is a number that the connection derives from its place unless it is given.
+An option has the type of its default: λ is an integer in `rskip_ln` and a real number in `xskip_ln`. A default of None
+means a number that the connection derives from its place unless it is given.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,13 +22,13 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "redraw": ("0 or more", lambda value: value >= 0),
     "axes": ("'all' or 'channel'", lambda value: value in ("all", "channel")),
 }
-REPETITIONS = 1_000  # of a layer's input, an integer λ: more would run for hours and train nothing
-LARGEST = 2.0**63  # what a number's absolute value stays below: an integer has 64 bits, and nothing is infinite
+REPETITIONS = 1_000  # the largest integer λ: more repetitions of a layer's input would run for hours and train nothing
+LARGEST = 2.0**63  # absolute values stay below it, so integers fit 64 bits and nothing is infinite
 TYPES = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
 
 
 def check_options(name: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """`defaults` updated by `given`, each value of its default's type and in its option's range.
+    """Return `defaults` updated by `given`, after checking that each value has its default's type and is in range.
 
     Raises ValueError, in one line that lists the choices, for an unknown option, a wrong type or a value out of range.
     """

@@ -10,11 +10,11 @@ Site = TypeVar("Site")
 
 @dataclass(frozen=True)
 class Place:
-    """Site number `index` (from 0) of the `sites` of its stack, in layer or block `layer` (from 1) of its `layers`.
+    """Site number `index` (from 0) of its stack's `sites`, in layer or block `layer` (from 1) of the stack's `layers`.
 
     stack: "encoder", "decoder", "stage1", …; a stack is entered and left once.
-    branch: what F is: "self_attention", "source_attention", "feed_forward", "convolutions".
-    depths: the layers of every stack of the net, in the order they are called; the default says that there is no other.
+    branch: the kind of F: "self_attention", "source_attention", "feed_forward" or "convolutions".
+    depths: the number of layers of every stack of the net, in the order of the calls; by default this stack alone.
     The default place is that of the only site of a net. Raises ValueError for numbers that contradict each other.
     """
 
@@ -32,29 +32,29 @@ class Place:
         if self.sites % self.layers or not self.layer == 1 + self.index * self.layers // self.sites <= self.layers:
             raise ValueError(f"no such place: {self}")
         if self.depths.get(self.stack) != self.layers:
-            raise ValueError(f"{self.stack} has {self.layers} layers, and not as depths says: {dict(self.depths)}")
+            raise ValueError(f"{self.stack} has {self.layers} layers, but depths says {dict(self.depths)}")
 
     @property
     def in_series(self) -> int:
-        """The sites one behind the other that this one is among: of its stack in an encoder or a decoder that has the
-        other beside it, of all stacks elsewhere, as in a ResNet."""
+        """How many sites this one is in series with, itself included: those of its stack in an encoder-decoder net,
+        those of all stacks elsewhere, as in a ResNet."""
         if set(self.depths) == {"encoder", "decoder"}:
             return self.sites
         return sum(self.depths.values()) * self.sites // self.layers
 
     @property
     def first(self) -> bool:
-        """Whether it is the first of its stack."""
+        """Whether this is the first site of its stack."""
         return self.index == 0
 
     @property
     def last(self) -> bool:
-        """Whether it is the last of its stack."""
+        """Whether this is the last site of its stack."""
         return self.index == self.sites - 1
 
     @property
     def begins_layer(self) -> bool:
-        """Whether no site of its layer stands before it."""
+        """Whether no site of its layer comes before it."""
         return self.index % (self.sites // self.layers) == 0
 
     @property
@@ -69,7 +69,7 @@ ONLY = Place()
 def stack_of(
     make: Callable[[Place], Site], stack: str, branches: Sequence[str], depths: Mapping[str, int]
 ) -> list[list[Site]]:
-    """The sites of `stack` layer by layer, each layer with one for each of its `branches`."""
+    """Return the sites of `stack` layer by layer, one for each of a layer's `branches`."""
     layers, each = depths[stack], len(branches)
     return [
         [

@@ -1,4 +1,4 @@
-"""One pass over one batch before a training, for connections whose start depends on what flows through them."""
+"""One pass over one batch before training, for connections whose initialisation depends on the activations."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from skipln.seam.connection import Connection
 
 
 def unprofiled(net: nn.Module) -> Iterator[Connection]:
-    """The sites of `net` that are not to be trained before they were profiled."""
+    """Yield the sites of `net` that must still be profiled before they are trained."""
     for site in net.modules():
         if isinstance(site, Connection) and not getattr(site, "profiled", True):
             yield site
@@ -19,9 +19,9 @@ def unprofiled(net: nn.Module) -> Iterator[Connection]:
 
 @torch.no_grad()
 def profile(net: nn.Module, run: Callable[[], Any]) -> None:
-    """Call `run`, one pass of `net` over a batch, and `profile` of each of its unprofiled sites as the pass meets it.
+    """Call `run`, one pass of `net` over a batch, and `profile` each unprofiled site as the pass meets it.
 
-    What the pass changes of the rest of the net, such as BN's running statistics, is put back.
+    What else the pass changes in the net, such as BN's running statistics, is restored.
     """
     sites = list(unprofiled(net))
     if not sites:
@@ -30,7 +30,7 @@ def profile(net: nn.Module, run: Callable[[], Any]) -> None:
     others = [(buffer, buffer.clone()) for name, buffer in net.named_buffers() if not name.endswith(".profiled")]
     with ExitStack() as hooks:
         for site in sites:
-            hooks.enter_context(site.register_forward_pre_hook(_watched(at)))  # a handle leaves with the context
+            hooks.enter_context(site.register_forward_pre_hook(_watched(at)))  # the hook is removed with the context
         run()
     for buffer, before in others:
         buffer.copy_(before)

@@ -1,4 +1,4 @@
-"""Registries of methods, one file each: strict about names and options, filled by the files of a package."""
+"""Registries of methods, each a file of a package; they are strict about names and options."""
 
 import importlib
 import inspect
@@ -15,7 +15,7 @@ Kind = TypeVar("Kind", bound=type)
 
 
 class NameTaken(ValueError):
-    """Two classes want one name."""
+    """Two classes register the same name."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class NameTaken(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered class, and the arguments of its constructor that its name settles."""
+    """A registered class, and the arguments of its constructor that its name fixes."""
 
     kind: Any
     fixed: dict[str, Any]
@@ -32,10 +32,10 @@ class Entry:
 
 @dataclass
 class Registry:
-    """The methods in the files of `package`, by name. `what` they are, for messages: "connection".
+    """The methods in the files of `package`, by name. what: what messages call a method, such as "connection".
 
-    structural: the arguments of a constructor that are no options: a net gives them, not a user.
-    A file that cannot be imported is left out and stops only who asks for what is not there.
+    structural: the arguments of a constructor that are not options, because a net gives them and not a user.
+    A file that cannot be imported is left out. Only someone who asks for an unknown name sees its error.
     """
 
     what: str
@@ -43,13 +43,13 @@ class Registry:
     structural: tuple[str, ...]
     entries: dict[str, Entry] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)  # a line for each file that cannot be imported
-    contested: dict[str, str] = field(default_factory=dict)  # a name that two files register -> the line that says so
+    contested: dict[str, str] = field(default_factory=dict)  # a name that two files register -> its error line
     loaded: bool = False
 
     def register(self, name: str, **fixed: Any) -> Callable[[Kind], Kind]:
-        """Class decorator: enter a class under `name`, with the constructor arguments `fixed` settled.
+        """Class decorator: register a class under `name`, with the constructor arguments `fixed`.
 
-        Raises ValueError when the name is taken.
+        Raises ValueError if the name is taken.
         """
 
         def enter(kind: Kind) -> Kind:
@@ -62,7 +62,7 @@ class Registry:
         return enter
 
     def names(self) -> list[str]:
-        """Every registered name, in alphabetical order."""
+        """Return every registered name, in alphabetical order."""
         if not self.loaded:
             self.loaded = True
             package = importlib.import_module(self.package)
@@ -71,15 +71,15 @@ class Registry:
         return sorted(self.entries.keys() - self.contested.keys())
 
     def options(self, name: str) -> dict[str, Any]:
-        """The options that `name` takes, each with its default. Raises ValueError for an unknown name."""
+        """Return the options that `name` takes, each with its default. Raises ValueError for an unknown name."""
         return {p.name: p.default for p in self._parameters(name)}
 
     def choices(self, name: str) -> dict[str, tuple[Any, ...]]:
-        """The values of those options whose annotation is a `Literal`."""
+        """Return the values that an option may have, for the options whose annotation is a `Literal`."""
         return {p.name: get_args(p.annotation) for p in self._parameters(name) if get_origin(p.annotation) is Literal}
 
     def check(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
-        """All options of `name`, those not `given` at their defaults. Raises ValueError, one line with the choices."""
+        """Return all options of `name`, those not `given` at their defaults. Raises ValueError, listing the choices."""
         checked = check_options(name, given, self.options(name))
         for option, values in self.choices(name).items():
             if checked[option] not in values:
@@ -88,7 +88,10 @@ class Registry:
         return checked
 
     def find(self, name: str) -> Entry:
-        """Raises ValueError for an unknown name, with the choices and the files that could not be imported."""
+        """Return the entry of `name`.
+
+        Raises ValueError for an unknown name, listing the choices and the files that could not be imported.
+        """
         choices = self.names()
         if name in self.contested:
             raise ValueError(self.contested[name])
@@ -98,7 +101,7 @@ class Registry:
         return self.entries[name]
 
     def takes(self, name: str, argument: str) -> bool:
-        """Whether the constructor of `name` leaves `argument` open."""
+        """Return whether the constructor of `name` has `argument` and leaves it open."""
         entry = self.find(name)
         return argument in inspect.signature(entry.kind).parameters and argument not in entry.fixed
 
@@ -114,7 +117,7 @@ class Registry:
             if isinstance(error, NameTaken):
                 self.contested[error.name] = str(error)
             for name in [name for name, entry in self.entries.items() if entry.kind.__module__ == module]:
-                del self.entries[name]  # what it had registered before it broke
+                del self.entries[name]  # registered before the file broke
             self.broken.append(_broken(f"{module.replace('.', '/')}.py", error))
 
 
@@ -123,7 +126,7 @@ def _of(kind: Any) -> str:
 
 
 def _broken(file: str, error: Exception) -> str:
-    """One line: which file, which line of it, what."""
+    """Return one line that names the file, the line in it and the error."""
     if isinstance(error, SyntaxError):
         line, said = error.lineno, error.msg
     else:

@@ -1,7 +1,7 @@
-"""What became of names and options that are not there, so that an error can say it. No torch.
+"""What became of names and options that do not exist, so that an error can say so. It needs no torch.
 
-A connection, norm or attention that is removed or renamed leaves a line in `NAMES`; so do names by which others know
-ours. An option that is asked for where it is not goes into `OPTIONS`.
+A connection, norm or attention that is removed or renamed leaves a line in `NAMES`, and so does a name that others use
+for one of ours. An option that users expect where there is none goes into `OPTIONS`.
 """
 
 NAMES = {
@@ -11,8 +11,8 @@ NAMES = {
     ("connection", "rskip_learned"): "rskip_ln_learned",
 }
 
-_RSKIP = "the integer λ is not learned: rskip_ln_learned has a real one that is, for the site or for each channel"
-_XSKIP = "this λ is not learned: {}_learned has one that is, for the site or for each channel"
+_RSKIP = "the integer λ is not learned: rskip_ln_learned learns a real λ, for the site or for each channel"
+_XSKIP = "this λ is not learned: {}_learned learns its λ, for the site or for each channel"
 
 OPTIONS = {
     (name, option): said
@@ -27,5 +27,5 @@ OPTIONS = {
 
 
 def now(what: str, name: str) -> str:
-    """How what was asked for as `name` is called, in brackets behind the name; "" for a name that never was."""
+    """Return " (it is …)" with the present name of what was called `name`; "" for a name that never existed."""
     return f" (it is {NAMES[what, name]})" if (what, name) in NAMES else ""

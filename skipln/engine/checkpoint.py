@@ -1,8 +1,9 @@
 """Checkpoints: the last training states, the last weights for averaging, the best weights.
 
-state-<update>.pt holds everything a run needs to go on (two are kept: a damaged one falls back to the one before);
-weights-<update>.pt holds the model alone, the last `keep` of them; best.pt the weights of the lowest validation loss.
-Each is sealed (`engine.seal`) with its run's hash and what it is: what is loaded is what this run saved.
+state-<update>.pt holds everything a run needs to continue; two are kept, so that a run can fall back from a damaged one
+to the one before. weights-<update>.pt holds the model alone, and the last `keep` stay. best.pt holds the weights of the
+lowest validation loss. Each is sealed (`engine.seal`) with its run's hash, kind and update, so that a run loads only
+what it saved itself.
 """
 
 import re
@@ -41,16 +42,18 @@ class Checkpoints:
         save(self.folder / "best.pt", weights, self._owner("best", None))
 
     def save_tested(self, update: int, weights: States) -> None:
-        """The weights that the run's result is of: averaged, with the statistics that belong to the average."""
+        """Save the weights that the run's result measures: averaged, with the statistics that belong to the average."""
         save(self.folder / "tested.pt", weights, self._owner("tested", update))
 
     def load_tested(self, update: int) -> States:
-        """Raises UserError when they are missing, damaged, or not of this run's end at `update`."""
+        """Load the tested weights. Raises UserError if they are missing, damaged, or not those of the end, `update`."""
         return load(self.folder / "tested.pt", self._owner("tested", update))
 
     def load_state(self, fits: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any] | None:
-        """The newest whole training state, None to begin anew. One that is damaged, another run's, or for which `fits`
-        raises UserError is passed over with a line on stderr, and kept under another name.
+        """Return the newest usable training state, or None to start afresh.
+
+        A state that is damaged, another run's, or for which `fits` raises UserError is kept under another name, and a
+        line on stderr says so.
         """
         for update, path in reversed(self._found("state")):
             try:
@@ -64,16 +67,16 @@ class Checkpoints:
         return None
 
     def forget_after(self, update: int) -> None:
-        """Remove the weights of updates later than `update`: the run went back and will write them again."""
+        """Remove the weights of updates later than `update`, because the run went back and will write them again."""
         for found, path in self._found("weights"):
             if found > update:
                 path.unlink()
 
     def average(self, update: int, every: int) -> States:
-        """The mean of the last `keep` weights of a run that saves `every` so many updates and ended at `update`
-        (integer buffers: the last ones').
+        """Return the mean of the last `keep` weights of a run that saves every `every` updates and ended at `update`.
 
-        Raises UserError when one is missing or damaged: an average over others would be another model.
+        Integer buffers are those of the last weights. Raises UserError if one of the weights is missing or damaged,
+        since an average over others would be another model.
         """
         updates = sorted({*range(every, update + 1, every), update})[-self.keep :]
         there = {found for found, _ in self._found("weights")}
@@ -97,7 +100,7 @@ class Checkpoints:
         return {"run": self.run, "kind": kind, "update": update}
 
     def _found(self, kind: Kind) -> list[tuple[int, Path]]:
-        """The files of a kind by update, in order; what else lies there is nobody's."""
+        """Return the files of a kind in the order of their updates; other files are ignored."""
         numbers = (re.fullmatch(rf"{kind}-(\d{{8,}})\.pt", path.name) for path in self.folder.glob(f"{kind}-*.pt"))
         return [(update, self._path(kind, update)) for update in sorted(int(found[1]) for found in numbers if found)]
 
@@ -110,9 +113,9 @@ class Checkpoints:
 
 
 def load(path: Path, owner: dict[str, Any]) -> dict[str, Any]:
-    """Read a checkpoint of `owner` to the CPU without unpickling anything but tensors and plain values.
+    """Read a checkpoint of `owner` to the CPU; only tensors and plain values are unpickled.
 
-    Raises UserError when the file is missing, damaged or somebody else's.
+    Raises UserError if the file is missing, damaged or has another owner.
     """
     try:
         check_seal(path, owner)
@@ -121,7 +124,7 @@ def load(path: Path, owner: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"{path}: no such checkpoint") from error
     except UserError:
         raise
-    except Exception as error:  # whatever a reader of foreign bytes stumbles on
+    except Exception as error:  # torch may raise anything for damaged bytes
         raise UserError(f"{path}: damaged ({type(error).__name__})") from error
 
 

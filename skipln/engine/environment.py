@@ -21,9 +21,10 @@ PRECISIONS: dict[str, Any] = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": 
 
 
 def describe(device: torch.device, code: Source | None = None) -> dict[str, Any]:
-    """Commit (and the patch of what is not committed), versions, hardware, threads, time.
+    """Return the commit, the digest of the uncommitted patch if there is one, versions, hardware, threads and time.
 
-    code: what runs, default as it lies here now. SKIPLN_COMMIT says the commit of a copy without git.
+    code: the code that runs; by default the present state of the files. SKIPLN_COMMIT gives the commit of a copy
+    without git.
     """
     code = code or source()
     return {
@@ -40,13 +41,13 @@ def describe(device: torch.device, code: Source | None = None) -> dict[str, Any]
 
 
 def fast_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 itself (x86: AVX512-BF16 or AMX; unknown elsewhere: yes)."""
+    """Return whether the processor multiplies bfloat16 itself (AVX512-BF16 or AMX); True if it is not x86."""
     found = flags()
     return not found or bool({"avx512_bf16", "amx_bf16"} & found)
 
 
 def cpu() -> str:
-    """The processor's model and how many logical cores there are."""
+    """Return the processor's model and the number of logical cores."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -56,7 +57,7 @@ def cpu() -> str:
 
 
 def create_fabric(config: RunConfig) -> Fabric:
-    """Devices, precision and process group. Raises UserError when the machine lacks what is asked for."""
+    """Set up devices, precision and process group. Raises UserError if the machine lacks what is asked for."""
     compute = config.compute
     if compute.accelerator == "cuda" and not torch.cuda.is_available():
         raise UserError("compute.accelerator=cuda, but torch finds no CUDA device here: leave it at auto")
@@ -77,7 +78,7 @@ def create_fabric(config: RunConfig) -> Fabric:
             precision=PRECISIONS[_precision(config)],
         )
         fabric.launch()
-    except (RuntimeError, ValueError) as error:  # what SLURM or torchrun says of the job does not fit compute.*
+    except (RuntimeError, ValueError) as error:  # the job's settings in SLURM or torchrun do not fit compute.*
         raise UserError(
             f"compute.devices={compute.devices} compute.nodes={compute.nodes} cannot be started here: "
             f"{' '.join(str(error).split())}"
@@ -86,19 +87,19 @@ def create_fabric(config: RunConfig) -> Fabric:
 
 
 def _strategy(config: RunConfig) -> str:
-    """How processes share gradients: where a pre-activation ResNet changes shape, F reads the activation in common and
-    not what its site makes of x, so that parameters of the site may be for nothing, and have to be looked for."""
+    """Return how processes share gradients. Where a pre-activation ResNet changes shape, F reads the activation of both
+    paths and not the site's, so some parameters of the site may be unused, and DDP has to look for them."""
     spared = isinstance(config.model, ResNetModel) and config.model.activation == "pre"
     return "ddp_find_unused_parameters_true" if spared else "ddp"
 
 
 def arithmetic(config: RunConfig) -> dict[str, Any]:
-    """What a record says of how the net computes, beside its hardware."""
+    """Return what a record says about how the net computes, apart from its hardware."""
     return {"precision": _precision(config), "compiled": config.compute.compile}
 
 
 def _precision(config: RunConfig) -> str:
-    """What `precision` means on this machine."""
+    """Return what `precision` means on this machine."""
     if config.precision.name != "auto":
         return config.precision.name
     return "bf16" if _multiplies_bf16(config) else "fp32"

@@ -1,7 +1,7 @@
 """The training loop.
 
-Nothing it draws depends on the past: the batches are a function of the seed and the epoch, the dropout of the seed,
-the update and the micro-batch. So a run continues exactly from a checkpoint, and R ranks that share an update's
+No random draw depends on the past: the batches are a function of the seed and the epoch, the dropout of the seed, the
+update and the micro-batch. So a run continues exactly from a checkpoint, and R ranks that share an update's
 micro-batches draw what one rank draws.
 """
 
@@ -36,14 +36,14 @@ from skipln.seam.profile import profile, unprofiled
 from skipln.system.progress import progress_bar
 from skipln.tasks.task import Task
 
-SUMS = ("loss", "nll")  # of the window since the last log point: each rank's own, until they are added up
+SUMS = ("loss", "nll")  # sums over the window since the last log point; each rank has its own until they are added up
 
 
 class Stream:
-    """The endless sequence of micro-batches, epoch after epoch; its position is all there is to resume.
+    """The endless sequence of micro-batches, epoch after epoch; to resume it only its position is needed.
 
-    Of the `count` of an update, one of `world` ranks loads every world-th, from number `rank` on; ahead of time where
-    the task has workers.
+    Each of `world` ranks loads every world-th of an update's `count` micro-batches, from number `rank` on, and loads
+    them ahead of time if the task has workers.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Stream:
     ) -> None:
         self.number, self.index, self.count = epoch, index, count
         self.mine = [i % world == rank for i in range(count)]
-        self.batches = lru_cache(maxsize=2)(task.epoch)  # the epoch of the position, and that of what is loaded ahead
+        self.batches = lru_cache(maxsize=2)(task.epoch)  # the epoch of the position, and that of the batch loaded ahead
         keys = itertools.compress(self._positions(epoch, index), itertools.cycle(self.mine))
         self.loaded = prefetched(self._load, keys, task.workers)
 
     def take(self) -> list[Any]:
-        """This rank's share of the next update's micro-batches."""
+        """Return this rank's share of the next update's micro-batches."""
         for _ in range(self.count):
             if self.index >= len(self.batches(self.number)):
                 self.number, self.index = self.number + 1, 0
@@ -64,7 +64,7 @@ class Stream:
         return list(itertools.islice(self.loaded, sum(self.mine)))
 
     def close(self) -> None:
-        """End the workers: they share the run folder's lock, which another process may wait for."""
+        """End the workers, because they share the run folder's lock, for which another process may be waiting."""
         self.loaded.close()
 
     def _load(self, position: tuple[int, int]) -> Any:
@@ -72,7 +72,7 @@ class Stream:
         return self.batches(epoch)[index]
 
     def _positions(self, epoch: int, index: int) -> Iterator[tuple[int, int]]:
-        """Every (epoch, index) from the given one on."""
+        """Yield every (epoch, index) from the given one on."""
         for number in itertools.count(epoch):
             yield from ((number, i) for i in range(index if number == epoch else 0, len(self.batches(number))))
 
@@ -83,14 +83,14 @@ class Stream:
 
 @torch.no_grad()
 def after_step(model: nn.Module) -> None:
-    """Call `after_step()` of every module that has one: what it holds of its weights, such as a norm, holds again."""
+    """Call `after_step()` of every module that has one, to restore what it demands of its weights, such as a norm."""
     for module in model.modules():
         if restore := getattr(module, "after_step", None):
             restore()
 
 
 class Trainer:
-    """Trains one model in one run folder, from its last checkpoint on if there is one."""
+    """Trains one model in one run folder, starting from its last checkpoint if there is one."""
 
     def __init__(self, config: RunConfig, task: Task, fabric: Fabric, folder: RunFolder, ranks: Ranks) -> None:
         self.config, self.task, self.fabric, self.folder, self.ranks = config, task, fabric, folder, ranks
@@ -101,7 +101,7 @@ class Trainer:
         if not saved:
             self._begin()
         if config.compute.compile:
-            self.model.compile(dynamic=True)  # in place: the names of its weights stay
+            self.model.compile(dynamic=True)  # in place, so that its weights keep their names
         optimizer = create_optimizer(config.optim, self.model.parameters())
         self.wrapped, self.optimizer = fabric.setup(self.model, optimizer)
 
@@ -129,12 +129,12 @@ class Trainer:
         if fabric.is_global_zero:
             self.checkpoints.forget_after(self.update)
             self.log = MetricsLog(folder.metrics, saved.get("log_offset", 0))
-        else:  # the saved sums are those of all ranks, and rank 0 goes on from them
+        else:  # the saved sums are those of all ranks, and rank 0 continues from them
             self.window |= {key: 0.0 for key in SUMS if key in self.window}
 
     def _begin(self) -> None:
-        """What a run has that is not gone on with: weights to start from, and a first batch that some connections are
-        shown before they are trained, the same in every rank."""
+        """Start a run afresh: give it the weights that it starts from, and profile connections that must see a batch
+        before they are trained; every rank uses the same batch."""
         if self.config.init_weights:
             start_from_weights(self.model, self.config)
             after_step(self.model)
@@ -160,10 +160,10 @@ class Trainer:
             ) from error
 
     def fit(self) -> tuple[Ended | Literal["interrupted"], str]:
-        """Train to the last update. Returns the state reached and why: done, diverged, or interrupted by a signal.
+        """Train to the last update. Return the state reached (done, diverged, or interrupted by a signal) and why.
 
-        A signal to any rank is heard by all at one update: all save, and then all go on (whoever handles the signal,
-        such as a scheduler that requeues, ends the process) or all return.
+        A signal to any rank reaches all ranks at the same update. All save and then return, or go on if the signal has
+        another handler, which may end the process, such as a scheduler's that requeues the job.
         """
         training = self.config.training
         label = f"{self.config.skip['name']} seed {self.config.seed}"
@@ -198,7 +198,7 @@ class Trainer:
                     message = f"by {interruptions.names} at update {self.update}"
                     if self.fabric.is_global_zero:
                         self.folder.write_status("interrupted", self.update, training.updates, message)
-                    self.ranks.wait_for_first()  # a rank that is ended may take rank 0 with it
+                    self.ranks.wait_for_first()  # a rank that ends may take rank 0 with it
                     interruptions.hand_on()
                     if final:
                         return "interrupted", message
@@ -206,7 +206,7 @@ class Trainer:
         return "done", f"stopped by training.wall_limit at update {self.update}" if stopped else ""
 
     def _seconds_since(self, started: float) -> float:
-        """Rank 0's time where it ends the training: all ranks must stop at the same update."""
+        """Return the seconds since `started`; rank 0's if they may end the training, so that all ranks stop at once."""
         seconds = time.monotonic() - started
         return self.fabric.broadcast(seconds) if self.config.training.wall_limit else seconds
 
@@ -215,9 +215,10 @@ class Trainer:
         return self.update >= training.updates or 0 < training.wall_limit <= self.wall
 
     def _step(self, interruptions: Interruptions) -> tuple[bool, bool]:
-        """One update: the gradient of the mean loss over all units of its micro-batches, then the optimizer.
+        """Do one update: the gradient of the mean loss over all units of its micro-batches, then the optimizer.
 
-        Returns whether any rank was interrupted by then, and finally; ranks tell each other as they count the units.
+        Return whether any rank was interrupted by then, and whether for good. Ranks exchange this when they count the
+        units.
         """
         config, fabric = self.config, self.fabric
         self.update += 1
@@ -245,14 +246,14 @@ class Trainer:
         return bool(interruptions), interruptions.final
 
     def clip(self) -> None:
-        """Measure the gradient's norm at every update that is logged, and scale the gradient down where it is clipped.
+        """Measure the gradient's norm at every update that is logged, and clip the gradient if so configured.
 
-        Measuring changes nothing, whatever the norm is; clipping multiplies by min(1, clip / (norm + 1e-6)).
+        Measuring changes nothing, whatever the norm is. Clipping multiplies by min(1, clip / (norm + 1e-6)).
         """
         clip, logged = self.config.optim.clip, self.update % self.config.training.log_every == 0
         if not (clip or logged):
             return
-        self.fabric.strategy.precision.unscale_gradients(self.optimizer)  # fp16's loss scale
+        self.fabric.strategy.precision.unscale_gradients(self.optimizer)  # undo fp16's loss scale
         parameters = list(self.model.parameters())
         norm = gradient_norm(parameters)
         if clip:
@@ -264,10 +265,10 @@ class Trainer:
             self.window[key] = self.window.get(key, 0.0) + value
 
     def _log_training(self) -> float:
-        """Write the means since the last log point; returns the training loss in nats a unit, over all ranks."""
+        """Log the means since the last log point. Return the training loss in nats per unit, over all ranks."""
         seconds = self.busy - self.window.get("since", 0.0)
         loss, nll = (float(self._sum(self.window[key])) / self.window["units"] for key in ("loss", "nll"))
-        norm = {"grad_norm": float(self.window["grad_norm"])} if "grad_norm" in self.window else {}  # not at a stop
+        norm = {"grad_norm": float(self.window["grad_norm"])} if "grad_norm" in self.window else {}  # not at an end
         if self.fabric.is_global_zero:
             self.log.append(
                 **self._progress(),
@@ -280,7 +281,7 @@ class Trainer:
         return loss
 
     def _sum(self, value: Any) -> Any:
-        """Over all ranks; `value` is left as it is."""
+        """Return the sum of `value` over all ranks; `value` itself does not change."""
         if self.fabric.world_size == 1:
             return value
         return self.fabric.all_reduce(torch.as_tensor(value, device=self.fabric.device).clone(), reduce_op="sum")

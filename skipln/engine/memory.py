@@ -1,4 +1,4 @@
-"""What an update keeps in memory: a property of the net and the batch, the same on every machine."""
+"""The memory that an update keeps, a property of the net and the batch that is the same on every machine."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,10 +13,10 @@ from skipln.tasks import Task
 
 
 def kept_bytes(net: nn.Module, forward: Callable[[nn.Module], Any]) -> int:
-    """Bytes that `forward(net)` keeps for the backward pass: each storage once, those of the net itself left out.
+    """Return the bytes that `forward(net)` keeps for the backward pass, counting each storage once but not the net's.
 
-    It is what autograd is given to save, whatever an allocator makes of it. What only passes by, such as a product
-    that is not needed again, gradients and the optimizer's moments are not in it.
+    These are the tensors that autograd saves, whatever an allocator makes of them. Temporaries that the backward pass
+    does not need, gradients and the optimizer's moments do not count.
     """
     own = {tensor.untyped_storage().data_ptr() for tensor in net.state_dict(keep_vars=True).values()}
     kept: dict[int, Tensor] = {}
@@ -24,7 +24,7 @@ def kept_bytes(net: nn.Module, forward: Callable[[nn.Module], Any]) -> int:
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = tensor.detach()  # held, so that no later tensor takes its place
+            kept[storage.data_ptr()] = tensor.detach()  # hold it, so that no later tensor gets its address
         return tensor.detach()
 
     with torch.enable_grad(), saved_tensors_hooks(pack, lambda tensor: tensor):
@@ -35,9 +35,9 @@ def kept_bytes(net: nn.Module, forward: Callable[[nn.Module], Any]) -> int:
 
 
 def first_batch(config: RunConfig, fabric: Fabric, task: Task) -> dict[str, Any]:
-    """What a micro-batch, the first of the training data, keeps for its backward pass in a net that is thrown away."""
+    """Measure what the first micro-batch of the training data keeps for its backward pass, in a net built for this."""
     if config.compute.compile:
-        return {}  # the compiled net keeps what its compiler chose
+        return {}  # a compiled net keeps what its compiler chooses
     torch.manual_seed(config.seed)
     net, batch = fabric.to_device(task.build()).train(), fabric.to_device(task.epoch(0)[0])
     with fabric.autocast():

@@ -1,7 +1,7 @@
-"""The ranks of a run wait for rank 0, which alone validates, tests and records, and end after it.
+"""The ranks of a run wait for rank 0, which alone validates, tests and records; it ends last.
 
-They ask a key of the process group's store now and then: a collective would give up after minutes, and no signal would
-be heard meanwhile. The store lives in rank 0 or in its launcher, so that asking fails once rank 0 has died.
+They poll a key in the process group's store. A collective would give up after minutes and would hear no signal
+meanwhile. The store lives in rank 0 or in its launcher, so polling fails once rank 0 has died.
 """
 
 import atexit
@@ -16,14 +16,14 @@ from lightning_fabric import Fabric
 
 from skipln.errors import UserError
 
-POLL = 0.05  # seconds between two questions
-GOODBYE = 60.0  # seconds that rank 0 keeps the store for ranks that have not left
+POLL = 0.05  # seconds between two polls
+GOODBYE = 60.0  # seconds for which rank 0 keeps the store for ranks that have not left
 _LOST = ("closed by peer", "reset by peer", "broken pipe", "connection refused", "socket closed")
-_runs = itertools.count()  # of this process; each has keys of its own
+_runs = itertools.count()  # numbers the runs of this process, each of which has its own keys
 
 
 class Ranks:
-    """All ranks of one run, in a `with` block that they leave together unless one fails."""
+    """All ranks of one run; they leave its `with` block together unless one fails."""
 
     def __init__(self, fabric: Fabric) -> None:
         self.first, self.others = fabric.is_global_zero, fabric.world_size - 1
@@ -42,7 +42,7 @@ class Ranks:
             self._say_goodbye()
 
     def wait_for_first(self) -> None:
-        """Rank 0 passes, the others wait until it has. Raises UserError when it is gone."""
+        """Wait until rank 0 gets here; rank 0 itself does not wait. Raises UserError if rank 0 is gone."""
         if not self.others:
             return
         self.waits += 1
@@ -55,7 +55,7 @@ class Ranks:
                 time.sleep(POLL)
 
     def _say_goodbye(self) -> None:
-        """Rank 0 goes last, as the store may be its own; not for ever, as a rank may have died."""
+        """Let rank 0 leave last, since the store may be its own, but not wait forever, since a rank may have died."""
         if not self.others:
             return
         if not self.first:
@@ -68,18 +68,17 @@ class Ranks:
 
 @contextmanager
 def lost_ranks_told() -> Iterator[None]:
-    """What a rank's death does to the others, in one line (`UserError`)."""
+    """Raise UserError, one line, for the errors that another rank's death causes here."""
     try:
         yield
     except RuntimeError as error:
         if isinstance(error, dist.DistNetworkError) or any(sign in str(error).lower() for sign in _LOST):
-            raise UserError("another process of this run has ended; what it said tells why") from error
+            raise UserError("another process of this run has ended; its own messages say why") from error
         raise
 
 
 def _destroy() -> None:
-    """End the group's threads while there is an interpreter: one that gives up a tensor after that ends the process by
-    SIGABRT."""
-    gc.collect()  # what still holds the group holds its threads
+    """End the group's threads while the interpreter lives: a thread that frees a tensor later aborts the process."""
+    gc.collect()  # objects that still hold the group keep its threads alive
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""What a run's folder is given when it begins and once its model is tested."""
+"""What is written into a run's folder when the run begins and once its model is tested."""
 
 import math
 import sys
@@ -22,8 +22,8 @@ from skipln.tasks.task import TestResult
 
 
 def begin(config: RunConfig, fabric: Fabric, folder: RunFolder, task: Task, update: int) -> dict[str, Any]:
-    """Say in the folder what begins; returns the environment for the record."""
-    code = source()  # now: by the end of the run the files may be others
+    """Write into the folder what begins, and return the environment for the record."""
+    code = source()  # read now, since the files may have changed by the end of the run
     environment = {**describe(fabric.device, code), **arithmetic(config)}
     if fabric.is_global_zero:
         folder.write_config(config)
@@ -45,7 +45,7 @@ def record(
     environment: dict[str, Any],
     trained: dict[str, Any],
 ) -> State:
-    """Test a model whose training is done, and record what it gave. trained: what a result says of its training."""
+    """Test a model whose training is done, and record the result. trained: what the result says about training."""
     tested, seconds = None, 0.0
     if state == "done":
         started = time.monotonic()
@@ -53,7 +53,7 @@ def record(
         with torch.no_grad():
             tested = task.test(model) if config.task.test else _validated(task, model)
         seconds = time.monotonic() - started
-        if not all(map(math.isfinite, tested.metrics.values())):  # a number that no table shows
+        if not all(map(math.isfinite, tested.metrics.values())):  # no table could show such a number
             state, message, tested = "diverged", f"the test's metrics are not finite after update {update}", None
     if tested is not None:
         _write_outputs(folder, tested)
@@ -80,7 +80,7 @@ def record(
 
 
 def _validated(task: Task, model: nn.Module) -> TestResult:
-    """What the validation set says of a model whose test set is not to be read: "valid_loss" and so on."""
+    """Return validation metrics ("valid_loss" and so on) for a run that must not read the test set."""
     metrics = {name.replace("/", "_"): value for name, value in task.validate(model).items()}
     return TestResult(metrics, {}, np.empty((0, 0)))
 

@@ -25,15 +25,15 @@ from skipln.tasks import create_task
 
 
 def execute(config: RunConfig) -> State:
-    """Train, test and record the run of `config`, or continue it; a finished one is left as it is.
+    """Train, test and record the run of `config`, or continue it; a finished run is left as it is.
 
-    Returns done, diverged or interrupted. Raises UserError for what the user can mend; its message is also kept as
-    the folder's status.
+    Returns done, diverged or interrupted. Raises UserError for what the user can fix; the folder's status keeps its
+    message.
     """
     fabric = create_fabric(config)
     folder = RunFolder(config.folder)
     with Ranks(fabric) as ranks, folder.lock() if fabric.is_global_zero else nullcontext():
-        ranks.wait_for_first()  # which waits for an earlier process of this run, however long it takes
+        ranks.wait_for_first()  # rank 0 may wait for an earlier process of this run, however long that takes
         with lost_ranks_told():
             result = fabric.broadcast(folder.finished())
         if result is not None:
@@ -43,7 +43,7 @@ def execute(config: RunConfig) -> State:
             tracking = tracked(config, folder, fabric.device) if fabric.is_global_zero else nullcontext()
             with tracking, interrupting(), _denormals_flushed(), lost_ranks_told():
                 if config.inputs:
-                    from skipln.engine.evaluation import evaluate  # brings the nets of all tasks
+                    from skipln.engine.evaluation import evaluate  # imports the nets of all tasks
 
                     return evaluate(config, fabric, folder)
                 return _train_and_test(config, fabric, folder, ranks)
@@ -52,7 +52,7 @@ def execute(config: RunConfig) -> State:
             return "interrupted"
         except Exception as error:
             why = f"{'' if isinstance(error, UserError) else f'{type(error).__name__}: '}{error}"
-            with suppress(UserError):  # a full disk can't take the status either
+            with suppress(UserError):  # a full disk cannot take the status either
                 _leave(config, fabric, folder, "failed", why)
             raise
 
@@ -64,12 +64,12 @@ def _leave(config: RunConfig, fabric: Fabric, folder: RunFolder, state: State, w
 
 @contextmanager
 def _denormals_flushed() -> Iterator[None]:
-    """Numbers below 1e-38, such as the Adam moments of rare words, are slow on a CPU and nothing but noise."""
+    """Flush numbers below 1e-38 to 0: Adam's moments of rare words, for example, are slow on a CPU and only noise."""
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(False)  # torch's default, for whatever else this process does
+        torch.set_flush_denormal(False)  # torch's default, for what else this process may do
 
 
 def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks: Ranks) -> State:
@@ -86,7 +86,7 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
         after_step(trainer.model)
         if config.training.average > 1:
             estimate_statistics(trainer.model, task, fabric, config.seed)
-        if not _all_finite(trainer.model):  # an explosion in the last update, which no later loss can show
+        if not _all_finite(trainer.model):  # no later loss can show an explosion in the last update
             state, message = "diverged", f"weights or statistics are not finite after update {trainer.update}"
         elif not math.isfinite(_validation_loss(folder)):
             state, message = "diverged", f"the validation loss is not finite after update {trainer.update}"
@@ -104,7 +104,7 @@ def _train_and_test(config: RunConfig, fabric: Fabric, folder: RunFolder, ranks:
 
 
 def _validation_loss(folder: RunFolder) -> float:
-    """The last one that was logged, 0 without one."""
+    """Return the last validation loss that was logged, or 0 if there is none."""
     losses = [point["valid/loss"] for point in read_metrics(folder.path) if "valid/loss" in point]
     return losses[-1] if losses else 0.0
 

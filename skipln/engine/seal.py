@@ -1,6 +1,6 @@
-"""A seal on a zip file, as `torch.save` writes one: whose it is, and a SHA-256 over every other byte of the file.
+"""A seal on a zip file such as `torch.save` writes: its owner, and a SHA-256 of every other byte of the file.
 
-It stands in the archive's comment, so that the file stays what torch and any zip program read.
+The seal is in the archive's comment, so that torch and any zip program can still read the file.
 """
 
 import hashlib
@@ -11,14 +11,14 @@ from typing import IO, Any
 
 from skipln.errors import UserError
 
-_END = b"PK\5\6"  # of the record that ends a zip file: 22 bytes, the last two of them the comment's length
+_END = b"PK\5\6"  # begins a zip file's end record: 22 bytes, of which the last two are the comment's length
 _END_SIZE = 22
 _DIGEST = 64  # hexadecimal digits
-_MOST = 1024  # bytes of a comment
+_MOST = 1024  # bytes that a comment may have
 
 
 def seal(file: IO[bytes], owner: dict[str, Any]) -> None:
-    """Seal a zip file that was just written into `file`, which can be read too."""
+    """Seal a zip file that was just written to `file`, which must also be readable."""
     header = json.dumps(owner, sort_keys=True).encode()
     size = file.seek(-_END_SIZE, 2) + _END_SIZE
     end = file.read()
@@ -32,7 +32,7 @@ def seal(file: IO[bytes], owner: dict[str, Any]) -> None:
 
 
 def check_seal(path: Path, owner: dict[str, Any]) -> None:
-    """Raise UserError unless the file is what `seal` left, byte by byte, and for `owner`."""
+    """Raise UserError unless every byte of the file is as `seal` left it, and `owner` is its owner."""
     found = read_seal(path)
     if found is None:
         raise UserError(f"{path}: damaged, or made before checkpoints had a seal")
@@ -41,7 +41,7 @@ def check_seal(path: Path, owner: dict[str, Any]) -> None:
 
 
 def read_seal(path: Path) -> dict[str, Any] | None:
-    """The owner of a sealed file; None of a file without a seal. Raises UserError where a byte has changed since."""
+    """Return the owner of a sealed file, or None for a file without a seal. Raises UserError if a byte has changed."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - _MOST - _END_SIZE))
@@ -56,6 +56,6 @@ def read_seal(path: Path) -> dict[str, Any] | None:
             digest.update(chunk)
             left -= len(chunk)
     if digest.hexdigest().encode() != stated:
-        raise UserError(f"{path}: damaged (another SHA-256 than when it was saved)")
+        raise UserError(f"{path}: damaged (its SHA-256 has changed since it was saved)")
     owner: dict[str, Any] = json.loads(header)
     return owner

@@ -1,6 +1,6 @@
-"""Signals that ask a run to stop are noted, not died of: the loop saves at the end of an update and then obeys.
+"""Signals that ask a run to stop do not kill it: the loop notes them, saves at the end of an update and then obeys.
 
-SIGINT is a person's, SIGTERM and SIGUSR2 are a scheduler's: SLURM sends SIGUSR2 before a time limit or a preemption.
+SIGINT comes from a person, SIGTERM and SIGUSR2 from a scheduler; SLURM sends SIGUSR2 before a time limit or preemption.
 """
 
 import signal
@@ -11,10 +11,10 @@ from skipln.system.processes import ASKED, somebodys
 
 
 class Interruptions:
-    """The signals that came since the last `hand_on`, while in its `with` block.
+    """The signals caught in its `with` block since the last `hand_on`.
 
-    Handlers that were there before (submitit's: requeue the job on SIGUSR2, ignore SIGTERM) are called by `hand_on`,
-    once the run has saved. A signal nobody else handles is `final`: the run has to end.
+    Once the run has saved, `hand_on` calls the handlers that were there before; submitit's requeue the job on SIGUSR2
+    and ignore SIGTERM. A signal that nobody else handles is `final`, and the run has to end.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Interruptions:
         for number, handler in self.before.items():
             signal.signal(number, handler)
         if error is None:
-            for number, _frame in self.caught:  # too late for the last update
+            for number, _frame in self.caught:  # they came too late for the last update
                 signal.raise_signal(number)
 
     def __bool__(self) -> bool:
@@ -44,13 +44,13 @@ class Interruptions:
         return ", ".join(dict.fromkeys(signal.Signals(number).name for number, _ in self.caught)) or "another rank"
 
     def hand_on(self) -> None:
-        """Call the earlier handlers of what was caught, which may end the process, and forget it."""
+        """Forget the signals that were caught, and call their earlier handlers, which may end the process."""
         caught, self.caught = self.caught, []
         for number, frame in caught:
             if somebodys(self.before[number]):
                 self.before[number](number, frame)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.caught and number == signal.SIGINT:  # impatient
+        if self.caught and number == signal.SIGINT:  # a second Ctrl-C does not wait
             raise KeyboardInterrupt
         self.caught.append((number, frame))

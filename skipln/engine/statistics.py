@@ -1,4 +1,4 @@
-"""Batch norm's statistics for weights that were averaged."""
+"""Batch norm's statistics for averaged weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +10,15 @@ from torch import nn
 from skipln.data.seeds import mixed
 from skipln.tasks.task import Task
 
-BATCHES = 100  # micro-batches, or a whole epoch where it has fewer
+BATCHES = 100  # micro-batches, or a whole epoch if it has fewer
 
 
 def estimate_statistics(model: nn.Module, task: Task, fabric: Fabric, seed: int) -> None:
-    """Make the running mean and variance of every batch norm in `model` the plain means of those of BATCHES
-    micro-batches of the training data, in training mode; nothing happens in a net without one.
+    """Set the running mean and variance of every batch norm in `model` to plain means over micro-batches.
 
-    The running statistics in a checkpoint belong to its own weights: their mean over checkpoints is not that of the
-    averaged weights, in any task (Izmailov et al. 2018, section 3.2). Batches and dropout are a function of `seed`.
+    The means are over BATCHES micro-batches of the training data, in training mode; a net without batch norm stays as
+    it is. A checkpoint's running statistics belong to its own weights, and their mean over checkpoints is not that of
+    the averaged weights (Izmailov et al. 2018, section 3.2). Batches and dropout are a function of `seed`.
     """
     norms = [m for m in model.modules() if isinstance(getattr(m, "running_mean", None), torch.Tensor)]
     if not norms:
@@ -33,7 +33,7 @@ def estimate_statistics(model: nn.Module, task: Task, fabric: Fabric, seed: int)
 
 @contextmanager
 def _plain_means(norms: list[nn.Module]) -> Iterator[None]:
-    """Running statistics as plain means over calls: the k-th counts 1/k, so the first replaces what was there."""
+    """Make running statistics plain means over calls: call k has the weight 1/k, so the first replaces the old ones."""
     calls = dict.fromkeys(norms, 0)
     momenta = {norm: norm.momentum for norm in norms}
 

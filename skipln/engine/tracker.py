@@ -1,5 +1,5 @@
-"""Tracking beyond metrics.jsonl: a process of its own that reads the run's folder, so that nothing in it can reach
-training: not a server that hangs, not a full disk, not its own time."""
+"""Tracking beyond metrics.jsonl, by a separate process that reads the run's folder. So a server that hangs, a full disk
+or slow tracking cannot affect training."""
 
 import json
 import subprocess
@@ -14,12 +14,12 @@ from skipln.engine.environment import describe
 from skipln.runs.folder import RunFolder
 from skipln.system.places import ROOT
 
-FINISHED, UNFINISHED = 40, 5  # seconds to wait for the last points, which `make wandb-sync` sends otherwise
+FINISHED, UNFINISHED = 40, 5  # seconds to wait for the last points; otherwise `make wandb-sync` can send them
 
 
 @contextmanager
 def tracked(config: RunConfig, folder: RunFolder, device: torch.device) -> Iterator[None]:
-    """Follow the run for as long as the context lasts; the end of our pipe tells the follower to finish."""
+    """Track the run while the context lasts; closing our pipe tells the tracking process to finish."""
     process = _follow(config, folder, device) if config.tracker.name == "wandb" else None
     try:
         yield
@@ -27,12 +27,12 @@ def tracked(config: RunConfig, folder: RunFolder, device: torch.device) -> Itera
         if process is not None and process.stdin is not None:
             with suppress(OSError):
                 process.stdin.close()
-            with suppress(subprocess.TimeoutExpired):  # it ends by itself soon after
+            with suppress(subprocess.TimeoutExpired):  # it then ends by itself soon
                 process.wait(FINISHED if folder.finished() else UNFINISHED)
 
 
 def _follow(config: RunConfig, folder: RunFolder, device: torch.device) -> subprocess.Popen | None:
-    """`python -m skipln.tracking FOLDER`: notes to our stderr, W&B's chatter to a log in the folder."""
+    """Start `python -m skipln.tracking FOLDER`; its notes go to our stderr, W&B's output to a log in the folder."""
     about = {"hash": config.hash, "config": config.model_dump(), "environment": describe(device)}
     try:
         with (folder.path / "tracker.log").open("ab") as log:
@@ -42,13 +42,13 @@ def _follow(config: RunConfig, folder: RunFolder, device: torch.device) -> subpr
                 stdout=2,
                 stderr=log,
                 cwd=ROOT,
-                start_new_session=True,  # signals are for the run, which ends this process in order
+                start_new_session=True,  # signals reach only the run, which then ends this process properly
                 text=True,
             )
         assert process.stdin is not None
         process.stdin.write(json.dumps(about) + "\n")
         process.stdin.flush()
     except OSError as error:
-        print(f"note: no tracking, {error}; training goes on, make wandb-sync sends the run later", file=sys.stderr)
+        print(f"note: no tracking, {error}; training goes on, make wandb-sync can send the run later", file=sys.stderr)
         return None
     return process

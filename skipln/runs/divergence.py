@@ -1,10 +1,11 @@
-"""When a run has diverged: one criterion, a function of the training losses that its metrics.jsonl holds."""
+"""The criterion for divergence, a function of the training losses in a run's metrics.jsonl."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Times the lowest loss so far: on its way down from far away a loss rises by less than 2 now and then.
+# How many times the lowest loss so far is an explosion. A loss that comes down from far away sometimes rises, but by
+# less than a factor of 2.
 RISE = 10.0
 
 CRITERION = (
@@ -15,12 +16,12 @@ CRITERION = (
 
 @dataclass
 class Divergence:
-    """The criterion, asked at every log point of a run with the mean training loss since the last one.
+    """The criterion, applied at every log point of a run to the mean training loss since the last one.
 
-    A run has diverged once its loss is not finite; is above `above` nats and RISE times the lowest loss before; or is
-    above `above` nats after update `after`. So an explosion is one wherever it happens and whatever the loss does
-    later, when units that died may bring it back to that of a guess; where rounding decides whether an explosion
-    overflows, it no longer decides the verdict. A loss that starts far away and comes down is none.
+    A run has diverged once its loss is not finite, is above both `above` nats and RISE times the lowest loss before, or
+    is above `above` nats after update `after`. So an explosion counts wherever it happens and whatever follows: dead
+    units may bring the loss back to that of a guess, and rounding may decide whether an explosion overflows. A loss
+    that starts far away and comes down has not diverged.
     """
 
     above: float
@@ -28,7 +29,7 @@ class Divergence:
     lowest: float = math.inf
 
     def verdict(self, update: int, loss: float) -> str | None:
-        """Why the run has diverged with the `loss` of the window that ends at `update`; None where it has not."""
+        """Say why the run has diverged, given the `loss` of the window that ends at `update`; None if it has not."""
         where = f"training loss {loss:.4g} at update {update}"
         if not math.isfinite(loss):
             return where
@@ -41,6 +42,6 @@ class Divergence:
 
 
 def judge(points: Iterable[tuple[int, float]], above: float, after: int) -> tuple[int, str] | None:
-    """The first (update, why) at which a run with these (update, training loss), in order, has diverged, or None."""
+    """Return the first update at which a run with these (update, training loss) has diverged, and why; else None."""
     divergence = Divergence(above, after)
     return next(((update, why) for update, loss in points if (why := divergence.verdict(update, loss))), None)

@@ -1,4 +1,4 @@
-"""A run's folder: what it is, how far it is, what it measured. The one place that knows the file names."""
+"""A run's folder: its configuration, progress and measurements. Only this module knows the names of the files."""
 
 import hashlib
 import json
@@ -26,9 +26,9 @@ State = Literal["queued", "running", "interrupted", "done", "diverged", "failed"
 
 
 class RunFolder:
-    """runs/<hash>/: config.yaml, starts.jsonl, status.json, metrics.jsonl, result.json, examples.npy, checkpoints/;
-    inputs/, with which raw inputs are prepared; of text, translations.txt and, with sources and references beside
-    them, translations.tsv."""
+    """runs/<hash>/: config.yaml, starts.jsonl, status.json, metrics.jsonl, result.json, examples.npy, checkpoints/, and
+    inputs/, which prepares raw inputs. Translation adds translations.txt and, with sources and references,
+    translations.tsv."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,7 +41,7 @@ class RunFolder:
         self.inputs = path / "inputs"
 
     def lock(self) -> AbstractContextManager[None]:
-        """Own the folder while training; a process that does so already is waited for."""
+        """Lock the folder while training; wait for a process that already holds the lock."""
         return locked(self.path / ".lock", busy=f"{self.path}: waiting for the process that trains this run")
 
     def write_config(self, config: BaseModel) -> None:
@@ -57,10 +57,10 @@ class RunFolder:
         )
 
     def write_start(self, update: int, environment: dict[str, Any], code: Source) -> dict[str, Any]:
-        """Keep with what a run starts, or goes on from `update`: a line of starts.jsonl, and the uncommitted patch.
+        """Keep the environment in which a run starts, or continues from `update`, in starts.jsonl and as a patch.
 
-        Returns {"earlier": […]} for the record, the other environments in which updates up to there were made; {}
-        where there is none.
+        Return {"earlier": […]} for the record, with the other environments of updates up to there; {} if there are
+        none.
         """
         kept = [start for start in self._starts() if start["update"] < update]
         with atomic_write(self.path / "starts.jsonl", "w") as file:
@@ -75,7 +75,7 @@ class RunFolder:
         return {"earlier": earlier} if earlier else {}
 
     def _starts(self) -> list[dict[str, Any]]:
-        """The lines of starts.jsonl; none where it is missing or damaged."""
+        """Return the lines of starts.jsonl; none if it is missing or damaged."""
         try:
             lines = (self.path / "starts.jsonl").read_bytes().split(b"\n")
             starts = [loads(line) for line in lines if line.strip()]
@@ -84,16 +84,16 @@ class RunFolder:
             return []
 
     def write_result(self, result: Result) -> None:
-        """With sums of itself and of what was measured. Raises ValueError where `finished` and the tables would refuse
-        it."""
+        """Write result.json with checksums of itself and of the measurements. Raises ValueError if `finished` and the
+        tables would refuse it."""
         content = with_sums(result.content(), [self.metrics, self.examples, self.translations])
         Result.model_validate(loads(json.dumps(content).encode()))
         self._write_json(self.result, content)
 
     def write_translations(self, sources: Sequence[str], references: Sequence[str], outputs: Sequence[str]) -> None:
-        """translations.txt, and translations.tsv: a head line, then source, reference and output of each sentence.
+        """Write translations.txt, and translations.tsv: a header, then each sentence's source, reference and output.
 
-        White space within a cell of the table is one space.
+        White space within a cell of the table becomes one space.
         """
         with atomic_write(self.translations, "w") as file:
             file.writelines(f"{line}\n" for line in outputs)
@@ -102,21 +102,21 @@ class RunFolder:
             file.writelines("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
 
     def finished(self) -> Result | None:
-        """The result of a run that is done or diverged, as a table would accept it; else None."""
+        """Return the result of a run that is done or diverged if a table would accept it; else None."""
         return read_result(self.path)
 
     def check_log(self, state: dict[str, Any]) -> None:
-        """Raise UserError unless metrics.jsonl begins with what it held when the training state `state` was saved."""
+        """Raise UserError unless metrics.jsonl still begins with what it held when the checkpoint `state` was saved."""
         try:
             with self.metrics.open("rb") as file:
                 begin = file.read(state["log_offset"])
         except (OSError, KeyError, TypeError):
             begin = b""
         if hashlib.sha256(begin).hexdigest() != state.get("log_digest"):
-            raise UserError(f"{self.metrics}: not what it was at the checkpoint of update {state.get('update')}")
+            raise UserError(f"{self.metrics}: changed since the checkpoint of update {state.get('update')}")
 
     def last_update(self) -> int:
-        """The update that the last status told of, 0 without one."""
+        """Return the update of the last status, or 0 if there is none."""
         return read_state(self.path).update
 
     def _write_json(self, path: Path, content: dict[str, Any]) -> None:
@@ -125,10 +125,10 @@ class RunFolder:
 
 
 class MetricsLog:
-    """metrics.jsonl, one line a log point; truncated on resume to where the checkpoint left it."""
+    """metrics.jsonl, one line per log point; on resume it is cut to its length at the checkpoint."""
 
     def __init__(self, path: Path, offset: int) -> None:
-        """offset: bytes to keep; what a killed run wrote beyond its checkpoint is written again."""
+        """offset: the bytes to keep; what a killed run wrote after its checkpoint will be written again."""
         self.path = path
         with disk_errors(path):
             path.touch()
@@ -136,14 +136,14 @@ class MetricsLog:
             self.digest = hashlib.sha256(path.read_bytes())
 
     def append(self, **values: float | int) -> None:
-        """Add one line, whole. Raises UserError when the disk is full."""
+        """Add one whole line. Raises UserError if the disk is full."""
         line = json.dumps({key: _short(value) for key, value in values.items()}, allow_nan=True) + "\n"
         with disk_errors(self.path), self.path.open("ab") as file:
             file.write(line.encode())
         self.digest.update(line.encode())
 
     def synced(self) -> dict[str, Any]:
-        """Its length and SHA-256, for the checkpoint; what they speak of is on the disk."""
+        """Flush the file to the disk and return its length and SHA-256 for the checkpoint."""
         with disk_errors(self.path), self.path.open("rb") as file:
             os.fsync(file.fileno())
             return {"log_offset": os.fstat(file.fileno()).st_size, "log_digest": self.digest.hexdigest()}

@@ -1,6 +1,7 @@
-"""Which runs wait or run in SLURM's queue: asked of squeue, matched with the ticket in each run's folder.
+"""Which runs wait or run in SLURM's queue, from squeue's list and the ticket in each run's folder.
 
-A ticket is written before its job is submitted and names the submission, so that a job whose submitter died is found.
+A ticket is written before its job is submitted and names the submission, so that the job of a submitter that died is
+found.
 """
 
 import getpass
@@ -15,12 +16,12 @@ from pydantic import TypeAdapter
 from skipln.system.files import atomic_write
 from skipln.system.strict_json import read_json
 
-FIELDS = ("%j", "%K", "%A", "%i", "%t", "%r")  # name, index in the array, SLURM_JOB_ID, ARRAY_INDEX, state, why
+FIELDS = ("%j", "%K", "%A", "%i", "%t", "%r")  # name, index in the array, SLURM_JOB_ID, ARRAY_INDEX, state, reason
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """ticket.json: the run is task `index` of submission `name`; once known, its `job` (for scancel) and its `log`."""
+    """ticket.json: the run is task `index` of submission `name`; its `job` (for scancel) and `log` once known."""
 
     name: str
     index: int
@@ -33,7 +34,7 @@ class Ticket:
 
 
 def read_ticket(folder: Path) -> Ticket | None:
-    """The last submission of the run in `folder`; None where it never was, or its ticket is damaged."""
+    """Return the last submission of the run in `folder`; None if there was none or the ticket is damaged."""
     try:
         return TypeAdapter(Ticket).validate_python(read_json(folder / "ticket.json"))
     except (OSError, ValueError):
@@ -45,25 +46,25 @@ class Job:
     """A job that is not over: waiting for `reason`, or running."""
 
     job_id: str  # SLURM_JOB_ID
-    number: str  # as scancel takes it: of an array, ARRAY_INDEX
+    number: str  # as scancel takes it; ARRAY_INDEX in an array
     running: bool
     reason: str
 
 
 class Queue:
-    """The user's jobs that are not over, at one moment: squeue is asked when it first matters."""
+    """The user's jobs that are not over, at the moment when they are first needed and squeue is run."""
 
     @cached_property
     def problem(self) -> str:
-        """Why nothing is known of the jobs; empty when all is."""
+        """Why nothing is known about the jobs; empty if squeue answered."""
         return self._asked[1]
 
     def find(self, ticket: Ticket | None) -> Job | None:
-        """The job of a ticket, None when it is over, never was, or nothing is known."""
+        """Return the job of a ticket; None if it is over, never existed, or nothing is known."""
         return self._asked[0].get((ticket.name, ticket.index)) if ticket else None
 
     def is_over(self, job_id: str) -> bool:
-        """Whether the job that calls itself so (SLURM_JOB_ID) is over, for sure."""
+        """Return whether the job with this SLURM_JOB_ID is certainly over."""
         return not self.problem and all(job.job_id != job_id for job in self._asked[0].values())
 
     @cached_property

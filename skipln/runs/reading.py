@@ -1,4 +1,4 @@
-"""What a run folder says: its state, its result, its metrics. Written by the engine, read here, never changed."""
+"""Reading a run's folder: its state, its result, its metrics. The engine writes them; nothing here changes them."""
 
 import logging
 import socket
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Status(Checked):
-    """status.json: what a run says of itself while it is under way."""
+    """status.json: what a run says about itself while it is under way."""
 
     state: Literal["queued", "running", "interrupted", "done", "diverged", "failed", "missing"] = "missing"
     update: Count = 0
@@ -31,7 +31,7 @@ class Status(Checked):
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands. `state` is one of status.json's, or "missing"; `result` is there iff it is finished."""
+    """Where a run stands. `state` is one of status.json's, or "missing"; only a finished run has a `result`."""
 
     state: str
     update: int = 0
@@ -41,7 +41,7 @@ class RunState:
 
 
 def read_state(folder: Path, queue: Queue | None = None) -> RunState:
-    """Where the run in `folder` stands: what it says itself, unless its process is dead or `queue` knows better."""
+    """Return where the run in `folder` stands, as it says itself unless its process is dead or `queue` knows better."""
     result = read_result(folder)
     if result is not None:
         return RunState(result.state, result.update, result.update, result.message, result)
@@ -72,14 +72,15 @@ def _read_status(folder: Path) -> Status:
 
 
 def _is_dead(folder: Path, status: Status, queue: Queue | None) -> bool:
-    """Whether a run that says it is running is not: here its process would lock the folder, elsewhere it is a job."""
+    """Return whether a run that says it is running is dead: on this host no process locks its folder, or on another
+    its job is over."""
     if status.host == socket.gethostname():
         return not is_locked(folder / ".lock")
     return bool(queue and status.job and queue.is_over(status.job))
 
 
 def last_line(folder: Path) -> str:
-    """The last line of the run's log that says something; an `error: …` line wins over what follows it."""
+    """Return the last line of the run's log that is not empty, or the last `error: …` line if there is one."""
     ticket = read_ticket(folder)
     logs = [folder / "log.txt", *([Path(ticket.log)] if ticket and ticket.log else [])]
     logs = sorted((log for log in logs if log.is_file()), key=lambda log: log.stat().st_mtime)
@@ -94,9 +95,9 @@ def last_line(folder: Path) -> str:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The points of metrics.jsonl in order of update; none when there is no file.
+    """Return the points of metrics.jsonl in the order of their updates; none if there is no file.
 
-    A torn line, as kill -9 leaves one at the end, is left out with a note in the log.
+    A torn line, such as kill -9 may leave at the end, is left out with a note in the log.
     """
     path = folder / "metrics.jsonl"
     try:
@@ -123,10 +124,10 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_examples(folder: Path) -> np.ndarray | None:
-    """Sufficient statistics [test examples, k] of examples.npy in float64, or None (with a note) if unreadable."""
+    """Return the statistics [test examples, k] in examples.npy as float64; None if missing or, with a note, damaged."""
     path = folder / "examples.npy"
     try:
-        examples = np.load(path, allow_pickle=False, mmap_mode="r")  # mapped: a header that lies takes no memory
+        examples = np.load(path, allow_pickle=False, mmap_mode="r")  # mapped, so that a false header takes no memory
         if not isinstance(examples, np.ndarray) or examples.ndim != 2 or examples.dtype.kind not in "iuf":
             raise ValueError("no table of numbers")
         statistics = examples.astype(np.float64)
@@ -134,17 +135,17 @@ def read_examples(folder: Path) -> np.ndarray | None:
             raise ValueError("a number that is not finite")
     except FileNotFoundError:
         return None
-    except Exception as error:  # whatever the reader stumbled on: a table without tests is better than none
+    except Exception as error:  # any error of the reader: a table without tests is better than none
         log.warning("%s: damaged (%s); its differences are not tested", path, one_line(str(error)))
         return None
     return statistics
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.yaml as plain values, nothing in it resolved; empty when it cannot be read."""
+    """Return config.yaml as plain values, with nothing resolved; empty if it cannot be read."""
     try:
         content = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         return content if isinstance(content, dict) else {}
-    except Exception:  # a page without it is better than none, whatever the parser stumbled on
+    except Exception:  # any error of the parser: a page without it is better than none
         log.warning("%s: no config.yaml that can be read", folder)
         return {}

@@ -1,4 +1,4 @@
-"""A run's result: what the engine writes and the tables read, accepted or refused by one rule on both sides."""
+"""A run's result, which the engine writes and the tables read; both accept or refuse it by the same rule."""
 
 import logging
 from pathlib import Path
@@ -11,20 +11,20 @@ from skipln.system.strict_json import read_json
 
 log = logging.getLogger(__name__)
 
-Count = Annotated[int, Field(ge=0, lt=2**53)]  # exact as a float, which pages and figures count in
+Count = Annotated[int, Field(ge=0, lt=2**53)]  # exact as a float, in which pages and figures count
 Seconds = Annotated[float, Field(ge=0, lt=1e12)]
 Ended = Literal["done", "diverged"]
 Speed = Annotated[float, Field(ge=0, lt=1e15)]
 
 
 class Checked(BaseModel):
-    """Values of exactly their types, and finite."""
+    """A model whose values have exactly their types and are finite."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 class Data(Checked):
-    """The data of a run: its name, the fingerprint of its content, the number of test examples."""
+    """A run's data: its name, the fingerprint of its content, and the number of test examples."""
 
     name: str
     fingerprint: str
@@ -32,7 +32,7 @@ class Data(Checked):
 
 
 class Candidate(Checked):
-    """A run that a search compared: its validation loss, None where it diverged, and the settings it differs in."""
+    """A run that a search compared: its validation loss (None if it diverged) and the settings in which runs differ."""
 
     hash: str
     state: Literal["done", "diverged"]
@@ -41,11 +41,11 @@ class Candidate(Checked):
 
 
 class Result(Checked):
-    """result.json: what a finished run gave. Keys beyond these are kept. Speeds are per second of training.
+    """result.json: the result of a finished run. Further keys are kept. Speeds are per second of training.
 
-    seconds_per_update: without validations. kept_bytes: what a micro-batch keeps for its backward pass; peak_bytes: the
-    most that was allocated on the GPU. chosen: the hash of the run that is tested, of those `compared` the best on the
-    validation set; "" and none where nothing was searched.
+    seconds_per_update: without validation. kept_bytes: what a micro-batch keeps for its backward pass. peak_bytes: the
+    most that was allocated on the GPU. chosen: the hash of the tested run, the best on the validation set of those
+    `compared`; without a search "" and none.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -70,15 +70,16 @@ class Result(Checked):
     message: str = ""
 
     def content(self) -> dict[str, Any]:
-        """What was given, as result.json holds it, without the sums that are made when it is written."""
+        """Return the given values, as in result.json but without the checksums that are added on writing."""
         return self.model_dump(exclude_unset=True, exclude=set(KEYS))
 
 
 def read_result(folder: Path, moved: bool = False) -> Result | None:
-    """The result of the finished run in `folder`, whose name is its hash unless it was `moved`.
+    """Return the result of the finished run in `folder`, whose name is its hash unless it was `moved`.
 
-    None without one, or, with a line in the log, when result.json is damaged or another run's: then the run is not
-    finished, for the engine as for a table, and the engine makes its result again from its last checkpoint.
+    Return None if there is none, or, with a line in the log, if result.json is damaged or another run's. Both the
+    engine and the tables then take the run as unfinished, and the engine makes the result again from its last
+    checkpoint.
     """
     path = folder / "result.json"
     try:
@@ -88,7 +89,7 @@ def read_result(folder: Path, moved: bool = False) -> Result | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        log.warning("%s: damaged (%s); the run counts as missing, start it again to make it", path, reason(error))
+        log.warning("%s: damaged (%s); the run counts as missing, start it again to finish it", path, reason(error))
         return None
     if result.hash != folder.name and not moved:
         log.warning("%s: the result of another run, %s; this one counts as missing", path, result.hash)
@@ -97,7 +98,7 @@ def read_result(folder: Path, moved: bool = False) -> Result | None:
 
 
 def reason(error: Exception) -> str:
-    """Why a file was refused, in a few words."""
+    """Say in a few words why a file was refused."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'its content'}: {first['msg'].lower()}"

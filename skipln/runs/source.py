@@ -1,7 +1,7 @@
-"""Which code a process runs: the commit, and what is not committed as a patch that brings the commit up to it.
+"""Which code a process runs: the commit, and a patch with the uncommitted changes.
 
-Files of the package, of its configurations and its manifests that git does not track yet are uncommitted like any
-changed line; results are no code.
+Files of the package, its configurations and its manifests that git does not track yet count as uncommitted; results are
+not code.
 """
 
 import hashlib
@@ -16,25 +16,25 @@ PACKAGE = ("skipln", "configs", "experiments")
 
 @dataclass(frozen=True)
 class Source:
-    """`commit` is empty where skipln is installed without its clone; `patch` is empty where all is committed."""
+    """`commit` is empty if skipln is installed without its clone; `patch` is empty if everything is committed."""
 
     commit: str
     patch: bytes = b""
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that name the patch; empty without one."""
+        """Twelve hexadecimal digits that name the patch; empty if there is none."""
         return hashlib.sha256(self.patch).hexdigest()[:12] if self.patch else ""
 
     def describe(self) -> dict[str, str | bool]:
-        """What a record keeps of it."""
+        """Return what a record says about the code."""
         return {"commit": self.commit, "dirty": bool(self.patch), **({"patch": self.digest} if self.patch else {})}
 
 
 def source(root: Path = ROOT) -> Source:
-    """The code under `root`. `git apply` of the patch in a checkout of the commit gives its files again."""
+    """Return the code under `root`. Applying the patch (`git apply`) to a checkout of the commit restores its files."""
     top = _git(root, "rev-parse", "--show-toplevel").decode().strip()
-    if not top or Path(top) != root:  # a repository around an environment that skipln is installed into is not its own
+    if not top or Path(top) != root:  # a repository around the environment that holds skipln is not skipln's own
         return Source("")
     commit = _git(root, "rev-parse", "--short=12", "HEAD").decode().strip()
     patch = _git(root, "diff", "--binary", "--no-color", "--no-ext-diff", "HEAD", "--", ":/", ":!/results")
@@ -45,7 +45,7 @@ def source(root: Path = ROOT) -> Source:
 
 
 def _git(root: Path, *arguments: str) -> bytes:
-    """What git prints; nothing where it fails. `diff --no-index` has status 1 where files differ."""
+    """Return what git prints, or nothing if it fails. The status of `diff --no-index` is 1 if files differ."""
     try:
         found = subprocess.run(["git", *arguments], cwd=root, capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""A result holds a SHA-256 of itself and of the files beside it: a digit that changed later is no measurement."""
+"""A result holds a SHA-256 of itself and of the files beside it, so that a later change of a digit is noticed."""
 
 import hashlib
 import json
@@ -15,26 +15,26 @@ KEYS = ("files", "sum")  # of result.json; records do not have them
 
 
 def with_sums(result: Mapping[str, Any], files: Iterable[Path]) -> dict[str, Any]:
-    """`result` and the sums of those of `files` that are there."""
+    """Return `result` with the checksums of those of `files` that exist."""
     content = {**result, "files": {path.name: sha256(path) for path in files if path.is_file()}}
     return content | {"sum": _sum(content)}
 
 
 def check_sum(result: Any) -> None:
-    """Raise ValueError unless `result` is as it was written; one from before there were sums is believed."""
+    """Raise ValueError if `result` has changed since it was written; one from before there were sums is trusted."""
     if not isinstance(result, dict) or (not set(KEYS).isdisjoint(result) and result.get("sum") != _sum(result)):
-        raise ValueError("not what was written")
+        raise ValueError("changed since it was written")
 
 
 def unchanged(path: Path, files: Any) -> bool:
-    """Whether a file is what the result's `files` say, with a line in the log where it is not; also without sums."""
+    """Return whether a file is as the result's `files` say, or they do not list it; log a line if it is not."""
     wanted = files.get(path.name) if isinstance(files, Mapping) else None
     try:
         if wanted is None or sha256(path) == wanted:
             return True
     except OSError:
         pass
-    log.warning("%s: not what it was when the run ended; left out", path)
+    log.warning("%s: changed since the run ended; left out", path)
     return False
 
 

@@ -1,4 +1,4 @@
-"""Where the weights of a finished run lie, and what they need beside them. No torch."""
+"""Where the weights of a finished run are, and what they need beside them. It needs no torch."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ from skipln.runs.folder import RunFolder
 from skipln.runs.reading import read_state
 from skipln.runs.result import Result, read_result
 
-EXPORTED = "model.safetensors"  # in place of checkpoints/, in the folder that an export wrote
+EXPORTED = "model.safetensors"  # instead of checkpoints/, in a folder that an export wrote
 IMPORTED = "weights.pt"  # in a folder that `skipln.interop.fairseq convert` wrote
 
 
 def usable_result(folder: Path) -> Result:
-    """The result of a run that is done, wherever its folder lies. Raises UserError, one line, for any other."""
+    """Return the result of a run that is done, wherever its folder is. Raises UserError, one line, for any other."""
     result = read_result(folder, moved=True)
     if result is None:
         state = read_state(folder)
         raise UserError(
             f"{folder}: this run is not finished ({state.state}, update {state.update} of {state.updates}); "
-            "start its training command again to go on"
+            "start its training command again to continue it"
         )
     if result.state == "diverged":
         raise UserError(f"{folder}: this run diverged at update {result.update} and has no model to use")
@@ -26,9 +26,9 @@ def usable_result(folder: Path) -> Result:
 
 
 def weights_file(source: Path) -> Path:
-    """The file of weights that `init_from` names: `source` itself, or that of a run, an export or an import.
+    """Return the weights file that `init_from` names: `source` itself, or that of a run, an export or an import.
 
-    Raises UserError, one line, where there is none.
+    Raises UserError, one line, if there is none.
     """
     if source.is_file():
         return source
@@ -39,7 +39,7 @@ def weights_file(source: Path) -> Path:
         tested = RunFolder(source).checkpoints / "tested.pt"
         found = [path for path in (tested, source / EXPORTED) if path.is_file()]
         if not found:
-            raise UserError(f"{tested}: no such checkpoint; a run of an older version is trained again")
+            raise UserError(f"{tested}: no such checkpoint; a run of an older version must be trained again")
         return found[0]
     if (source / IMPORTED).is_file():
         return source / IMPORTED
@@ -47,9 +47,9 @@ def weights_file(source: Path) -> Path:
 
 
 def inputs_beside(source: Path) -> Path | None:
-    """The folder with what raw inputs of these weights are prepared with, such as their vocabulary; None without one.
+    """Return the folder with what prepares raw inputs for these weights, such as a vocabulary; None if there is none.
 
-    source: as `init_from`; of a file, the run or export that it lies in.
+    source: as for `init_from`; for a file, the run or export that holds it.
     """
     if source.is_dir():
         folders = [source]

@@ -137,7 +137,7 @@ def test_a_run_goes_back_to_where_its_log_is_intact(tiny, tmp_path, interrupt, c
     states = sorted((config.folder / "checkpoints").glob("state-*.pt"))
     assert [path.name for path in states] == ["state-00000005.pt", "state-00000010.pt"]
     interrupt(config, 13)
-    assert "metrics.jsonl: not what it was at the checkpoint of update 10" in capsys.readouterr().err
+    assert "metrics.jsonl: changed since the checkpoint of update 10" in capsys.readouterr().err
     log.write_bytes(log.read_bytes().replace(b'"update": 5', b'"update": 4'))
     assert execute(config) == "done"
     assert curve(config.folder) == curve(whole.folder)

@@ -85,7 +85,7 @@ def test_a_run_that_has_read_the_test_set_is_refused(search):
     run, found = search
     tested = run("optim.lr=1e-2")
     execute(tested)
-    with pytest.raises(UserError, match=f"inputs: {tested.hash} has read the test set; a run that is compared has"):
+    with pytest.raises(UserError, match=f"inputs: {tested.hash} has read the test set; runs to be compared need"):
         execute(run("optim.lr=1e-2", f"inputs=[{found['1e-2'].hash},{tested.hash}]"))
 
 

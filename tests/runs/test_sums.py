@@ -18,7 +18,7 @@ def test_any_changed_byte_of_a_result_is_found(tmp_path: Path) -> None:
                 content = json.loads(changed)
             except ValueError:
                 continue
-            with pytest.raises(ValueError, match="not what was written"):
+            with pytest.raises(ValueError, match="changed since it was written"):
                 check_sum(content)
 
 
@@ -36,4 +36,4 @@ def test_a_changed_file_beside_a_result_is_found(tmp_path: Path, caplog: pytest.
     assert not unchanged(path, files)
     path.unlink()
     assert not unchanged(path, files)
-    assert "not what it was when the run ended" in caplog.text
+    assert "changed since the run ended" in caplog.text

@@ -153,7 +153,7 @@ def test_a_measurement_changed_after_the_run_is_left_out(
     (folder / name).write_bytes(content)
     assert collect(finished.manifest, finished.cells(), finished.folder) == records
     assert finished.texts() == first
-    assert f"{name}: not what it was when the run ended; left out" in caplog.text
+    assert f"{name}: changed since the run ended; left out" in caplog.text
     shutil.rmtree(finished.folder)
     assert collect(finished.manifest, finished.cells(), finished.folder) == records
     assert (folder.name in store.read_curves(finished.folder)) == (name != "metrics.jsonl")

@@ -1,4 +1,4 @@
-"""Evaluations of finished runs: nothing is trained."""
+"""Evaluations of finished runs, which train nothing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,22 +12,22 @@ from skipln.runs.folder import RunFolder, State
 from skipln.tasks import Task, create_task
 from skipln.tasks.transfer_attack import Pair, TransferAttackTask
 
-# What a result says of the training, and a search repeats of the run that it chose.
+# What a result says about the training; a search repeats it for the run that it chose.
 TRAINED = ("tokens_per_second", "images_per_second", "train_seconds", "seconds_per_update", "kept_bytes", "peak_bytes")
 
 
 def evaluate(config: RunConfig, fabric: Fabric, folder: RunFolder) -> State:
-    """Do with the inputs of `config`, finished runs, what its task says, and record what it gave."""
+    """Evaluate the inputs of `config`, which are finished runs, as its task says, and record the result."""
     if isinstance(config.task, TransferAttack):
         return _attack(config, fabric, folder)
     return _test_the_best(config, fabric, folder)
 
 
 def _test_the_best(config: RunConfig, fabric: Fabric, folder: RunFolder) -> State:
-    """Test the input of `config`, a finished run, as its task now says; of a diverged one that is the result.
+    """Test the input of `config`, a finished run, as its task now says. If it diverged, so has the evaluation.
 
-    Of several, which are a search, that of the lowest validation loss is tested, and the result has what it was trained
-    with and in.
+    Several inputs are a search: the one of the lowest validation loss is tested, and the result repeats how that was
+    trained.
     """
     inputs = read_inputs(config)
     source = best(inputs)
@@ -51,7 +51,7 @@ def _test_the_best(config: RunConfig, fabric: Fabric, folder: RunFolder) -> Stat
 
 
 def _attack(config: RunConfig, fabric: Fabric, folder: RunFolder) -> State:
-    """Attack one input of `config` and show the other what came of it; where one has diverged, so has the attack."""
+    """Attack one input of `config` and test the other on the result. If one of them diverged, so has the attack."""
     pair = read_attacked(config)
     lost = [one for one in pair if one.state != "done"]
     state = lost[0].state if lost else "done"
@@ -74,7 +74,7 @@ def _attack(config: RunConfig, fabric: Fabric, folder: RunFolder) -> State:
 def _begin_all(
     config: RunConfig, fabric: Fabric, folder: RunFolder, task: Task, inputs: Sequence[Input]
 ) -> dict[str, Any]:
-    """As `begin`; the environment names those too in which the inputs were trained, where they are others."""
+    """Call `begin`. The environment also lists those in which the inputs were trained, if they differ from it."""
     environment = begin(config, fabric, folder, task, inputs[0].update)
     theirs = [one.result.environment for one in inputs]
     earlier = _others([made for one in theirs for made in (*one.get("earlier", []), one)], environment)
@@ -82,7 +82,7 @@ def _begin_all(
 
 
 def _others(environments: list[dict[str, Any]], now: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those in which inputs were trained and that are not the one of now, whatever the time, each once."""
+    """Return, each once, the environments that differ from `now` in more than the time."""
     passing = ("time", "earlier")
     plain = [{key: value for key, value in one.items() if key not in passing} for one in (*environments, now)]
     return [one for i, one in enumerate(plain[:-1]) if one != plain[-1] and one not in plain[:i]]

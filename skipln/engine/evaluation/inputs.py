@@ -1,4 +1,4 @@
-"""Finished runs, as the inputs of an evaluation."""
+"""The inputs of an evaluation, which are finished runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SEARCHED = ("optim", "schedule")  # groups in which the inputs of a search may d
 
 @dataclass(frozen=True)
 class Input:
-    """A run that is done or diverged: the folder it is in, its configuration and its result."""
+    """A run that is done or diverged: its folder, its configuration and its result."""
 
     folder: RunFolder
     config: RunConfig
@@ -31,7 +31,7 @@ class Input:
 
     @classmethod
     def read(cls, path: Path) -> "Input":
-        """The finished run in the folder `path`. Raises UserError where it is not finished or cannot be read."""
+        """Read the finished run in the folder `path`. Raises UserError if it is not finished or cannot be read."""
         folder = RunFolder(path)
         if (result := folder.finished()) is None:
             found = read_state(path)
@@ -61,30 +61,30 @@ class Input:
 
     @property
     def valid_loss(self) -> float | None:
-        """Of the weights that it ended with; None where it diverged, or where it read the test set instead."""
+        """The validation loss of the final weights; None if the run diverged or read the test set instead."""
         return self.result.metrics.get("valid_loss")
 
     def is_like(self, config: RunConfig, groups: Sequence[str]) -> bool:
-        """Whether this is the run that `config` describes, but for those groups of keys."""
+        """Return whether this is the run that `config` describes, apart from these groups of keys."""
         theirs = {group: getattr(self.config, group) for group in groups}
         return config.model_copy(update={"inputs": [], **theirs}).hash == self.name
 
     def check(self, task: Task) -> None:
-        """Raises UserError where the data is not what the run was trained on."""
+        """Raise UserError if the data is not what the run was trained on."""
         if task.describe().fingerprint != self.result.data.fingerprint:
             raise UserError(f"inputs: the data has changed since {self.folder.path} was trained")
 
     def load(self, model: nn.Module) -> None:
-        """The weights that the run itself was tested with."""
+        """Load the weights that the run itself was tested with."""
         checkpoints = Checkpoints(self.folder.checkpoints, self.name, keep=self.config.training.average)
         model.load_state_dict(checkpoints.load_tested(self.update))
 
 
 def read_inputs(config: RunConfig) -> list[Input]:
-    """The runs that an evaluation tests the best of.
+    """Return the runs of which an evaluation tests the best.
 
-    Raises UserError unless they are finished; unless a single one differs in keys of task alone; and unless several,
-    which are a search, differ in keys of optim and schedule too and have read no test set.
+    All must be finished. A single one may differ from the evaluation only in keys of task. Several, which are a search,
+    may also differ in keys of optim and schedule, and must not have read the test set. Raises UserError otherwise.
     """
     found = [Input.read(Path(config.paths.runs) / name) for name in config.inputs]
     groups = ("task",) if len(found) == 1 else ("task", *SEARCHED)
@@ -95,12 +95,12 @@ def read_inputs(config: RunConfig) -> list[Input]:
                 f"inputs: {one.name} is another run; an evaluation may differ from its input in keys of {may}"
             )
         if len(found) > 1 and one.config.task.test:
-            raise UserError(f"inputs: {one.name} has read the test set; a run that is compared has task.test=false")
+            raise UserError(f"inputs: {one.name} has read the test set; runs to be compared need task.test=false")
     return found
 
 
 def read_attacked(config: RunConfig) -> tuple[Input, Input]:
-    """The runs of a transfer attack: the source, which is the configuration's but for its task, and the target.
+    """Return the source and the target of a transfer attack; the source differs from `config` in its task alone.
 
     Raises UserError unless both are finished classifications of the same data.
     """
@@ -116,13 +116,13 @@ def read_attacked(config: RunConfig) -> tuple[Input, Input]:
 
 
 def best(inputs: Sequence[Input]) -> Input:
-    """That of the lowest validation loss, the first of equals; where all diverged, the first."""
+    """Return the input with the lowest validation loss, the first of equals; if all diverged, the first."""
     done = [(one.valid_loss, place) for place, one in enumerate(inputs) if one.valid_loss is not None]
     return inputs[min(done)[1]] if done else inputs[0]
 
 
 def compared(inputs: Sequence[Input]) -> list[Candidate]:
-    """What a result says of every input of a search: its validation loss, and the settings in which they differ."""
+    """Return what a result says about every input of a search: its validation loss, and its differing settings."""
     settings = [_settings(one) for one in inputs]
     keys = dict.fromkeys(key for own in settings for key in own)
     differing = [key for key in keys if any(own.get(key) != settings[0].get(key) for own in settings)]
@@ -138,6 +138,6 @@ def compared(inputs: Sequence[Input]) -> list[Candidate]:
 
 
 def _settings(one: Input) -> dict[str, Any]:
-    """The searched groups by dotted key."""
+    """Return the searched settings by dotted key."""
     groups = {group: getattr(one.config, group).model_dump() for group in SEARCHED}
     return {f"{group}.{key}": value for group, node in groups.items() for key, value in node.items()}

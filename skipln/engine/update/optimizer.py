@@ -1,4 +1,4 @@
-"""Optimizers by configuration."""
+"""The optimizer that a configuration describes."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from skipln.configuration.schema import Adam, Sgd
 
 
 def create_optimizer(config: Adam | Sgd, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer of `config`; its learning rate is set anew before every update. Fused kernels on CPU and GPU."""
+    """Create the optimizer of `config`, with fused kernels on CPU and GPU; the loop sets its rate at every update."""
     if isinstance(config, Adam):
         beta1, beta2 = config.betas
         return torch.optim.Adam(

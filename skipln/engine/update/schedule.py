@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the update, so that resuming needs no state."""
+"""Learning-rate schedules, pure functions of the update, so that resuming needs no state."""
 
 import math
 
@@ -6,7 +6,7 @@ from skipln.configuration.schema import InverseSqrt, Steps, Warmup
 
 
 def learning_rate(schedule: InverseSqrt | Warmup | Steps, peak: float, update: int, updates: int) -> float:
-    """The learning rate of update number `update` (the first is 1) of `updates`; formulas in configs/schedule/."""
+    """Return the learning rate of update number `update` (from 1) of `updates`; configs/schedule/ has the formulas."""
     if isinstance(schedule, Steps):
         if update <= schedule.warmup:
             return peak * schedule.warmup_factor

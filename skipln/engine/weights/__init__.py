@@ -1,1 +1,1 @@
-"""Weights outside checkpoints: as a file for others, and as the start of a run."""
+"""Weights outside checkpoints: a file for others, and the start of a run."""

@@ -1,4 +1,4 @@
-"""Weights that a run starts from: read without executing anything, and fitted to its model, strictly."""
+"""Weights that a run starts from, read without executing anything and fitted strictly to its model."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -18,17 +18,17 @@ from skipln.seam.attention import Attention
 from skipln.seam.connection import Connection
 from skipln.system.files import sha256
 
-SHOWN = 6  # names of parameters in a line
+SHOWN = 6  # names of parameters that a line shows
 
 
 def start_from_weights(model: nn.Module, config: RunConfig) -> None:
-    """Give `model` the weights of `config.init_from`; a line on stderr says which parameters stay as they were drawn.
+    """Load the weights of `config.init_from` into `model`; a line on stderr lists the parameters that stay as drawn.
 
-    Raises UserError where the file is missing, damaged, another one than `config.init_weights`, or does not fit.
+    Raises UserError if the file is missing, damaged, not the one of `config.init_weights`, or does not fit.
     """
     if config.init_from is None:
         raise UserError(
-            "init_weights: this run has no checkpoint to go on from, so that the weights are needed: give init_from too"
+            "init_weights: this run has no checkpoint to continue from and needs the weights: give init_from too"
         )
     path = weights_file(Path(config.init_from))
     if sha256(path) != config.init_weights:
@@ -40,11 +40,14 @@ def start_from_weights(model: nn.Module, config: RunConfig) -> None:
     drawn = [name for name in model.state_dict() if name not in fitted]
     model.load_state_dict(fitted, strict=False)
     if drawn:
-        print(f"init_from: {len(fitted):,} tensors are taken; new are {_listed(drawn)}", file=sys.stderr)
+        print(f"init_from: {len(fitted):,} tensors are loaded; newly drawn are {_listed(drawn)}", file=sys.stderr)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors by name, on the CPU. Raises UserError, without the path, for a file that is damaged or holds more."""
+    """Read tensors by name to the CPU.
+
+    Raises UserError, whose line lacks the path, for a file that is damaged or holds anything else.
+    """
     if path.suffix == ".safetensors":
         return load_tensors(path)[0]
     try:
@@ -52,9 +55,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
-    except Exception as error:  # whatever a reader of foreign bytes stumbles on
+    except Exception as error:  # torch may raise anything for foreign bytes
         raise UserError(
-            f"damaged, or holds more than weights, of which nothing is executed ({type(error).__name__})"
+            f"damaged, or holds more than weights, which is never executed ({type(error).__name__})"
         ) from error
     if not isinstance(content, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
@@ -66,11 +69,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def fit(weights: Mapping[str, Tensor], model: nn.Module, connections: str) -> dict[str, Tensor]:
-    """Those of `weights` that `model` takes, under its names.
+    """Return those of `weights` that `model` takes, under the model's names.
 
-    connections: "same": every tensor has its place, and every place its tensor. "new": the connections' own tensors are
-    left out and stay as the model has them. "first_norm": of these the norm of x + F(x) is taken, under the name that
-    it has here; others are left out and stay as they are. What an attention draws may be missing, and stays as it is.
+    connections: "same" matches all tensors of `weights` and `model` one to one. "new" leaves out the connections' own
+    tensors, which stay as the model has them. "first_norm" takes of these only the norm of x + F(x), renamed as in this
+    model. What an attention draws at random may be missing and then stays as it is.
     Raises UserError that lists what does not fit.
     """
     own, found = model.state_dict(), dict(weights)
@@ -103,19 +106,23 @@ def fit(weights: Mapping[str, Tensor], model: nn.Module, connections: str) -> di
 
 
 def _site(name: str, sites: Mapping[str, Any]) -> str:
-    """The site that a tensor belongs to, "" without one."""
+    """Return the site that a tensor belongs to, or ""."""
     return next((path for path in sites if name.startswith(f"{path}.")), "")
 
 
 def _first_norms(weights: Mapping[str, Tensor], sites: Mapping[str, Connection]) -> dict[str, Tensor]:
-    """Of the connections' tensors those of the norm of x + F(x), under the name that it has in `sites`."""
+    """Return the tensors of the norms of x + F(x) among the connections' `weights`, renamed as in `sites`."""
     if before := next((name for name in weights if ".last_norm." in name), ""):
-        raise UserError(f"init_connections=first_norm: {before} is of a norm in front of the branches; new leaves them")
+        raise UserError(
+            f"init_connections=first_norm: {before} belongs to a norm before the branches; use init_connections=new"
+        )
     theirs = {entry.kind.norm_of_sum for entry in map(skips.registry.find, skips.names())} - {""}
     taken = {}
     for path, site in sites.items():
         if not site.norm_of_sum:
-            raise UserError(f"init_connections=first_norm: {site.name} has no norm of x + F(x); new leaves norms out")
+            raise UserError(
+                f"init_connections=first_norm: {site.name} has no norm of x + F(x); use init_connections=new"
+            )
         for norm in theirs:
             before = f"{path}.{norm}."
             for name, value in weights.items():

@@ -117,7 +117,7 @@ def test_rskip_takes_over_the_first_norm_and_starts_a_second(
     given = [*short, "skip=rskip_ln", "skip.lam=2"]
     model = started([*given, f"init_from={source}", "init_connections=first_norm"])
     said = capsys.readouterr().err
-    assert "are taken; new are encoder.0.sites.0.norms.1.weight, encoder.0.sites.0.norms.1.bias, " in said
+    assert "are loaded; newly drawn are encoder.0.sites.0.norms.1.weight, encoder.0.sites.0.norms.1.bias, " in said
     assert "and 4 more" in said and said.count("\n") == 1
     weights = read_weights(source / "checkpoints" / "tested.pt")
     norms = model.decoder[0].sites[2].norms
@@ -220,12 +220,12 @@ def _cut(folder: Path) -> Path:
         (lambda f: f.parent, [], "not a run's folder, because it has no config.yaml"),
         (_without("result.json"), [], "this run is not finished"),
         (_result(state="diverged"), [], "this run diverged at update 4 and has no model to use"),
-        (_without("checkpoints"), [], "tested.pt: no such checkpoint; a run of an older version is trained again"),
+        (_without("checkpoints"), [], "tested.pt: no such checkpoint; a run of an older version must be trained again"),
         (_without("inputs"), [], "no inputs/ with its vocabulary beside it"),
         (lambda f: f / "checkpoints" / "state-00000004.pt", [], "not a model's weights; give a run's folder"),
         (lambda f: f / "config.yaml", [], "no inputs|damaged, or holds more than weights"),
-        (_cut, [], "damaged (another SHA-256 than when it was saved)"),
-        (_torch({"embedding.weight": Evil()}), [], "damaged, or holds more than weights, of which nothing is executed"),
+        (_cut, [], "damaged (its SHA-256 has changed since it was saved)"),
+        (_torch({"embedding.weight": Evil()}), [], "damaged, or holds more than weights, which is never executed"),
         (_torch([1, 2]), [], "not a model's weights"),
         (_torch({"embedding.weight": torch.ones(2)}), [], "missing: encoder.0.self_attention.query.weight, "),
         (_safetensors(lambda w: w.update(mine=torch.ones(2))), [], "does not fit this model; left over: mine"),
@@ -266,14 +266,14 @@ def test_init_connections_needs_init_from(short: list[str]) -> None:
         compose([*short, "init_connections=new"])
     with pytest.raises(UserError, match="init_weights"):
         compose([*short, "init_weights=abc"])
-    with pytest.raises(UserError, match="this run has no checkpoint to go on from"):
+    with pytest.raises(UserError, match="this run has no checkpoint to continue from"):
         start_from_weights(torch.nn.Linear(1, 1), compose([*short, f"init_weights={'0' * 64}"]))
 
 
 def test_pre_ln_weights_are_refused_as_norms_of_sums(short: list[str], tmp_path: Path) -> None:
     config = compose([*short, "skip=pre_ln", "training.updates=2", f"paths.runs={tmp_path}"])
     assert execute(config) == "done"
-    with pytest.raises(UserError, match=r"last_norm\.weight is of a norm in front of the branches; new leaves them"):
+    with pytest.raises(UserError, match=r"last_norm\.weight belongs to a norm before the branches; use init_"):
         started([*short, "skip=rskip_ln", "init_connections=first_norm", f"init_from={config.folder}"])
     assert weights_file(config.folder) == config.folder / "checkpoints" / "tested.pt"
 

@@ -1,1 +1,1 @@
-"""A finished run in the formats of others: a folder with the weights, what goes with them, and a page about them."""
+"""Export of a finished run to other formats: a folder with the weights, what they need, and a page about them."""

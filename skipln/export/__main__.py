@@ -1,6 +1,6 @@
-"""`skipln-export RUN --to FORMAT [-o FOLDER]`: a trained run as a folder that other programs read.
+"""`skipln-export RUN --to FORMAT [-o FOLDER]`: write a trained run as a folder that other programs can read.
 
-ctranslate2: a translation model of post-LN or pre-LN form, for CTranslate2. safetensors: the weights of any run, which
+ctranslate2: a translation model in post-LN or pre-LN form, for CTranslate2. safetensors: the weights of any run, which
 `skipln-translate`, `skipln-classify`, `skipln-evaluate` and `skipln.load_run` take like the run itself. onnx: a
 classifier, from uint8 pixels to probabilities. Each folder has a README.md with the data, the score and how to use it.
 """
@@ -14,14 +14,14 @@ from skipln.errors import UserError
 from skipln.export.folder import require_free
 from skipln.trained.options import answered, parser_for
 
-FORMATS = {"ctranslate2": ("ctranslate2",), "safetensors": (), "onnx": ("onnx", "onnxscript")}  # and what they need
+FORMATS = {"ctranslate2": ("ctranslate2",), "safetensors": (), "onnx": ("onnx", "onnxscript")}  # with needed packages
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = parser_for("export", "A trained run as a folder that other programs read.", computes=False)
+    parser = parser_for("export", "Write a trained run as a folder that other programs can read.", computes=False)
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, (__doc__ or "").partition("\n\n")[2]
     parser.add_argument("--to", choices=FORMATS, required=True, help="the format")
-    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="[the run's name and the format, here]")
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="[NAME-FORMAT here, with the run's NAME]")
     given = parser.parse_args(arguments)
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""README.md of an export: what the model is, what it was trained on, what it scored, how it is used."""
+"""README.md of an export: what the model is, its training data, its score, and how to use it."""
 
 from skipln.configuration.schema import Translation
 from skipln.report.provenance import arithmetic, code, machine
@@ -12,8 +12,8 @@ import skipln
 run = skipln.load_run(".")
 ```
 
-`config.yaml` is the whole configuration, `inputs/` what raw inputs are prepared with. `skipln-translate`,
-`skipln-classify` and `skipln-evaluate` take this folder like a run's.
+`config.yaml` is the whole configuration, and `inputs/` prepares raw inputs. `skipln-translate`, `skipln-classify` and
+`skipln-evaluate` take this folder like a run's.
 """
 ONNX = """
 ```python
@@ -52,13 +52,13 @@ print(text.decode([all_pieces.index(piece) for piece in found.hypotheses[0]]))
 ```
 """
 OTHER_PENALTY = """
-The run was scored with the length penalty ((5 + length) / 6)^{alpha:g}, which CTranslate2 lacks: its own is length^α.
-With a beam of 1 the translations are the same; with more, some differ.
+The run was scored with the length penalty ((5 + length) / 6)^{alpha:g}, which CTranslate2 lacks; its own is length^α.
+With a beam of 1 the translations are the same; with a wider beam some differ.
 """
 
 
 def card(run: Run, to: str) -> str:
-    """The page of a run that was exported to the format `to`."""
+    """Return the page of a run that was exported to the format `to`."""
     config, result = run.config, run.result
     data, environment = result.data, result.environment
     skip = " ".join(f"{key}={value}" for key, value in config.skip.items() if key != "name")
@@ -96,7 +96,7 @@ def card(run: Run, to: str) -> str:
 
 
 def _use(run: Run, to: str) -> str:
-    """How an export is used, in Markdown."""
+    """Return, in Markdown, how to use an export."""
     if to == "safetensors":
         return SAFETENSORS
     if to == "onnx":

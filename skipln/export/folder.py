@@ -1,4 +1,4 @@
-"""The folder that an export writes: whole or not at all, and never over something that is no export."""
+"""The folder that an export writes: whole or not at all, and never over anything but an export."""
 
 import json
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from skipln.errors import UserError
 from skipln.system.files import atomic_write, locked
 from skipln.system.strict_json import read_json
 
-ABOUT = "export.json"  # what was exported to what, and the files: so a folder is known as an export
+ABOUT = "export.json"  # the run, the format and the files, by which a folder is recognised as an export
 
 
 def require_free(folder: Path, run: Path) -> None:
-    """Raise UserError where something is in the way that is not just what an export wrote."""
+    """Raise UserError if `folder` holds the run itself, or anything that an export did not write."""
     if run.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{folder}: the run itself lies there; give another folder")
+        raise UserError(f"{folder}: the run itself is there; give another folder")
     if not folder.exists() and not folder.is_symlink():
         return
     try:
@@ -24,12 +24,12 @@ def require_free(folder: Path, run: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         ours = set()
     if not ours or not set(_files(folder)) <= ours:
-        raise UserError(f"{folder}: there already, and not just what an export wrote; give another folder")
+        raise UserError(f"{folder}: exists already and holds more than an export; give another folder")
 
 
 @contextmanager
 def export_folder(folder: Path, about: dict[str, str]) -> Iterator[Path]:
-    """A folder to write into, which becomes `folder` when all is written; an earlier export there is replaced."""
+    """Yield a folder to write into, which becomes `folder` in the end and replaces an earlier export there."""
     lock = folder.with_name(f".{folder.name}.lock")
     with locked(lock, busy=f"{folder}: waiting for another export"):
         try:

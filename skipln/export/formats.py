@@ -1,4 +1,4 @@
-"""A loaded run in each of the formats."""
+"""Writes a loaded run in each of the formats."""
 
 import shutil
 import warnings
@@ -25,7 +25,7 @@ from skipln.tasks.connections import field_form
 from skipln.tasks.translation import first_and_last
 from skipln.trained.run import Run
 
-POSITIONS = 1024  # of a model for CTranslate2 at least; longer where the run was trained on longer sentences
+POSITIONS = 1024  # of a CTranslate2 model at least; more if the run was trained on longer sentences
 
 
 def export(run: Run, to: str, folder: Path) -> None:
@@ -43,7 +43,7 @@ def export(run: Run, to: str, folder: Path) -> None:
 def _ctranslate2(run: Run, folder: Path) -> None:
     config = run.config
     if not isinstance(config.task, Translation) or not isinstance(run.model, Transformer):
-        raise UserError("--to ctranslate2: it holds translation models, and this run classifies images: --to onnx")
+        raise UserError("--to ctranslate2: it holds translation models, but this run classifies images: --to onnx")
     if config.attention["name"] != "softmax":
         raise UserError(f"--to ctranslate2: it has no attention={config.attention['name']}: --to safetensors")
     form = field_form(config.skip, config.norm)
@@ -51,7 +51,7 @@ def _ctranslate2(run: Run, folder: Path) -> None:
         chosen = " ".join([*_overrides("skip", config.skip), *_overrides("norm", config.norm)])
         raise UserError(
             "--to ctranslate2: it holds post-LN (xskip_ln and rskip_ln with λ = 1) and pre-LN (pre_ln, skip with "
-            f"pre_norm) with plain LN, and not {chosen}: --to safetensors holds all"
+            f"pre_norm) with plain LN, but not {chosen}: --to safetensors holds all"
         )
     start, _ = first_and_last(config.task)
     longest = config.data.max_length + config.task.extra_length + 2  # type: ignore[union-attr]
@@ -62,7 +62,7 @@ def _ctranslate2(run: Run, folder: Path) -> None:
 
 
 def _overrides(group: str, chosen: dict[str, Any]) -> list[str]:
-    """As they would be given on the command line."""
+    """Return a choice and its options as they would be given on the command line."""
     return [f"{group}={chosen['name']}", *(f"{group}.{key}={value}" for key, value in chosen.items() if key != "name")]
 
 
@@ -76,7 +76,7 @@ def _safetensors(run: Run, folder: Path) -> None:
 
 
 def without_machine(config: RunConfig) -> RunConfig:
-    """The same run without the folders of the machine that made it."""
+    """Return the configuration without the folders of the machine that made the run."""
     update: dict[str, Any] = {
         "paths": Paths(runs="runs", cache="data"),
         "tracker": JsonlTracker(name="jsonl"),
@@ -88,7 +88,7 @@ def without_machine(config: RunConfig) -> RunConfig:
 
 
 class Classifier(nn.Module):
-    """uint8 pixels [batch, channels, height, width] → probabilities [batch, classes], as `Run.probabilities`."""
+    """uint8 pixels [batch, channels, height, width] → probabilities [batch, classes], like `Run.probabilities`."""
 
     def __init__(self, net: nn.Module, inputs: ImageInputs) -> None:
         super().__init__()
@@ -100,11 +100,11 @@ class Classifier(nn.Module):
 
 def _onnx(run: Run, folder: Path) -> None:
     if run.images is None:
-        raise UserError("--to onnx: it is for classifiers, and this run translates: --to ctranslate2 or safetensors")
+        raise UserError("--to onnx: it is for classifiers, but this run translates: --to ctranslate2 or safetensors")
     inputs = run.images
     pixels = torch.zeros(2, inputs.channels, *inputs.size, dtype=torch.uint8)
     with one_pass(False), torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter, about itself
+        warnings.simplefilter("ignore")  # the exporter warns about itself
         torch.onnx.export(
             Classifier(run.model, inputs).eval(),
             (pixels,),

@@ -1,1 +1,1 @@
-"""Exchange with other people's tools; nothing else in this repository needs them."""
+"""Exchange with other people's tools, which nothing else in this repository needs."""

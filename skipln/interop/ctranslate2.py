@@ -1,8 +1,8 @@
 """Our Transformer in CTranslate2's format, for the two forms that it knows: post-LN and pre-LN.
 
-Only names change: weights, the table of positions and the √dim of the embeddings are written as they are. What our
-search never produces, <pad> and the <s> that a target begins with, has a bias of −10,000 in the output projection, so
-that CTranslate2's never does.
+Only names change: weights, the table of positions and the √dim of the embeddings are written as they are. Our search
+never produces <pad> or the <s> that begins a target. In the output projection these have a bias of −10,000, so that
+CTranslate2's search does not produce them either.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from skipln.errors import UserError
 from skipln.models.transformer import Transformer
 
 SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]  # the pieces of ids 0 to 3
-NEVER = -1e4  # a logit whose probability is 0 in every arithmetic, float16 included
+NEVER = -1e4  # a logit whose probability is 0 in every precision, float16 included
 
 
 def save_model(
     model: Transformer, form: Literal["post", "pre"], pieces: Sequence[str], folder: Path, *, start: str, positions: int
 ) -> None:
-    """Write model.bin, config.json and the vocabulary into `folder`, which is there.
+    """Write model.bin, config.json and the vocabulary into `folder`, which must exist.
 
-    pieces: the piece of every id. start: what a target begins with, "<s>" or "</s>". positions: how many there are,
-    which is the longest sentence. Raises UserError for a piece that stands for two ids.
+    pieces: the piece of every id. start: what a target begins with, "<s>" or "</s>". positions: their number, which
+    limits the length of a sentence. Raises UserError for a piece that stands for two ids.
     """
     import ctranslate2
 
@@ -62,17 +62,17 @@ def _check_pieces(pieces: Sequence[str]) -> None:
     seen: set[str] = set()
     for piece in pieces:
         if piece in seen:
-            raise UserError(f"CTranslate2 tells pieces by their text, and {piece!r} stands for two ids")
+            raise UserError(f"CTranslate2 tells pieces apart by their text, but {piece!r} stands for two ids")
         seen.add(piece)
 
 
 def _layer(theirs: Any, ours: Any) -> None:
-    """One layer: each branch with the norm of its residual site."""
+    """Copy one layer: each branch with the norm of its residual site."""
     attentions = [(theirs.self_attention, ours.self_attention, True)]
     if hasattr(ours, "source_attention"):
         attentions.append((theirs.attention, ours.source_attention, False))
     for spec, attention, itself in attentions:
-        if itself:  # queries, keys and values of one input, in one matrix
+        if itself:  # one matrix computes queries, keys and values from one input
             for part in ("weight", "bias"):
                 query, rest = getattr(attention.query, part), getattr(attention.key_value, part)
                 setattr(spec.linear[0], part, np.concatenate((_array(query), _array(rest))))

@@ -1,1 +1,1 @@
-"""For programs of one's own: nets with any connection in one call, and torch's and torchvision's nets given one."""
+"""For your own programs: nets with any connection in one call, and connections for torch's and torchvision's nets."""

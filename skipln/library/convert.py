@@ -1,4 +1,4 @@
-"""Give a net of torch's or torchvision's another connection, its weights kept."""
+"""Gives a net of torch's or torchvision's another connection and keeps its weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from skipln.tasks.connections import connections_of
 
 @dataclass(frozen=True)
 class Kind:
-    """What is made of a class of theirs: its stack's name, the branches of a layer, their norms, and the new class."""
+    """How to convert one of their classes: its stack's name, a layer's branches, their norms, and the new class."""
 
     stack: str
     branches: tuple[str, ...]
@@ -43,21 +43,21 @@ KINDS: dict[type[nn.Module], Kind] = {
 
 
 def convert(module: nn.Module, skip: str = "rskip_ln", *, norm: str = "layer", **options: Any) -> nn.Module:
-    """`module` with the connection `skip` at the residual sites of torch's Transformer layers and torchvision's blocks.
+    """Put the connection `skip` at the residual sites of torch's Transformer layers and torchvision's blocks.
 
-    Its parts are changed in place and keep their parameters, as SyncBatchNorm's conversion does; a module that is
-    itself a layer or block comes back as another one, with the same parameters. options: the connection's own, such as
-    lam=2. What normalises inside a branch stays there: a block's batch norm, the norm in front of the branch of a layer
-    with norm_first. A post-norm layer's norm becomes the connection's norm of x + F(x), which xskip_ln and rskip_ln
-    have: with λ = 1 they are the layer as it was. Elsewhere xskip with λ = 1 is.
+    Like SyncBatchNorm's conversion, this changes the parts of `module` in place, keeps their parameters and returns
+    `module`. If `module` is itself a layer or block, the result is a new one with the same parameters. options: the
+    connection's own, such as lam=2. Norms inside a branch stay there: a block's batch norm, and the norm before the
+    branch in a layer with norm_first. A post-norm layer's norm becomes the connection's norm of x + F(x), which
+    xskip_ln and rskip_ln have; with λ = 1 they leave the layer as it was. Elsewhere xskip with λ = 1 does.
 
-    Raises UserError, and changes nothing, for a module without such layers, a subclass of them, a connection that
-    carries more than x, initialises the branches or has no place for a norm, and layers with hooks.
+    Raises UserError, and changes nothing, for a module without such layers, a subclass of them, layers with hooks, and
+    a connection that carries more than x, initialises the branches or has no place for a norm.
     """
     stacks = _stacks(module)
     if not stacks:
         known = ", ".join(kind.__name__ for kind in KINDS)
-        raise UserError(f"{type(module).__name__} has nothing to convert: {known} are known")
+        raise UserError(f"{type(module).__name__} has nothing to convert: only {known} can be converted")
     depths = {name: len(layers) for name, layers in stacks.items()}
     made: dict[int, nn.Module] = {}
     for name, layers in stacks.items():
@@ -70,12 +70,15 @@ def convert(module: nn.Module, skip: str = "rskip_ln", *, norm: str = "layer", *
             if id(child) in made:
                 setattr(parent, name, made[id(child)])
         if isinstance(parent, nn.TransformerEncoder):
-            parent.use_nested_tensor = False  # what torch's own kernel for whole layers takes
+            parent.use_nested_tensor = False  # only torch's own kernel for whole layers takes nested tensors
     return made.get(id(module), module)
 
 
 def _stacks(module: nn.Module) -> dict[str, list[nn.Module]]:
-    """The layers to convert, by the name of their stack: those of one kind under one parent. Raises as `convert`."""
+    """Return the layers to convert by the name of their stack, which is those of one kind under one parent.
+
+    Raises UserError as `convert` does.
+    """
     found: dict[tuple[int, str], list[nn.Module]] = {}
     seen: set[int] = set()
     for parent, children in [(None, [module]), *((one, one.children()) for one in module.modules())]:
@@ -94,14 +97,14 @@ def _stacks(module: nn.Module) -> dict[str, list[nn.Module]]:
 
 def _check_layer(layer: nn.Module) -> None:
     if type(layer) not in KINDS:
-        raise UserError(f"{type(layer).__name__} is a subclass of one that is known, and may compute something else")
+        raise UserError(f"{type(layer).__name__} is a subclass of a known layer and may compute something else")
     kind = KINDS[type(layer)]
     if any(one._forward_hooks or one._forward_pre_hooks or one._backward_hooks for one in _parts(layer, kind)):
         raise UserError(f"{type(layer).__name__} has hooks, which would be lost: remove them first")
     for name in kind.norms:
         if not isinstance(layer.get_submodule(name), nn.LayerNorm):
             raise UserError(
-                f"{type(layer).__name__}.{name} is a {type(layer.get_submodule(name)).__name__}, no LayerNorm"
+                f"{type(layer).__name__}.{name} is a {type(layer.get_submodule(name)).__name__}, not a LayerNorm"
             )
 
 
@@ -112,7 +115,7 @@ def _parts(layer: nn.Module, kind: Kind) -> list[nn.Module]:
 def _site(
     layers: Sequence[nn.Module], skip: str, norm: str, options: dict[str, Any], kind: Kind, place: Place
 ) -> Connection:
-    """The connection at `place`, with the norm that the layer has there if it is one of the sum."""
+    """Make the connection at `place`, with the layer's norm there if that normalises the sum."""
     layer: Any = layers[place.layer - 1]
     theirs = None
     if kind.norms and not layer.norm_first:
@@ -122,11 +125,11 @@ def _site(
     site = connections_of({"name": skip, **options}, {"name": norm, **eps}, kind.layout)(dim, place)
     if site.carries_stream:
         raise UserError(
-            f"{skip} carries more than x from layer to layer: build the net by skipln.transformer or resnet"
+            f"{skip} carries more than x from layer to layer: build the net with skipln.transformer or resnet"
         )
     if type(site).init_branch is not Connection.init_branch:
         raise UserError(
-            f"{skip} initialises the branches, whose weights are kept here: build the net by skipln.transformer"
+            f"{skip} initialises the branches, whose weights are kept here: build the net with skipln.transformer"
         )
     weight = next(layer.parameters())
     site.to(weight.device, weight.dtype)
@@ -136,16 +139,16 @@ def _site(
 
 
 def _take_norm(site: Connection, theirs: nn.LayerNorm) -> None:
-    """Make their norm's parameters those of the site's norm of x + F(x)."""
+    """Give the site's norm of x + F(x) the parameters of their norm."""
     if not site.norm_of_sum:
         raise UserError(
-            f"{site.name} has no norm of x + F(x), which a layer with norm_first=False has: xskip_ln and rskip_ln have"
+            f"{site.name} has no norm of x + F(x), which a layer with norm_first=False needs: use xskip_ln or rskip_ln"
         )
     ours = site.get_submodule(site.norm_of_sum)
     if type(ours) is not LayerNorm:
-        raise UserError(f"{site.name} normalises x + F(x) by {type(ours).__name__}, and the layer by LayerNorm")
+        raise UserError(f"{site.name} normalises x + F(x) by {type(ours).__name__}, but the layer by LayerNorm")
     if theirs.weight is None or theirs.bias is None:
-        raise UserError("a LayerNorm without gain or bias (bias=False): ours has both")
+        raise UserError("a LayerNorm without gain or bias (bias=False) cannot be converted: ours has both")
     ours.weight, ours.bias = theirs.weight, theirs.bias
 
 

@@ -1,4 +1,4 @@
-"""torch's Transformer layers with their residual sites left open: the same parts under the same names, other sums."""
+"""torch's Transformer layers with open residual sites: the same parts under the same names, but other sums."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from skipln.seam.connection import Branch, Connection
 
 
 class ConvertedLayer(nn.Module):
-    """What both kinds of layer have: their parts, and the sites in the place of `x + F(x)`.
+    """What both kinds of layer have in common: their parts, and sites instead of `x + F(x)`.
 
-    With norm_first F is what torch computes of norm(x); else the norms have gone into the sites.
+    With norm_first, F is what torch computes from norm(x); otherwise the norms have moved into the sites.
     """
 
     def __init__(self, layer: Any, sites: list[Connection], norms: tuple[str, ...]) -> None:
@@ -34,7 +34,7 @@ class ConvertedLayer(nn.Module):
         return dropout(parts.linear2(parts.dropout(parts.activation(parts.linear1(x)))))
 
     def _real(self, padding: Tensor | None) -> Tensor | None:
-        """The positions that are not padding, for norms over the batch, in the layout of x."""
+        """Return a mask of the positions that are not padding, in the layout of x, for norms over the batch."""
         if padding is None:
             return None
         real = padding.logical_not() if not padding.is_floating_point() else padding == 0
@@ -43,7 +43,7 @@ class ConvertedLayer(nn.Module):
 
 
 class ConvertedEncoderLayer(ConvertedLayer):
-    """As torch.nn.TransformerEncoderLayer, and called like it."""
+    """A torch.nn.TransformerEncoderLayer with open residual sites, called like the original."""
 
     def __init__(self, layer: nn.TransformerEncoderLayer, sites: list[Connection]) -> None:
         super().__init__(layer, sites, ("norm1", "norm2"))
@@ -70,7 +70,7 @@ class ConvertedEncoderLayer(ConvertedLayer):
 
 
 class ConvertedDecoderLayer(ConvertedLayer):
-    """As torch.nn.TransformerDecoderLayer, and called like it."""
+    """A torch.nn.TransformerDecoderLayer with open residual sites, called like the original."""
 
     def __init__(self, layer: nn.TransformerDecoderLayer, sites: list[Connection]) -> None:
         super().__init__(layer, sites, ("norm1", "norm2", "norm3"))

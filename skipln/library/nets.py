@@ -8,7 +8,7 @@ from skipln.models.resnet import ResNet, ResNetShape
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.tasks.connections import connections_of
 
-# Blocks of each stage of the nets for ImageNet (He et al. 2016a), by depth.
+# Blocks per stage of the nets for ImageNet (He et al. 2016a), by depth.
 IMAGENET = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
@@ -26,12 +26,12 @@ def transformer(
     attention: str = "softmax",
     **options: Any,
 ) -> Transformer:
-    """An encoder-decoder Transformer (Vaswani et al. 2017), called as net(source, target).
+    """Build an encoder-decoder Transformer (Vaswani et al. 2017), called as net(source, target).
 
-    source, target: int64 [batch, time], `pad` where they are padded. It returns logits [positions, vocabulary] at the
+    source, target: int64 [batch, time], padded with `pad`. The net returns logits [positions, vocabulary] at the
     positions of target that are not padding, in reading order.
-    layers: of each stack, or (encoder, decoder). feed_forward: hidden channels, 4·dim unless given. skip: one of
-    `skipln.skips.names()`; options: its own, such as lam=2. norm: what a connection normalises with.
+    vocabulary: its size. layers: the number in each stack, or (encoder, decoder). feed_forward: hidden channels, 4·dim
+    unless given. skip: one of `skipln.skips.names()`; options: its own, such as lam=2. norm: the connections' norm.
     Raises UserError for an unknown name or option, or sizes that do not fit.
     """
     encoder, decoder = (layers, layers) if isinstance(layers, int) else layers
@@ -53,12 +53,12 @@ def resnet(
     norm: str = "layer",
     **options: Any,
 ) -> ResNet:
-    """A residual network, called as net(images): [batch, channels, height, width] → logits [batch, classes].
+    """Build a residual network, called as net(images): [batch, channels, height, width] → logits [batch, classes].
 
-    depth: 18, 34, 50, 101 or 152 are the nets for ImageNet (He et al. 2016a); 20, 32, 44, 56, 110 and every other
-    6n + 2 those for images of about 32 pixels. activation: relu behind the join, or inside the branches ("pre",
-    He et al. 2016b), where a connection may carry more than x. skip, norm, options: as of `transformer`.
-    Raises UserError for another depth, an unknown name or option, or a connection that cannot stand there.
+    depth: 18, 34, 50, 101 or 152 give the nets for ImageNet (He et al. 2016a); 20, 32, 44, 56, 110 and every other
+    6n + 2 give those for images of about 32 pixels. activation: relu after the join ("post"), or inside the branches
+    ("pre", He et al. 2016b), where a connection may carry more than x. skip, norm, options: see `transformer`.
+    Raises UserError for another depth, an unknown name or option, or a connection that cannot stand in such a net.
     """
     connections = connections_of({"name": skip, **options}, {"name": norm}, "nchw")
     if depth in IMAGENET:
@@ -68,6 +68,6 @@ def resnet(
         shape = ResNetShape([(depth - 2) // 6] * 3, 16, "basic", activation, "small")
     else:
         raise UserError(
-            f"a ResNet of depth {depth}: choose 6n + 2, such as 20, 56 and 110, or {', '.join(map(str, IMAGENET))}"
+            f"no ResNet has depth {depth}: choose 6n + 2, such as 20, 56 and 110, or {', '.join(map(str, IMAGENET))}"
         )
     return ResNet(shape, channels, classes, connections)

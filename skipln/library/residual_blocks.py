@@ -1,4 +1,4 @@
-"""torchvision's residual blocks with their site left open: the same parts under the same names, another sum."""
+"""torchvision's residual blocks with an open residual site: the same parts under the same names, but another sum."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from skipln.seam.connection import Connection
 
 
 class ConvertedBlock(nn.Module):
-    """relu(site(x, F)), F the block's convolutions with their norms; where the shape changes, x is downsample(x)."""
+    """relu(site(x, F)), where F is the block's convolutions with their norms; downsample(x) replaces x if it exists."""
 
     def __init__(self, block: Any, sites: list[Connection]) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class ConvertedBlock(nn.Module):
             setattr(self, name, part)
         self.downsample, self.stride = block.downsample, block.stride
         (self.site,) = sites
-        # Not in place: what a connection gives may be needed for its gradient.
+        # Not in place, since the connection's output may be needed for its gradient.
         self.last = nn.ReLU() if type(block.relu) is nn.ReLU else block.relu
 
     def forward(self, x: Tensor) -> Tensor:

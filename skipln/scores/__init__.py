@@ -1,1 +1,1 @@
-"""How translations are scored, and which of the published scores may be compared with which."""
+"""Scores of translations, and the published scores that may be compared with them."""

@@ -1,8 +1,8 @@
-"""One scorer for translations: sacreBLEU, chrF, and BLEU on split tokens as older papers have it.
+"""One scorer for translations: sacreBLEU, chrF, and the BLEU on split tokens of older papers.
 
 On WMT14 En-De one system's BLEU differs by more than a point between sacreBLEU and the score that Vaswani et al. 2017
-and Ott et al. 2018 print: the latter is taken on Moses' tokens with compounds split at their hyphens, without any
-smoothing. A score is comparable with one of the same signature only.
+and Ott et al. 2018 print. The latter counts Moses' tokens with compounds split at their hyphens, without any smoothing.
+Only scores with the same signature are comparable.
 """
 
 import re
@@ -26,7 +26,7 @@ _COMPOUND = re.compile(r"(\S)-(\S)")
 
 @dataclass(frozen=True)
 class Score:
-    """A corpus score and the signature of how it was taken."""
+    """A corpus score, and the signature that says how it was computed."""
 
     value: float
     signature: str
@@ -35,13 +35,13 @@ class Score:
 def score(
     outputs: Sequence[str], references: Sequence[str], tokens_of: str | None = None, tokeniser: str = DEFAULT
 ) -> dict[str, Score]:
-    """ "bleu" and "chrf" by sacreBLEU, BLEU with its `tokeniser`; and with `tokens_of` (a language) "bleu_tokenised".
+    """Return "bleu" (with `tokeniser`) and "chrf" by sacreBLEU; given `tokens_of`, a language, also "bleu_tokenised".
 
-    Lines are plain text, detokenised; one reference a line. Raises `UserError` when the numbers of lines differ, and
-    as `bleu_metric`.
+    Lines are plain, detokenised text, each with one reference. Raises `UserError` if the numbers of lines differ, and
+    as `bleu_metric` does.
     """
     if len(outputs) != len(references) or not references:
-        raise UserError(f"{len(outputs):,} translations but {len(references):,} references; each needs the other")
+        raise UserError(f"{len(outputs):,} translations but {len(references):,} references; each needs one")
     scores = {}
     for name, metric in (("bleu", bleu_metric(tokeniser)), ("chrf", CHRF())):
         value = metric.corpus_score(outputs, [references]).score
@@ -52,17 +52,17 @@ def score(
 
 
 def tokenised_bleu(outputs: Sequence[str], references: Sequence[str], language: str) -> Score:
-    """multi-bleu on `compound_split` lines: what fairseq's compound_split_bleu.sh and tensor2tensor's script give."""
+    """Return multi-bleu on `compound_split` lines, like fairseq's compound_split_bleu.sh and tensor2tensor's script."""
     sides = ([compound_split(line, language) for line in side] for side in (outputs, references))
     hypotheses, gold = sides
-    metric = bleu_metric("none", smooth_method="none", force=True)  # force: tokenised on purpose
+    metric = bleu_metric("none", smooth_method="none", force=True)  # force: the tokens are meant
     moses = f"moses-{language}-split-compounds|sacremoses:{version('sacremoses')}"
     found = metric.corpus_score(hypotheses, [gold]).score
     return Score(found, str(metric.get_signature()).replace("tok:none", f"tok:{moses}"))
 
 
 def compound_split(line: str, language: str) -> str:
-    """Moses' tokens, with "a-b" as "a ##AT##-##AT## b"; of "a-b-c" the first hyphen alone, as in the scripts."""
+    """Return Moses' tokens with "a-b" as "a ##AT##-##AT## b"; as in the scripts, "a-b-c" splits at its first hyphen."""
     tokens = _tokeniser(language).tokenize(line, return_str=True)
     return _COMPOUND.sub(r"\1 ##AT##-##AT## \2", tokens)
 
@@ -77,7 +77,7 @@ def _tokeniser(language: str):  # type: ignore[no-untyped-def]
 
 
 def comparable(data: str, metric: str) -> list[str]:
-    """Published scores of a test set that the metric may be held against, as lines; none is known for most."""
+    """Return, as lines, the published scores of a test set that are comparable with the metric, often none."""
     published = yaml.safe_load(PUBLISHED.read_text("utf-8"))
     if data not in published:
         raise UserError(f"{data}: no published scores are known; choose one of {', '.join(published)}")
@@ -85,7 +85,7 @@ def comparable(data: str, metric: str) -> list[str]:
 
 
 def unsure(data: str) -> list[str]:
-    """Published scores whose source states no scorer."""
+    """Return the published scores whose source does not state a scorer."""
     return [_line(row) for row in yaml.safe_load(PUBLISHED.read_text("utf-8"))[data] if row["scorer"] is None]
 
 

@@ -131,10 +131,10 @@ def test_only_an_earlier_export_is_replaced(translator: Path, tmp_path: Path, ca
     capsys.readouterr()
     (tmp_path / "out" / "inputs" / "mine").write_text("notes")
     for target, said in (
-        (tmp_path / "out", "there already, and not just what an export wrote"),
-        (tmp_path, "there already"),
-        (translator, "the run itself lies there"),
-        (translator.parent, "the run itself lies there"),
+        (tmp_path / "out", "exists already and holds more than an export"),
+        (tmp_path, "exists already"),
+        (translator, "the run itself is there"),
+        (translator.parent, "the run itself is there"),
         (translator / "config.yaml" / "x", "not writable"),
     ):
         assert main([*given[:-1], str(target)]) == 2
@@ -161,9 +161,9 @@ def test_a_failed_export_leaves_nothing(
 @pytest.mark.parametrize(
     ("kind", "to", "said"),
     [
-        ("classifier", "ctranslate2", "it holds translation models, and this run classifies images: --to onnx"),
-        ("translator", "onnx", "it is for classifiers, and this run translates: --to ctranslate2 or safetensors"),
-        ("two_steps", "ctranslate2", "and not skip=rskip_ln skip.lam=2 skip.share_norm=False norm=layer "),
+        ("classifier", "ctranslate2", "it holds translation models, but this run classifies images: --to onnx"),
+        ("translator", "onnx", "it is for classifiers, but this run translates: --to ctranslate2 or safetensors"),
+        ("two_steps", "ctranslate2", "but not skip=rskip_ln skip.lam=2 skip.share_norm=False norm=layer "),
     ],
 )
 def test_a_run_that_a_format_cannot_express_is_refused(
@@ -184,7 +184,7 @@ def test_a_run_that_a_format_cannot_express_is_refused(
         ({"attention": {"name": "favor"}}, "it has no attention=favor: --to safetensors"),
         ({"norm": {"name": "rms", "eps": 1e-6}}, " norm=rms norm.eps=1e-06: --to safetensors holds all"),
         ({"norm": {"name": "layer", "eps": 1e-3, "axes": "all"}}, " norm=layer norm.eps=0.001 "),
-        ({"skip": {"name": "xskip_ln", "lam": 2.0}}, "and not skip=xskip_ln skip.lam=2.0 "),
+        ({"skip": {"name": "xskip_ln", "lam": 2.0}}, "but not skip=xskip_ln skip.lam=2.0 "),
     ],
 )
 def test_what_ctranslate2_cannot_compute_is_refused(translator: Path, tmp_path: Path, update: dict, said: str) -> None:

@@ -109,8 +109,8 @@ def learned_elsewhere():
         (untied, "train with --share-all-embeddings"),
         (learned_elsewhere, "learned positions"),
         (lambda: {"model": state()["model"]}, "no cfg.model"),
-        (lambda: {"weights": 1}, "no checkpoint of fairseq"),
-        (lambda: torch.zeros(1), "no checkpoint of fairseq"),
+        (lambda: {"weights": 1}, "not a checkpoint of fairseq"),
+        (lambda: torch.zeros(1), "not a checkpoint of fairseq"),
     ],
 )
 def test_another_architecture_is_one_line(content, said, tmp_path):
@@ -131,7 +131,7 @@ class Evil:
 
 def test_reading_a_checkpoint_executes_nothing(tmp_path):
     path = save(tmp_path, {**state(), "extra": Evil(tmp_path / "executed")})
-    with pytest.raises(UserError, match="holds objects beside tensors and settings"):
+    with pytest.raises(UserError, match="holds objects other than tensors and settings"):
         read_checkpoint(path)
     assert not (tmp_path / "executed").exists()
     (tmp_path / "old.pt").write_bytes(pickle.dumps({"model": Evil(tmp_path / "executed")}))
@@ -143,7 +143,7 @@ def test_reading_a_checkpoint_executes_nothing(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half", b"text"])
 def test_a_damaged_file_is_one_line(content, tmp_path):
     (tmp_path / "x.pt").write_bytes(content)
-    with pytest.raises(UserError, match="damaged, or no checkpoint"):
+    with pytest.raises(UserError, match="damaged, or not a checkpoint"):
         read_checkpoint(tmp_path / "x.pt")
     with pytest.raises(UserError, match="no such checkpoint"):
         read_checkpoint(tmp_path / "y.pt")
@@ -202,7 +202,7 @@ def test_the_command_line(tmp_path, capsys):
     assert main(["convert", str(path), str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     assert main(["convert", str(tmp_path), str(tmp_path / "none")]) == 2
-    assert "not the folder of a translation run" in capsys.readouterr().err
+    assert "not a translation run's folder" in capsys.readouterr().err
 
 
 def test_a_missing_fairseq_is_an_error_with_a_remedy(monkeypatch):

@@ -93,9 +93,9 @@ def test_empty_sentences_and_large_vocabularies_are_written(tmp_path):
         ),
         (lambda f: (f / "dict.en.txt").unlink(), "dict.en.txt: cannot be read"),
         (lambda f: (f / "test.en-de.de.bin").write_bytes(b"123"), "do not fit its index"),
-        (lambda f: (f / "test.en-de.de.idx").write_bytes(b"TNTIDX\0\0"), "not of fairseq's mmap format"),
+        (lambda f: (f / "test.en-de.de.idx").write_bytes(b"TNTIDX\0\0"), "not in fairseq's mmap format"),
         (lambda f: (f / "test.en-de.de.idx").unlink(), "is this a data-bin?"),
-        (lambda f: [p.unlink() for p in f.glob("train*")], "no data-bin"),
+        (lambda f: [p.unlink() for p in f.glob("train*")], "not a data-bin"),
         (lambda f: (f / "vocabulary.model").write_bytes(b"no"), "not a sentencepiece model"),
     ],
 )
@@ -119,9 +119,9 @@ def test_another_vocabulary_is_refused(databin, data, tmp_path):
 def test_a_users_folder_is_not_overwritten(data, databin, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(UserError, match="there already"):
+    with pytest.raises(UserError, match="exists already"):
         write_databin(data, tmp_path / "mine")
-    with pytest.raises(UserError, match="there already"):
+    with pytest.raises(UserError, match="exists already"):
         read_databin(databin, databin / "vocabulary.model", tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.tex").exists()
 

@@ -76,11 +76,11 @@ def test_differences_between_the_engines_are_listed():
         (["task=classification"], "engine=fairseq trains translation"),
         (["optim=sgd"], "engine=fairseq has optim=adam, not sgd"),
         (["optim.weight_decay=0.1"], "optim.weight_decay=0"),
-        (["model.word_dropout=0.1"], "engine=fairseq has no word dropout: model.word_dropout=0"),
+        (["model.word_dropout=0.1"], "engine=fairseq has no word dropout: set model.word_dropout=0"),
         (["compute.devices=2", "training.accumulate=2"], "engine=fairseq runs on one node"),
         (["schedule=step"], "engine=fairseq has no schedule=step: choose inverse_sqrt, linear, cosine, constant"),
-        (["skip=admin"], "admin begins with a profile of the first batch, which fairseq does not make"),
-        (["skip=sub_ln"], "sub_ln puts a module into the branches, where fairseq has no place"),
+        (["skip=admin"], "admin must profile the first batch, which fairseq cannot do"),
+        (["skip=sub_ln"], "sub_ln puts a module into the branches, which fairseq does not allow"),
     ],
 )
 def test_what_fairseq_cannot_do_is_one_line(overrides, said):

@@ -87,7 +87,7 @@ def test_logits_of_every_form_are_equal(skip):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("admin", "begins with a profile of the first batch"),
+        ("admin", "must profile the first batch"),
         ("ngpt", "acts after every update"),
         *((name, "puts a module into the branches") for name in ("fixup", "normformer", "sub_ln")),
     ],

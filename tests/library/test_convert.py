@@ -162,9 +162,9 @@ def hooked() -> nn.Module:
         (
             lambda: nn.Linear(2, 2),
             {},
-            "Linear has nothing to convert: TransformerEncoderLayer, TransformerDecoderLayer",
+            "Linear has nothing to convert: only TransformerEncoderLayer, TransformerDecoderLayer",
         ),
-        (lambda: nn.Sequential(Subclass(**SIZE)), {}, "Subclass is a subclass of one that is known"),
+        (lambda: nn.Sequential(Subclass(**SIZE)), {}, "Subclass is a subclass of a known layer"),
         (hooked, {}, "has hooks, which would be lost"),
         (lambda: nn.TransformerEncoderLayer(**SIZE), {"skip": "mine"}, "unknown connection 'mine'"),
         (lambda: nn.TransformerEncoderLayer(**SIZE), {"lamb": 2}, "rskip_ln has no option 'lamb'"),

@@ -46,8 +46,8 @@ def test_the_resnet_equals_that_of_a_configuration(depth: int, model: str, activ
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: skipln.resnet(21), "a ResNet of depth 21: choose 6n + 2, such as 20, 56 and 110, or 18, 34"),
-        (lambda: skipln.resnet(2), "a ResNet of depth 2"),
+        (lambda: skipln.resnet(21), "no ResNet has depth 21: choose 6n + 2, such as 20, 56 and 110, or 18, 34"),
+        (lambda: skipln.resnet(2), "no ResNet has depth 2"),
         (lambda: skipln.resnet(20, skip="mine"), "unknown connection 'mine'"),
         (lambda: skipln.resnet(20, skip="denseformer"), "denseformer carries more than x"),
         (lambda: skipln.resnet(20, lam=0), "rskip_ln: lam is an integer greater than 0"),

@@ -76,7 +76,7 @@ def test_a_language_without_spaces_gives_a_warning(caplog: pytest.LogCaptureFixt
         assert chosen("auto", "de") == "13a"
         assert chosen("13a", "th") == "13a"  # no warning, since the user chose it
     assert [message.split(":")[1] for message in caplog.messages] == [
-        " Thai has no spaces between words and sacreBLEU no tokeniser for it"
+        " Thai has no spaces between words and sacreBLEU has no tokeniser for it"
     ]
 
 

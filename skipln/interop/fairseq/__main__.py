@@ -14,20 +14,20 @@ def main(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     convert = commands.add_parser(
         "convert",
-        help="a checkpoint of fairseq's for here, or a run's for fairseq",
-        description="SOURCE a run's folder (config.yaml): its averaged weights become the fairseq checkpoint TARGET. "
-        "SOURCE a fairseq checkpoint: TARGET becomes a folder with weights.pt and model.yaml.",
+        help="convert a fairseq checkpoint for skipln, or a run for fairseq",
+        description="If SOURCE is a run's folder (config.yaml), its averaged weights become the fairseq checkpoint "
+        "TARGET. If SOURCE is a fairseq checkpoint, TARGET becomes a folder with weights.pt and model.yaml.",
     )
     convert.add_argument("source", type=Path, metavar="SOURCE")
     convert.add_argument("target", type=Path, metavar="TARGET")
     write = commands.add_parser(
         "write-data-bin",
-        help="the text of a configuration as a fairseq data-bin",
+        help="write the text of a configuration as a fairseq data-bin",
         description="Write the prepared text of `python -m skipln.train KEY=VALUE …` as a data-bin.",
     )
     write.add_argument("folder", type=Path, metavar="DATA-BIN")
     write.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
-    read = commands.add_parser("read-data-bin", help="a fairseq data-bin as a prepared text of ours")
+    read = commands.add_parser("read-data-bin", help="read a fairseq data-bin as prepared text")
     read.add_argument("folder", type=Path, metavar="DATA-BIN")
     read.add_argument("target", type=Path, metavar="TARGET", help="the folder that TextData.load opens")
     read.add_argument(
@@ -47,7 +47,7 @@ def _run(given: argparse.Namespace) -> int:
         from skipln.interop.fairseq.checkpoint import export_run, import_checkpoint
 
         if given.target.exists():
-            raise UserError(f"{given.target}: there already: give another name or remove it")
+            raise UserError(f"{given.target}: exists already: give another name or remove it")
         if given.source.is_dir():
             model = export_run(given.source, given.target)
             own = (
@@ -66,7 +66,7 @@ def _run(given: argparse.Namespace) -> int:
 
         config = compose(given.overrides)
         if config.task.name != "translation":
-            raise UserError("a data-bin holds text: task=translation")
+            raise UserError("a data-bin holds text: set task=translation")
         print(write_databin(prepare_text(config), given.folder))
     else:
         from skipln.interop.fairseq.databin import read_databin

@@ -1,4 +1,4 @@
-"""fairseq's checkpoints: read without executing anything, written so that fairseq loads them, averaged, converted."""
+"""fairseq's checkpoints: read without executing anything, written as fairseq loads them, averaged and converted."""
 
 import argparse
 import hashlib
@@ -29,7 +29,7 @@ from skipln.system.printing import one_line
 from skipln.tasks.connections import connections_of
 
 _STACKS = ("encoder", "decoder")
-# What our model has one form of: fairseq's argument -> the value it must have.
+# What our model has only one form of: fairseq's argument -> the value it must have.
 FIXED = {
     "activation_fn": "relu",
     "layernorm_embedding": False,
@@ -45,29 +45,29 @@ FIXED = {
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, tensors on the CPU. Only tensors, plain values and argparse.Namespace are unpickled.
+    """Read a checkpoint, with its tensors on the CPU. Only tensors, plain values and argparse.Namespace are unpickled.
 
-    Raises UserError when the file is missing or damaged, is no fairseq checkpoint, or holds anything else.
+    Raises UserError if the file is missing or damaged, is not a fairseq checkpoint, or holds anything else.
     """
     try:
         unsafe = set(get_unsafe_globals_in_checkpoint(path)) - {"argparse.Namespace"}
         if unsafe:
-            raise UserError(f"{path}: holds objects beside tensors and settings ({min(unsafe)}); it is not read")
+            raise UserError(f"{path}: holds objects other than tensors and settings ({min(unsafe)}); it is not read")
         with safe_globals([argparse.Namespace]):
             state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint") from error
     except UserError:
         raise
-    except Exception as error:  # whatever the reader of foreign bytes stumbles on
-        raise UserError(f"{path}: damaged, or no checkpoint ({type(error).__name__})") from error
+    except Exception as error:  # torch may raise anything for foreign bytes
+        raise UserError(f"{path}: damaged, or not a checkpoint ({type(error).__name__})") from error
     if not isinstance(state, dict) or not isinstance(state.get("model"), dict):
-        raise UserError(f"{path}: no checkpoint of fairseq: it has no model")
+        raise UserError(f"{path}: not a checkpoint of fairseq: it has no model")
     return state
 
 
 def model_of(state: dict[str, Any]) -> Model:
-    """The model that a checkpoint's settings describe. Raises UserError for what our Transformer is not."""
+    """Return the model that a checkpoint's settings describe. Raises UserError for what our Transformer cannot be."""
     config = state.get("cfg")
     args = state.get("args") or (config.get("model") if isinstance(config, dict) else None)
     if isinstance(args, dict):
@@ -76,14 +76,14 @@ def model_of(state: dict[str, Any]) -> Model:
         raise UserError("its settings are not those of a fairseq Transformer (no cfg.model)")
     name = str(getattr(args, "arch", None) or getattr(args, "_name", ""))
     if not re.match(r"(skipln_)?transformer($|_(tiny|base|big|iwslt|wmt|vaswani))", name):
-        raise UserError(f"a checkpoint of another architecture: {name or 'unnamed'}; transformer is read")
+        raise UserError(f"a checkpoint of another architecture: {name or 'unnamed'}; only transformer can be read")
     if not name.startswith("skipln_") and any(getattr(args, f"{s}_normalize_before", False) for s in _STACKS):
         args = Namespace(**{**vars(args), "skip": "skip", "skip_pre_norm": "true"})
         if not all(getattr(args, f"{stack}_normalize_before", False) for stack in _STACKS):
             raise UserError("a checkpoint of another architecture: norms before the branches of one stack only")
         for stack in _STACKS:
             setattr(args, f"{stack}_normalize_before", False)
-    for key in ("encoder_layerdrop", "decoder_layerdrop", "checkpoint_activations"):  # how it was trained
+    for key in ("encoder_layerdrop", "decoder_layerdrop", "checkpoint_activations"):  # these concern only training
         setattr(args, key, 0)
     for key, value in FIXED.items():
         if getattr(args, key, value) != value:
@@ -92,7 +92,9 @@ def model_of(state: dict[str, Any]) -> Model:
     for ours, theirs in (("dim", "embed_dim"), ("feed_forward_dim", "ffn_embed_dim"), ("heads", "attention_heads")):
         encoder, decoder = (getattr(args, f"{stack}_{theirs}", None) for stack in _STACKS)
         if encoder != decoder or encoder is None:
-            raise UserError(f"a checkpoint of another architecture: {theirs} is {encoder} and {decoder}, ours is one")
+            raise UserError(
+                f"a checkpoint of another architecture: {theirs} is {encoder} and {decoder}, ours must be the same"
+            )
         sizes[ours] = encoder
     for key, value in sizes.items():
         if type(value) is not int or value < 1:
@@ -110,7 +112,7 @@ def model_of(state: dict[str, Any]) -> Model:
 
 
 def model_arguments(model: Model) -> dict[str, Any]:
-    """fairseq's arguments, by name, for `model`: its own `transformer` where that is the same, else ours."""
+    """Return fairseq's arguments for `model` by name, for its own `transformer` if that is the same, else for ours."""
     shape = model.shape
     arguments: dict[str, Any] = {"arch": "transformer" if model.own else "skipln_transformer"}
     for stack in _STACKS:
@@ -144,7 +146,7 @@ def write_checkpoint(path: Path, weights: Weights, model: Model, languages: tupl
 
 
 def average(paths: Sequence[Path], out: Path) -> Weights:
-    """Write a checkpoint with the mean of the weights of `paths`, the last one's settings; returns the weights."""
+    """Write a checkpoint with the mean of the weights in `paths` and the last one's settings. Return the weights."""
     states = [read_checkpoint(path) for path in paths]
     last = states[-1]
     last["model"] = {
@@ -158,7 +160,7 @@ def average(paths: Sequence[Path], out: Path) -> Weights:
 
 
 def import_checkpoint(path: Path, folder: Path) -> Model:
-    """Convert a fairseq checkpoint to `folder`: weights.pt, model.yaml. Raises UserError for what is not ours."""
+    """Convert a fairseq checkpoint to weights.pt and model.yaml in `folder`. Raises UserError for what is not ours."""
     state = read_checkpoint(path)
     try:
         model = model_of(state)
@@ -167,7 +169,7 @@ def import_checkpoint(path: Path, folder: Path) -> Model:
         Transformer(len(weights["embedding.weight"]), model.shape, _sites(model)).load_state_dict(weights)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except Exception as error:  # settings and weights of any type: what they are taken for does not fit them
+    except Exception as error:  # settings and weights may be of any type, and any error can follow
         reason = (str(error).splitlines() or [""])[-1].strip() or type(error).__name__
         raise UserError(f"{path}: its weights do not fit its settings ({one_line(reason)})") from error
     save(folder / "weights.pt", weights, _owner(model))
@@ -177,7 +179,7 @@ def import_checkpoint(path: Path, folder: Path) -> Model:
 
 
 def _check_weights(found: dict[str, Any], model: Model) -> None:
-    """Raises UserError where the settings promise more than the weights hold: before a net of that size is built."""
+    """Raise UserError if the settings promise more than the weights hold, before a net of that size is built."""
     if odd := [name for name, value in found.items() if not isinstance(name, str) or not isinstance(value, Tensor)]:
         raise UserError(f"its weights hold something else: {odd[0]}")
     shape = model.shape
@@ -190,7 +192,7 @@ def _check_weights(found: dict[str, Any], model: Model) -> None:
 
 
 def load_imported(folder: Path) -> tuple[Transformer, Model]:
-    """The model that `import_checkpoint` wrote, in evaluation mode. Translate with bos=EOS where its start is "eos"."""
+    """Load what `import_checkpoint` wrote, in evaluation mode. Translate with bos=EOS if the model's start is "eos"."""
     try:
         content = yaml.safe_load((folder / "model.yaml").read_text("utf-8"))
         model = Model(**{**content, "shape": TransformerShape(**content["shape"])})
@@ -204,7 +206,7 @@ def load_imported(folder: Path) -> tuple[Transformer, Model]:
 
 
 def _owner(model: Model) -> dict[str, str]:
-    """Imported weights belong to one model: a changed λ in model.yaml would not show in their names and shapes."""
+    """Return the owner of imported weights, their model: names and shapes would not show a changed λ in model.yaml."""
     content = json.dumps(asdict(model), sort_keys=True)
     return {"kind": "imported", "model": hashlib.sha256(content.encode()).hexdigest()}
 
@@ -219,14 +221,14 @@ def export_run(folder: Path, out: Path) -> Model:
         checkpoints = Checkpoints(RunFolder(folder).checkpoints, identity(content), int(training["average"]))
         update = int(RunFolder(folder).last_update())
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise UserError(f"{folder}: not the folder of a translation run ({type(error).__name__})") from error
+        raise UserError(f"{folder}: not a translation run's folder ({type(error).__name__})") from error
     weights = checkpoints.load_tested(update)
     write_checkpoint(out, weights, model, languages)
     return model
 
 
 def model_of_config(content: dict[str, Any]) -> Model:
-    """The model of a run's configuration, as plain values."""
+    """Return the model of a run's configuration, given as plain values."""
     shape = TransformerModel.model_validate(content["model"])
     start = Translation.model_validate(content["task"]).start
     return Model(TransformerShape(**shape.model_dump(exclude={"kind"})), content["skip"], content["norm"], start)

@@ -1,4 +1,4 @@
-"""A run's configuration as the arguments of fairseq-train and fairseq-generate, and what they cannot say."""
+"""A run's configuration as arguments of fairseq-train and fairseq-generate, and what these cannot express."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,34 +20,36 @@ from skipln.interop.fairseq.weights import Model
 
 
 def fairseq_model(config: RunConfig) -> Model:
-    """The model of a run as fairseq trains it: with its own positions and begin symbol."""
+    """Return a run's model as fairseq trains it, with fairseq's own positions and begin symbol."""
     model = model_of_config(config.model_dump())
     return replace(model, shape=replace(model.shape, positions="fairseq"), start="eos")
 
 
 def train_arguments(config: RunConfig, data: Path, checkpoints: Path, vocabulary: int, cpu: bool) -> list[str]:
-    """Arguments of fairseq-train. Raises UserError for what fairseq has no form of."""
+    """Return the arguments of fairseq-train. Raises UserError for what fairseq cannot do."""
     task, training, optim = config.task, config.training, config.optim
     if not (isinstance(task, Translation) and isinstance(training, TextTraining)):
-        raise UserError("engine=fairseq trains translation: task=translation, or engine=skipln")
+        raise UserError("engine=fairseq trains translation: set task=translation, or engine=skipln")
     if not task.test:
-        raise UserError("engine=fairseq reads the test set at the end: task.test=true, or engine=skipln")
+        raise UserError("engine=fairseq reads the test set at the end: set task.test=true, or engine=skipln")
     if config.attention["name"] != "softmax":
         raise UserError(f"engine=fairseq has attention=softmax, not {config.attention['name']}")
     if not isinstance(optim, Adam):
         raise UserError(f"engine=fairseq has optim=adam, not {optim.name}")
     if optim.weight_decay:
-        raise UserError("engine=fairseq decays weights apart from the gradient: optim.weight_decay=0, or engine=skipln")
+        raise UserError(
+            "engine=fairseq decays weights apart from the gradient: set optim.weight_decay=0, or engine=skipln"
+        )
     if isinstance(config.model, TransformerModel) and config.model.word_dropout:
-        raise UserError("engine=fairseq has no word dropout: model.word_dropout=0, or engine=skipln")
+        raise UserError("engine=fairseq has no word dropout: set model.word_dropout=0, or engine=skipln")
     if config.compute.nodes > 1 or (cpu and config.compute.devices > 1):
-        raise UserError("engine=fairseq runs on one node, on the CPU in one process: compute.nodes, compute.devices")
+        raise UserError("engine=fairseq runs on one node, on a CPU in one process: see compute.nodes, compute.devices")
     refuse_what_fairseq_lacks(config.skip, config.norm)
     flags: dict[str, object] = {
         "optimizer": "adam", "adam-betas": f"({optim.betas[0]}, {optim.betas[1]})", "adam-eps": optim.eps,
         "lr": optim.lr, "clip-norm": optim.clip, **_schedule(config),
         "criterion": "label_smoothed_cross_entropy",
-        # fairseq spreads ε over the V − 1 wrong symbols and then over all V: this much of it is our ε.
+        # fairseq gives each of the V symbols ε / (V − 1) where we give ε / V; this factor makes them equal.
         "label-smoothing": task.label_smoothing * (vocabulary - 1) / vocabulary,
         "max-tokens": training.max_tokens, "max-update": training.updates,
         "update-freq": training.accumulate // config.compute.devices,
@@ -74,15 +76,15 @@ def train_arguments(config: RunConfig, data: Path, checkpoints: Path, vocabulary
 
 
 def precision(config: RunConfig, cpu: bool) -> str:
-    """What fairseq computes in: on a CPU it has fp32 alone."""
+    """Return the precision in which fairseq computes; on a CPU it has only fp32."""
     return "fp32" if cpu else {"auto": "bf16"}.get(config.precision.name, config.precision.name)
 
 
 def generate_arguments(config: RunConfig, data: Path, checkpoint: Path, cpu: bool) -> list[str]:
-    """Arguments of fairseq-generate on the test set."""
+    """Return the arguments of fairseq-generate for the test set."""
     task = config.task
-    assert isinstance(task, Translation)  # train_arguments saw to it
-    extra = task.extra_length - 1  # fairseq's length of a source counts </s>
+    assert isinstance(task, Translation)  # train_arguments has checked this
+    extra = task.extra_length - 1  # fairseq counts </s> in a source's length
     flags: dict[str, object] = {
         "path": checkpoint, "gen-subset": "test", "beam": task.beam, "lenpen": task.length_penalty,
         "max-len-a": 1, "max-len-b": extra, "min-len": 0, "max-tokens": 2048, "num-workers": 0,
@@ -91,7 +93,7 @@ def generate_arguments(config: RunConfig, data: Path, checkpoint: Path, cpu: boo
 
 
 def differences(config: RunConfig, cpu: bool) -> list[str]:
-    """What fairseq does otherwise than our engine would, for the record."""
+    """List for the record what fairseq does differently from our engine."""
     task, found = config.task, []
     assert isinstance(task, Translation)
     if fairseq_model(config) != model_of_config(config.model_dump()):
@@ -124,7 +126,7 @@ def _schedule(config: RunConfig) -> dict[str, object]:
 
 
 def _common(config: RunConfig, model: Model) -> list[str]:
-    """Languages, plug-in, and every sentence: by default fairseq drops what is left of a multiple of 8 (#5036)."""
+    """Set languages and plug-in; keep sentences beyond a multiple of 8, which fairseq drops by default (#5036)."""
     source, target = getattr(config.data, "source", "en"), getattr(config.data, "target", "de")
     common = ["--source-lang", source, "--target-lang", target, "--required-batch-size-multiple", "1"]
     return common if model.own else [*common, "--user-dir", str(USER_DIR)]

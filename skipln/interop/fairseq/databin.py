@@ -1,7 +1,8 @@
-"""fairseq's data-bins (dataset-impl mmap) for our prepared text, and back.
+"""Our prepared text as fairseq's data-bins (dataset-impl mmap), and back.
 
-`<split>.<src>-<tgt>.<lang>.bin` holds the ids of all sentences in a row, </s> after each; `.idx` beside it a header
-(magic, version 1, code of the ids' type, number of sentences), the lengths as int32 and the byte offsets as int64.
+`<split>.<src>-<tgt>.<lang>.bin` holds the ids of all sentences one after another, each followed by </s>. `.idx` beside
+it holds a header (magic, version 1, code of the ids' type, number of sentences), the lengths as int32 and the byte
+offsets as int64.
 """
 
 import json
@@ -34,19 +35,19 @@ BLOCK = 10_000  # sentences written at a time
 
 
 def write_databin(data: TextData, folder: Path) -> Path:
-    """Write a prepared text as a data-bin with its vocabulary.model beside the dictionaries; returns `folder`.
+    """Write a prepared text as a data-bin with its vocabulary.model beside the dictionaries, and return `folder`.
 
-    A folder that is there already is left as it is when it holds this very text. Raises UserError when it does not.
+    An existing folder with this very text is left as it is. Raises UserError if an existing folder holds anything else.
     """
     if folder.exists():
         if _about(folder).get("fingerprint") != data.fingerprint:
-            raise UserError(f"{folder}: there already, and not with this text: give another folder or remove it")
+            raise UserError(f"{folder}: exists already with other content: give another folder or remove it")
         return folder
     source, target = data.languages
     with atomic_folder(folder) as work:
         for language in data.languages:
             write_dictionary(work / f"dict.{language}.txt", data.vocabulary)
-        if (model := data.folder / "vocabulary.model").exists():  # text that came encoded has none
+        if (model := data.folder / "vocabulary.model").exists():  # text that arrived encoded has none
             shutil.copyfile(model, work / "vocabulary.model")
         for split in SPLITS:
             corpus: ParallelCorpus = getattr(data, split)
@@ -58,13 +59,13 @@ def write_databin(data: TextData, folder: Path) -> Path:
 
 
 def read_databin(folder: Path, vocabulary: Path, out: Path) -> TextData:
-    """Read a data-bin of two languages as a prepared text, which `TextData.load(out)` opens from then on.
+    """Convert a data-bin of two languages to a prepared text in `out`, which `TextData.load(out)` then opens.
 
-    vocabulary: the sentencepiece model whose pieces the dictionaries list. References are what its ids spell.
+    vocabulary: the sentencepiece model whose pieces the dictionaries list. References are the ids decoded by it.
     Raises UserError for a dictionary of another vocabulary, and for files that are missing or damaged.
     """
     if out.exists():
-        raise UserError(f"{out}: there already: give another folder or remove it")
+        raise UserError(f"{out}: exists already: give another folder or remove it")
     languages = _languages(folder)
     model = Vocabulary.load(vocabulary)
     dictionaries = [folder / f"dict.{language}.txt" for language in languages]
@@ -87,7 +88,7 @@ def read_databin(folder: Path, vocabulary: Path, out: Path) -> TextData:
 
 
 def _write(path: Path, corpus: TokenCorpus, size: int) -> None:
-    code = UINT16 if size < 65_500 else INT32  # the bound that fairseq itself has
+    code = UINT16 if size < 65_500 else INT32  # fairseq's own bound
     ids, kind = fairseq_ids(size).astype(TYPES[code]), np.dtype(TYPES[code])
     with path.with_name(f"{path.name}.bin").open("wb") as file:
         for start in range(0, len(corpus), BLOCK):
@@ -103,7 +104,7 @@ def _write(path: Path, corpus: TokenCorpus, size: int) -> None:
 
 
 def _read(path: Path, out: Path, vocabulary: Vocabulary, text: bool) -> int:
-    """One side of a split as a token corpus, and as lines where `text`; returns the number of sentences."""
+    """Convert one side of a split to a token corpus, and to lines if `text`. Return the number of sentences."""
     tokens, lengths, starts = _open(path)
     mapping = our_ids(len(vocabulary))
     lines = []
@@ -122,7 +123,7 @@ def _read(path: Path, out: Path, vocabulary: Vocabulary, text: bool) -> int:
 
 
 def _open(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(ids of all sentences, lengths, starts in ids) of `<path>.bin` and `.idx`."""
+    """Return the ids of all sentences, their lengths and their starts in ids, from `<path>.bin` and `.idx`."""
     index_path, tokens_path = (path.with_name(f"{path.name}.{suffix}") for suffix in ("idx", "bin"))
     try:
         index = index_path.read_bytes()
@@ -131,7 +132,7 @@ def _open(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); is this a data-bin?") from error
     header = len(MAGIC) + 8 + 1 + 8
     if index[: len(MAGIC)] != MAGIC or len(index) < header or index[len(MAGIC) + 8] not in TYPES:
-        raise UserError(f"{index_path}: not of fairseq's mmap format: preprocess with --dataset-impl mmap")
+        raise UserError(f"{index_path}: not in fairseq's mmap format: preprocess with --dataset-impl mmap")
     kind = np.dtype(TYPES[index[len(MAGIC) + 8]])
     count = int(np.frombuffer(index, np.uint64, 1, header - 8)[0])
     if len(index) != header + 12 * count:
@@ -147,7 +148,7 @@ def _languages(folder: Path) -> tuple[str, str]:
     for path in sorted(folder.glob("train.*-*.*.idx")):
         source, _, target = path.name.split(".")[1].partition("-")
         return source, target
-    raise UserError(f"{folder}: no data-bin: it should hold train.SOURCE-TARGET.SOURCE.idx and so on")
+    raise UserError(f"{folder}: not a data-bin: it should hold train.SOURCE-TARGET.SOURCE.idx and so on")
 
 
 def _about(folder: Path) -> dict:

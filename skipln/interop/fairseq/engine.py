@@ -1,6 +1,6 @@
-"""engine=fairseq: a run trained by fairseq-train and translated by fairseq-generate, scored and recorded by us.
+"""engine=fairseq: a run that fairseq-train trains, fairseq-generate translates, and we score and record.
 
-The run's folder is as our engine leaves it; fairseq's files lie in it: data-bin/, checkpoints/, train.log and
+The run's folder is as our engine leaves it, with fairseq's files inside: data-bin/, checkpoints/, train.log and
 generate.log. An interrupted training continues from fairseq's checkpoint_last.pt.
 """
 
@@ -40,17 +40,17 @@ from skipln.tasks import create_task
 from skipln.tasks.task import TestResult
 from skipln.tasks.translation import TranslationTask
 
-# torch ≥ 2.6 refuses fairseq's own checkpoints, which hold an argparse.Namespace (fairseq #5610). It is set for
-# fairseq's processes alone, which read what fairseq's processes wrote into this run's folder.
+# torch ≥ 2.6 refuses fairseq's own checkpoints, which hold an argparse.Namespace (fairseq #5610). The variable is set
+# only for fairseq's processes, which read what fairseq's processes wrote into this run's folder.
 ENVIRONMENT = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "PYTHONWARNINGS": "ignore"}
 
-POLL = 2.0  # seconds between two looks at the log
+POLL = 2.0  # seconds between two readings of the log
 
 
 def execute(config: RunConfig) -> State:
-    """Train, test and record the run of `config` by fairseq, or continue it; a finished one is left as it is.
+    """Train, test and record the run of `config` by fairseq, or continue it; a finished run is left as it is.
 
-    Returns done, diverged or interrupted. Raises UserError for what the user can mend.
+    Returns done, diverged or interrupted. Raises UserError for what the user can fix.
     """
     require_fairseq()
     folder = RunFolder(config.folder)
@@ -73,7 +73,7 @@ def execute(config: RunConfig) -> State:
 
 def _run(config: RunConfig, folder: RunFolder) -> State:
     cpu = config.compute.accelerator == "cpu" or not torch.cuda.is_available()
-    # What fairseq cannot do is said before data is prepared.
+    # Refuse what fairseq cannot do before data is prepared.
     train_arguments(config, folder.path, folder.checkpoints, vocabulary=2, cpu=cpu)
     task = create_task(config)
     assert isinstance(task, TranslationTask)
@@ -114,14 +114,14 @@ def _run(config: RunConfig, folder: RunFolder) -> State:
 
 
 def _average(config: RunConfig, folder: RunFolder, path: Path) -> int:
-    """Write the mean of the last checkpoints to `path`; returns the number of its parameters."""
+    """Write the mean of the last checkpoints to `path`, and return the number of its parameters."""
     weights = average(_last_checkpoints(folder.checkpoints, config.training.average), path)
-    copies = ("decoder.embed_tokens.weight", "decoder.output_projection.weight")  # one matrix stands under three names
+    copies = ("decoder.embed_tokens.weight", "decoder.output_projection.weight")  # one matrix has three names
     return sum(value.numel() for name, value in weights.items() if name not in copies and not name.endswith(".version"))
 
 
 def _translated(config: RunConfig, folder: RunFolder, task: TranslationTask, arguments: list[str]) -> TestResult:
-    """What fairseq-generate makes of the test set, scored by us and written into the folder."""
+    """Translate the test set by fairseq-generate, score it ourselves and write it into the folder."""
     log = folder.path / "generate.log"
     with log.open("w") as file:
         run_fairseq("generate", arguments, config, file)
@@ -136,7 +136,7 @@ def _translated(config: RunConfig, folder: RunFolder, task: TranslationTask, arg
 
 
 def _train(config: RunConfig, folder: RunFolder, arguments: list[str]) -> tuple[Ended, str, dict[str, float]]:
-    """Run fairseq-train; (state, why, the last training point with the tokens so far)."""
+    """Run fairseq-train. Return the state, why, and the last training point with the tokens so far."""
     training, path = config.training, folder.path / "train.log"
     with (
         path.open("a") as file,
@@ -155,7 +155,7 @@ def _train(config: RunConfig, folder: RunFolder, arguments: list[str]) -> tuple[
     if why := _divergence(config, folder):
         return "diverged", why, last
     if process.returncode == 0:
-        last["update"] = update = _update(folder.checkpoints / "checkpoint_last.pt")  # the log may end before it
+        last["update"] = update = _update(folder.checkpoints / "checkpoint_last.pt")  # the log may end earlier
         stopped = update < training.updates
         return "done", f"stopped by training.wall_limit at update {update}" if stopped else "", last
     tail = path.read_text("utf-8", errors="replace")[-4000:]
@@ -165,14 +165,14 @@ def _train(config: RunConfig, folder: RunFolder, arguments: list[str]) -> tuple[
 
 
 def _divergence(config: RunConfig, folder: RunFolder) -> str | None:
-    """Why the training has diverged by what metrics.jsonl holds so far, None where it has not."""
+    """Say why the training has diverged, judging by metrics.jsonl so far; None if it has not."""
     points = ((p["update"], p["train/loss"]) for p in read_metrics(folder.path) if "train/loss" in p)
     found = judge(points, config.training.diverged_above, config.training.diverged_after)
     return found[1] if found else None
 
 
 def _record(folder: RunFolder, path: Path) -> dict[str, float]:
-    """Write metrics.jsonl anew from the log of all starts of this run; returns the last training point."""
+    """Rewrite metrics.jsonl from the log of all starts of this run, and return the last training point."""
     points: dict[tuple[int, bool], dict[str, float]] = {}
     for line in path.read_text("utf-8", errors="replace").split("\n"):
         if (point := metrics_of(line)) is not None:
@@ -189,7 +189,7 @@ def _record(folder: RunFolder, path: Path) -> dict[str, float]:
 
 
 def _last_checkpoints(folder: Path, count: int) -> list[Path]:
-    """The checkpoints to average: the last of the regular ones, and the end of a training stopped between two."""
+    """Return the checkpoints to average: the last regular ones, and the final one if training ended between two."""
     numbered = {int(path.stem.rpartition("_")[2]): path for path in folder.glob("checkpoint_*_*.pt")}
     last = folder / "checkpoint_last.pt"
     paths = [path for _, path in sorted(numbered.items())]
@@ -207,7 +207,7 @@ def _update(checkpoint: Path) -> int:
 
 
 def run_fairseq(name: str, arguments: list[str], config: RunConfig, output: Any) -> None:
-    """Run fairseq-`name` to its end, all it says into the open file `output`. Raises UserError when it fails."""
+    """Run fairseq-`name` to its end, with all output to the open file `output`. Raises UserError if it fails."""
     with _process(name, arguments, config, output) as process:
         if process.wait():
             tail = Path(output.name).read_text("utf-8", errors="replace")[-4000:]
@@ -216,7 +216,7 @@ def run_fairseq(name: str, arguments: list[str], config: RunConfig, output: Any)
 
 @contextmanager
 def _process(name: str, arguments: list[str], config: RunConfig, output: Any) -> Iterator[subprocess.Popen]:
-    """fairseq's command as a process that does not outlive the context."""
+    """Start fairseq's command as a process that does not outlive the context."""
     environment = {
         **os.environ,
         **ENVIRONMENT,
@@ -239,7 +239,7 @@ def _process(name: str, arguments: list[str], config: RunConfig, output: Any) ->
 
 
 def _reason(tail: str) -> str:
-    """The line of a log that says what was wrong."""
+    """Return the line of a log that says what was wrong."""
     lines = [
         line.strip() for line in tail.splitlines() if re.match(r"\s*(\w+\.)*\w*(Error|Exception)\b|.*error: ", line)
     ]

@@ -15,8 +15,8 @@ from skipln.seam.profile import unprofiled
 from skipln.system.printing import print_error
 from skipln.tasks.connections import connections_of
 
-DEFAULT = "xskip_ln"  # with its λ = 1: the post-LN Transformer, fairseq's own
-# Flags of fairseq's Transformer that have no meaning where sites join a layer's input to its output.
+DEFAULT = "xskip_ln"  # with its λ = 1 the post-LN Transformer, as in fairseq
+# Flags of fairseq's Transformer that make no sense once sites join a layer's input to its output.
 REFUSED = {
     "encoder_normalize_before": "the connection places the norm: --skip skip --skip-pre-norm true",
     "decoder_normalize_before": "the connection places the norm: --skip skip --skip-pre-norm true",
@@ -42,7 +42,7 @@ def add_flags(parser: ArgumentParser) -> None:
 
 
 def chosen(args: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(skip, norm), each a name with the options given. Raises UserError, one line that lists the choices."""
+    """Return (skip, norm), each a name with its given options. Raises UserError, one line that lists the choices."""
     given = vars(args)
     skip, norm = given.get("skip") or DEFAULT, given.get("skip_norm") or "layer"
     found = _given(skips, skip, "skip", given), _given(norms, norm, "skip_norm", given)
@@ -54,18 +54,18 @@ def chosen(args: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def refuse_what_fairseq_lacks(skip: Mapping[str, Any], norm: Mapping[str, Any]) -> None:
-    """Raise UserError where fairseq's trainer or layers have no place for what a connection needs of them."""
+    """Raise UserError if fairseq's trainer or layers have no place for something that a connection needs."""
     site = connections_of(skip, norm)(8, Place())
     name = skip["name"]
     if any(unprofiled(site)):
-        raise UserError(f"{name} begins with a profile of the first batch, which fairseq does not make: engine=skipln")
+        raise UserError(f"{name} must profile the first batch, which fairseq cannot do: use engine=skipln")
     if hasattr(site, "after_step"):
-        raise UserError(f"{name} acts after every update, where fairseq has no place: engine=skipln")
+        raise UserError(f"{name} acts after every update, which fairseq does not allow: use engine=skipln")
     site.init_branch(Fixed(name))
 
 
 class Fixed:
-    """A branch, as `skipln.seam.connection.BranchModule` has it, that lets its matrices be changed and nothing else."""
+    """A branch (`skipln.seam.connection.BranchModule`) of which only the matrices can be changed."""
 
     heads = 1
 
@@ -76,11 +76,11 @@ class Fixed:
         return {"hidden": torch.zeros(1, 1), "out": torch.zeros(1, 1)}
 
     def before_output(self, make: Callable[[int], nn.Module]) -> None:
-        raise UserError(f"{self.name} puts a module into the branches, where fairseq has no place: engine=skipln")
+        raise UserError(f"{self.name} puts a module into the branches, which fairseq does not allow: use engine=skipln")
 
 
 def check(args: Namespace) -> None:
-    """Leave fairseq's command line with one line and status 2 where `chosen` refuses."""
+    """End fairseq's command with one line and exit status 2 if `chosen` refuses."""
     try:
         chosen(args)
     except UserError as error:
@@ -89,7 +89,7 @@ def check(args: Namespace) -> None:
 
 
 def flag_values(skip: Mapping[str, Any], norm: Mapping[str, Any]) -> dict[str, str]:
-    """The arguments, by name, that make `chosen` give `skip` and `norm`."""
+    """Return the arguments, by name, with which `chosen` returns `skip` and `norm`."""
     values = {"skip": skip["name"], "skip_norm": norm["name"]}
     for prefix, node in (("skip", skip), ("skip_norm", norm)):
         values |= {f"{prefix}_{key}": str(value) for key, value in node.items() if key != "name" and value is not None}
@@ -97,7 +97,7 @@ def flag_values(skip: Mapping[str, Any], norm: Mapping[str, Any]) -> dict[str, s
 
 
 def _options(registry: Any) -> dict[str, dict[str, Any]]:
-    """option -> {name: default} over all names that have it."""
+    """Return option -> {name: default} for all names that have the option."""
     found: dict[str, dict[str, Any]] = {}
     for name in registry.names():
         for option, default in registry.options(name).items():
@@ -116,7 +116,7 @@ def _given(registry: Any, name: str, prefix: str, args: Mapping[str, Any]) -> di
 
 
 def _typed(text: str, default: Any) -> Any:
-    """A flag's text as a value of its default's type, or as it is: the registry says what is wrong with it."""
+    """Convert a flag's text to its default's type, or leave it for the registry to say what is wrong with it."""
     if isinstance(default, bool):
         return {"true": True, "false": False}.get(text.lower(), text)
     for kind in (int, float):

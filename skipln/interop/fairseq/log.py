@@ -1,4 +1,4 @@
-"""What fairseq-train --log-format json and fairseq-generate print, as our metrics and translations."""
+"""Reads our metrics and translations from the output of fairseq-train --log-format json and fairseq-generate."""
 
 import json
 import math
@@ -15,7 +15,7 @@ BITS = math.log(2)  # fairseq's losses are in bits, ours in nats
 
 
 def metrics_of(line: str) -> dict[str, float] | None:
-    """A line of the training's log as a point of metrics.jsonl without its tokens; None for other lines."""
+    """Turn a line of the training's log into a point of metrics.jsonl without its tokens; None for other lines."""
     if (found := _POINT.search(line)) is None:
         return None
     try:
@@ -40,7 +40,7 @@ def metrics_of(line: str) -> dict[str, float] | None:
 
 
 def translations_of(lines: Iterable[str], vocabulary: Vocabulary | SubwordVocabulary) -> list[str]:
-    """The best hypotheses of fairseq-generate, in the order of the test set, as text."""
+    """Return the best hypotheses of fairseq-generate as text, in the order of the test set."""
     ids = {piece: i for i, piece in enumerate(vocabulary.pieces()) if i >= SPECIAL}
     found: dict[int, str] = {}
     for line in lines:

@@ -1,7 +1,7 @@
-"""fairseq's Transformer with its residual sites made by our registry.
+"""fairseq's Transformer with residual sites from our registry.
 
-Everything else, attention, feed-forward, embeddings, flags and incremental decoding, is fairseq's. Its tensors are
-time-first, a site's are batch-first. Importing this module registers the model with fairseq.
+Everything else is fairseq's: attention, feed-forward network, embeddings, flags and incremental decoding. Its tensors
+are time-first, a site's are batch-first. Importing this module registers the model with fairseq.
 """
 
 from argparse import ArgumentParser
@@ -28,14 +28,14 @@ from skipln.tasks.connections import connections_of
 
 
 class Stream:
-    """What a layer hands to the next: whatever the connection carries, and the stack's input, asked for its size."""
+    """What a layer hands to the next: what the connection carries, and the stack's input, needed for its size."""
 
     def __init__(self, content: Any, entered: Tensor) -> None:
         self.content, self.entered = content, entered
 
 
 class Sites(nn.ModuleList):
-    """The sites of one layer; the first of a stack is entered, the last is left."""
+    """The sites of one layer; the stack's first site is entered and its last site is left."""
 
     def enter(self, x: Tensor | Stream) -> Stream:
         return Stream(_first(self).enter(x.transpose(0, 1)), x) if isinstance(x, Tensor) else x
@@ -50,10 +50,10 @@ class SkipEncoderLayer(TransformerEncoderLayerBase):
 
     def __init__(self, cfg: Any, return_fc: bool = False) -> None:
         super().__init__(cfg, return_fc)
-        del self.self_attn_layer_norm, self.final_layer_norm  # the sites have norms of their own
+        del self.self_attn_layer_norm, self.final_layer_norm  # the sites have their own norms
 
     def forward(self, x: Any, encoder_padding_mask: Tensor | None, attn_mask: Tensor | None = None) -> Any:
-        """x: [time, batch, dim] into the first layer and out of the last, a `Stream` between."""
+        """x is [time, batch, dim] into the first layer and out of the last, and a `Stream` between them."""
         stream = self.sites.enter(x)
         mask = None if encoder_padding_mask is None else ~encoder_padding_mask
 
@@ -87,7 +87,7 @@ class SkipDecoderLayer(TransformerDecoderLayerBase):
         need_attn: bool = False,
         need_head_weights: bool = False,
     ) -> tuple[Any, Tensor | None, None]:
-        """As the encoder's; also the attention to the source, as fairseq's aligners want it."""
+        """Like the encoder layer's; also returns the attention to the source, which fairseq's aligners want."""
         stream = self.sites.enter(x)
         mask = None if self_attn_padding_mask is None else ~self_attn_padding_mask
         attention = None
@@ -147,7 +147,7 @@ class SkipTransformer(TransformerModel):
     @classmethod
     def build_model(cls, args: Any, task: Any) -> "SkipTransformer":
         if args.decoder_embed_dim != args.encoder_embed_dim:
-            raise ValueError("skipln_transformer: --encoder-embed-dim and --decoder-embed-dim are one number")
+            raise ValueError("skipln_transformer: --encoder-embed-dim and --decoder-embed-dim must be equal")
         return super().build_model(args, task)
 
     @classmethod
@@ -182,7 +182,7 @@ for _name, _architecture in ARCHITECTURES.items():
 
 
 def _feed_forward(layer: Any, h: Tensor) -> Tensor:
-    """fairseq's fc1 and fc2 with both dropouts; position by position, so time or batch may come first."""
+    """Apply fairseq's fc1 and fc2 with both dropouts, position by position, so time or batch may come first."""
     h = layer.activation_dropout_module(layer.activation_fn(layer.fc1(h)))
     return layer.dropout_module(layer.fc2(h))
 

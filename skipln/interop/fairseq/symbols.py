@@ -1,7 +1,7 @@
 """fairseq's dictionaries, and its symbol ids for ours.
 
-A dictionary is a text file of `symbol count` lines, from id 4 on; in front of them fairseq puts <s>, <pad>, </s> and
-<unk>. Our vocabularies begin with pad, unk, bos and eos, so that ids differ below 4 and nowhere else.
+A dictionary is a text file of `symbol count` lines, from id 4 on; before them fairseq puts <s>, <pad>, </s> and <unk>.
+Our vocabularies begin with pad, unk, bos and eos, so the ids differ only below 4.
 """
 
 from collections.abc import Sequence
@@ -21,21 +21,21 @@ _TO = {BOS: FAIRSEQ_BOS, PAD: FAIRSEQ_PAD, EOS: FAIRSEQ_EOS, UNK: FAIRSEQ_UNK}
 
 
 def fairseq_ids(size: int) -> np.ndarray:
-    """int64 [size]: fairseq's id of each of ours. As an index of fairseq's rows it puts them into our order."""
+    """Return fairseq's id for each of ours, int64 [size]. As an index into fairseq's rows it gives our order."""
     ids = np.arange(size)
     ids[list(_TO)] = list(_TO.values())
     return ids
 
 
 def our_ids(size: int) -> np.ndarray:
-    """int64 [size]: our id of each of fairseq's."""
+    """Return our id for each of fairseq's, int64 [size]."""
     return np.argsort(fairseq_ids(size))
 
 
 def write_dictionary(path: Path, vocabulary: Vocabulary | SubwordVocabulary) -> None:
-    """Write our pieces as a fairseq dictionary; the counts, of which fairseq makes no use here, are 1.
+    """Write our pieces as a fairseq dictionary; the counts, which fairseq does not use here, are 1.
 
-    Raises UserError for pieces that fairseq would read otherwise: its special symbols, white space, a piece twice.
+    Raises UserError for pieces that fairseq would misread: its special symbols, white space, a repeated piece.
     """
     seen = set(SYMBOLS)
     for piece in vocabulary.pieces()[SPECIAL:]:
@@ -47,7 +47,7 @@ def write_dictionary(path: Path, vocabulary: Vocabulary | SubwordVocabulary) -> 
 
 
 def read_dictionary(path: Path) -> list[str]:
-    """The symbols of a fairseq dictionary from id 4 on. Raises UserError when it is missing or none."""
+    """Return the symbols of a fairseq dictionary from id 4 on. Raises UserError if it is missing or not one."""
     try:
         lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -62,7 +62,7 @@ def read_dictionary(path: Path) -> list[str]:
 
 
 def check_dictionary(path: Path, vocabulary: Vocabulary | SubwordVocabulary) -> None:
-    """Raise UserError unless the dictionary has the pieces of `vocabulary`, in their order."""
+    """Raise UserError unless the dictionary has the pieces of `vocabulary` in the same order."""
     theirs, ours = read_dictionary(path), vocabulary.pieces()[SPECIAL:]
     if theirs == ours:
         return
@@ -76,6 +76,6 @@ def check_dictionary(path: Path, vocabulary: Vocabulary | SubwordVocabulary) -> 
 
 
 def check_same(source: Sequence[str], target: Sequence[str], folder: Path) -> None:
-    """Raise UserError unless the two dictionaries of a data-bin are one, as our joint vocabularies need."""
+    """Raise UserError unless a data-bin's two dictionaries are equal, as our joint vocabularies need."""
     if list(source) != list(target):
         raise UserError(f"{folder}: its two dictionaries differ: make it with fairseq-preprocess --joined-dictionary")

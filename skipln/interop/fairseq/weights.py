@@ -1,15 +1,15 @@
 """Weights of our Transformer under fairseq's names, and back.
 
-Where the two differ by a convention:
+The two differ in these conventions:
 
 - Ids below 4 (see `symbols`): the rows of the embedding are permuted.
-- fairseq stores the keys' and the values' projection apart, ours lie in one matrix.
+- fairseq has separate matrices for the projections of keys and values; ours has one.
 - fairseq's sinusoids have other frequencies and count from 2 (`skipln.models.transformer.tensor2tensor_sinusoids`).
   Ours become its table of learned positions (`--encoder-learned-pos --decoder-learned-pos`), row 2 + t for position t.
-- fairseq's decoder begins with </s> in place of <s>. Position 0 is always the begin symbol's, so the first row of the
-  decoder's table takes the difference of the two, √dim · (E[<s>] − E[</s>]): the sums are the same.
-- Its embedding of <pad> is zero and ours is not, which counts in the softmax; weights keep what they had.
-- Named norms: `sites.j.norm` of skip=xskip_ln skip.lam=1 (post-LN) and of skip=skip skip.pre_norm=true (pre-LN) are
+- fairseq's decoder begins with </s> instead of <s>. Position 0 always belongs to the begin symbol, so the first row of
+  the decoder's table takes the difference of the two, √dim · (E[<s>] − E[</s>]), which leaves the sums the same.
+- fairseq's embedding of <pad> is zero and ours is not, which counts in the softmax; either keeps the row it had.
+- Named norms: `sites.j.norm` of skip=xskip_ln skip.lam=1 (post-LN) and of skip=skip skip.pre_norm=true (pre-LN) become
   fairseq's own, so that its own `transformer` takes them; other connections keep our names (`skipln_transformer`).
 """
 
@@ -30,7 +30,7 @@ from skipln.tasks.connections import connections_of, field_form
 
 Weights = dict[str, Tensor]
 TABLE = 1024  # positions of a learned table, fairseq's default --max-source-positions and --max-target-positions
-PARTS = {  # our part -> fairseq's, and its norm where fairseq has one
+PARTS = {  # our part, fairseq's part, and fairseq's norm for it
     "encoder": [("self_attention", "self_attn", "self_attn_layer_norm"), ("feed_forward", "fc", "final_layer_norm")],
     "decoder": [
         ("self_attention", "self_attn", "self_attn_layer_norm"),
@@ -42,7 +42,7 @@ PARTS = {  # our part -> fairseq's, and its norm where fairseq has one
 
 @dataclass(frozen=True)
 class Model:
-    """A Transformer without its weights: sizes, connection and norm by name with their options, begin symbol."""
+    """A Transformer without its weights: sizes, connection and norm (each a name with options), and begin symbol."""
 
     shape: TransformerShape
     skip: dict[str, Any]
@@ -51,15 +51,15 @@ class Model:
 
     @property
     def own(self) -> str:
-        """ "post" or "pre" where fairseq's own Transformer is this model, else "".
+        """ "post" or "pre" if fairseq's own Transformer is this model, else "".
 
-        Others of the same form (rskip_ln with λ = 1, pre_ln) keep their names, and so come back as they went.
+        Others of the same form (rskip_ln with λ = 1, pre_ln) keep their names, so that converting back restores them.
         """
         return field_form(self.skip, self.norm) if self.skip["name"] in ("xskip_ln", "skip") else ""
 
 
 def to_fairseq(weights: Weights, model: Model) -> Weights:
-    """Our state_dict as that of fairseq's `transformer` (where `model.own`) or of `skipln_transformer`."""
+    """Convert our state_dict to that of fairseq's `transformer` (if `model.own`) or of `skipln_transformer`."""
     embedding = weights["embedding.weight"]
     theirs: Weights = {}
     for ours, name in _names(model):
@@ -69,7 +69,7 @@ def to_fairseq(weights: Weights, model: Model) -> Weights:
         else:
             theirs[name] = value
     for ours in weights.keys() - {ours for ours, _ in _names(model)} - {"embedding.weight"}:
-        raise UserError(f"{ours}: weights that fairseq has no place for, or of another configuration than the run's")
+        raise UserError(f"{ours}: fairseq has no place for these weights, or they are not of the run's configuration")
     rows = embedding[torch.from_numpy(our_ids(len(embedding)))]
     for name in ("encoder.embed_tokens", "decoder.embed_tokens", "decoder.output_projection"):
         theirs[f"{name}.weight"] = rows.clone()
@@ -81,16 +81,16 @@ def to_fairseq(weights: Weights, model: Model) -> Weights:
 
 
 def from_fairseq(theirs: Weights, model: Model) -> Weights:
-    """fairseq's state_dict as ours. `model.shape.positions` and `model.start` say what it was trained with.
+    """Convert fairseq's state_dict to ours. `model.shape.positions` and `model.start` say what it was trained with.
 
-    Raises UserError where weights are missing or left over, of another shape, or not shared as ours are.
+    Raises UserError if weights are missing, left over, of another shape, or not shared as ours are.
     """
     theirs = {name: value for name, value in theirs.items() if not name.endswith((".version", "._float_tensor"))}
     rows = _shared_embedding(theirs)
     weights = {"embedding.weight": rows[torch.from_numpy(fairseq_ids(len(rows)))]}
     if learned(model):
         _check_positions(theirs, rows, model)
-    for stack in PARTS:  # before a site is made for every layer that the settings speak of
+    for stack in PARTS:  # checked before a site is made for every layer in the settings
         last = f"{stack}.layers.{getattr(model.shape, f'{stack}_layers') - 1}."
         if not any(name.startswith(last) for name in theirs):
             raise UserError(f"a checkpoint of another architecture: it has no {last.removesuffix('.')}")
@@ -99,19 +99,19 @@ def from_fairseq(theirs: Weights, model: Model) -> Weights:
         if missing := [part for part in parts if part not in theirs]:
             raise UserError(f"a checkpoint of another architecture: it has no {missing[0]}")
         found = [theirs.pop(part) for part in parts]
-        weights[ours] = torch.cat(found) if len(found) > 1 else found[0]  # a scalar is no list of rows
+        weights[ours] = torch.cat(found) if len(found) > 1 else found[0]  # torch.cat refuses scalars
     if theirs:
         raise UserError(f"a checkpoint of another architecture: {min(theirs)} has no counterpart")
     return weights
 
 
 def learned(model: Model) -> bool:
-    """Whether fairseq needs tables of learned positions for what `model` computes."""
+    """Return whether fairseq needs tables of learned positions to compute what `model` does."""
     return model.shape.positions != "fairseq" or model.start != "eos"
 
 
 def _names(model: Model) -> Iterator[tuple[str, str | tuple[str, str]]]:
-    """(our name, fairseq's) of every weight but embeddings and positions; a pair where fairseq has two matrices."""
+    """Yield (our name, fairseq's) for all weights but embeddings and positions; a pair if fairseq has two matrices."""
     for stack, parts in PARTS.items():
         layers: int = getattr(model.shape, f"{stack}_layers")
         sites = _site_names(model, stack, [part for part, _, _ in parts])
@@ -143,7 +143,7 @@ def _names(model: Model) -> Iterator[tuple[str, str | tuple[str, str]]]:
 
 
 def _site_names(model: Model, stack: str, branches: list[str]) -> list[list[list[str]]]:
-    """The names in the state_dict of each site, layer by layer."""
+    """Return the names in each site's state_dict, layer by layer."""
     depths = {"encoder": model.shape.encoder_layers, "decoder": model.shape.decoder_layers}
     with torch.device("meta"):
         make = partial(connections_of(model.skip, model.norm), model.shape.dim)
@@ -161,11 +161,11 @@ def _learned_positions(rows: Tensor, model: Model) -> Weights:
 
 
 def _check_positions(theirs: Weights, rows: Tensor, model: Model) -> None:
-    """Take out the two tables. Raises UserError unless they are those that `to_fairseq` writes."""
+    """Remove the two tables from `theirs`. Raises UserError unless they are those that `to_fairseq` writes."""
     for name, expected in _learned_positions(rows, model).items():
         found = theirs.pop(name, None)
         if found is None or found.shape != expected.shape or not torch.allclose(found, expected, atol=1e-5):
-            raise UserError("learned positions: our Transformer has sinusoids, and this table is not that of ours")
+            raise UserError("learned positions: our Transformer has sinusoids, which this table does not hold")
 
 
 def _shared_embedding(theirs: Weights) -> Tensor:
@@ -175,5 +175,5 @@ def _shared_embedding(theirs: Weights) -> Tensor:
     for name in ("decoder.embed_tokens.weight", "decoder.output_projection.weight"):
         other = theirs.pop(name, rows)
         if other.shape != rows.shape or not torch.equal(other, rows):
-            raise UserError("its embeddings are not one matrix as ours are: train with --share-all-embeddings")
+            raise UserError("its embeddings are not one matrix like ours: train with --share-all-embeddings")
     return rows

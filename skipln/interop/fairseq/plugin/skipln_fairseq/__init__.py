@@ -1,5 +1,5 @@
-"""What `fairseq-train --user-dir` takes. fairseq imports this folder under its own name, which no other module may
-have (fairseq #2815), with none of this repository on the path."""
+"""The folder for `fairseq-train --user-dir`. fairseq imports it under its own name, which no other module may have
+(fairseq #2815), and without this repository on the path."""
 
 import sys
 from importlib.util import find_spec

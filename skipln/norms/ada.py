@@ -10,10 +10,10 @@ from skipln.seam.norm import register
 class AdaNorm(nn.Module):
     """z = C·(1 − k·y) ⊙ y with y = (x − mean) / (std + eps); the factor 1 − k·y gets no gradient. Nothing is learned.
 
-    std is the unbiased one, and eps is outside the root. k = 0 and C = 1 is LN-simple but for these two.
+    std is unbiased, and eps is outside the root; but for these two, k = 0 and C = 1 give LN-simple.
     c: C. The paper tunes it between 0.8 and 2, and its code has 2; 1 keeps the scale of LN.
-    Layouts and axes as of `LayerNorm`. Not "AdaLN", whose gain is a function of a condition.
-    Raises ValueError for one value, which has no unbiased deviation.
+    layout, axes: see `LayerNorm`. This is not "AdaLN", whose gain is a function of a condition.
+    Raises ValueError for a single channel, which has no unbiased standard deviation.
     """
 
     def __init__(
@@ -23,10 +23,10 @@ class AdaNorm(nn.Module):
         self.k, self.c, self.eps = k, c, eps
         self.over = (-1,) if layout == "btc" else (1,) if axes == "channel" else (1, 2, 3)
         if dim == 1 and len(self.over) == 1:
-            raise ValueError("ada: the unbiased deviation of a single channel does not exist: give at least 2")
+            raise ValueError("ada: a single channel has no unbiased standard deviation: give at least 2")
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # also under autocast: squares of bf16 are too coarse
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # even under autocast: squares in bf16 are too coarse
         std, mean = torch.std_mean(wide, self.over, keepdim=True)
         y = (wide - mean) / (std + self.eps)
         return (self.c * (1 - self.k * y).detach() * y).to(x.dtype)

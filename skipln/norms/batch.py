@@ -13,7 +13,7 @@ class BatchNorm(nn.Module):
 
     layout "btc": x [batch, time, dim], statistics over all positions where mask [batch, time] is True (all of them
     without a mask); padding comes out as 0. layout "nchw": over batch, height and width.
-    Raises ValueError in training when there is a single value per channel.
+    Raises ValueError in training if there is only one value per channel.
     """
 
     running_mean: Tensor
@@ -36,7 +36,7 @@ class BatchNorm(nn.Module):
         return torch.zeros_like(x, dtype=values.dtype).masked_scatter(mask.unsqueeze(-1), values)
 
     def _normalise(self, values: Tensor) -> Tensor:
-        """values: [positions, dim] or [batch, dim, height, width]."""
+        """Normalise values [positions, dim] or [batch, dim, height, width]."""
         if self.training and values.numel() == values.size(1):
             raise ValueError("batch norm cannot train on one value per channel: use a larger batch")
         statistics = (self.running_mean, self.running_var)
@@ -44,5 +44,5 @@ class BatchNorm(nn.Module):
 
 
 def batch_norm(dim: int, layout: str = "btc") -> BatchNorm:
-    """BN with its defaults: the norm of every `_bn` form."""
+    """Return BN with its defaults, the norm of every `_bn` form."""
     return BatchNorm(dim, layout)

@@ -1,4 +1,4 @@
-"""Derf, dynamic erf: the Gaussian's distribution function in the place of a norm (arXiv 2512.10938)."""
+"""Derf, dynamic erf: the Gaussian distribution function instead of a norm (arXiv 2512.10938)."""
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +8,9 @@ from skipln.seam.norm import per_channel, register
 
 @register("derf")
 class DynamicErf(nn.Module):
-    """y = γ ⊙ erf(αx + s) + β; α and s one learned number each, γ and β one for each channel; at the start s = 0,
-    γ = 1, β = 0. alpha: α at the start.
+    """y = γ ⊙ erf(αx + s) + β; α and s are learned numbers, γ and β have one for each channel.
+
+    alpha: α at the start, where s = 0, γ = 1 and β = 0.
     """
 
     def __init__(self, dim: int, layout: str = "btc", *, alpha: float = 0.5) -> None:

@@ -1,4 +1,4 @@
-"""DyT, dynamic tanh: a squashing in the place of a norm (Zhu et al. 2025)."""
+"""DyT, dynamic tanh: a squashing function instead of a norm (Zhu et al. 2025)."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,9 @@ from skipln.seam.norm import per_channel, register
 
 @register("dyt")
 class DynamicTanh(nn.Module):
-    """y = γ ⊙ tanh(αx) + β: no statistics; α one learned number, γ = 1 and β = 0 at the start, one for each channel.
+    """y = γ ⊙ tanh(αx) + β, without statistics; α is one learned number, γ and β have one for each channel.
 
-    alpha: α at the start.
+    alpha: α at the start, where γ = 1 and β = 0.
     """
 
     def __init__(self, dim: int, layout: str = "btc", *, alpha: float = 0.5) -> None:

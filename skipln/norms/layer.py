@@ -24,7 +24,7 @@ class LayerNorm(nn.Module):
 
     @property
     def in_one_pass(self) -> bool:
-        """Whether it is what the kernel of `skipln.seam.fused` computes."""
+        """Whether the kernel of `skipln.seam.fused` computes this norm."""
         return type(self) is LayerNorm and (self.layout == "btc" or self.axes == "all")
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -37,5 +37,5 @@ class LayerNorm(nn.Module):
 
 
 def layer_norm(dim: int, layout: str = "btc") -> LayerNorm:
-    """LN with its defaults: the norm of every `_ln` form unless another is chosen."""
+    """Return LN with its defaults, the norm of every `_ln` form unless another is chosen."""
     return LayerNorm(dim, layout)

@@ -6,9 +6,9 @@ from skipln.seam.norm import register
 
 @register("layer_simple")
 class LayerNormSimple(LayerNorm):
-    """y = (x − mean) / sqrt(var + eps): `LayerNorm` as it starts, for good.
+    """y = (x − mean) / sqrt(var + eps): `LayerNorm` with its gain fixed at 1 and its bias at 0.
 
-    Not timm's SimpleNorm, which does not subtract the mean.
+    This is not timm's SimpleNorm, which does not subtract the mean.
     """
 
     def __init__(self, dim: int, layout: str = "btc", *, eps: float = 1e-5, axes: str = "all") -> None:

@@ -1,4 +1,4 @@
-"""MimicNorm: what batch norm does to a ResNet's weights and logits, without it (Fei et al. 2020)."""
+"""MimicNorm: does to a ResNet's weights and logits what batch norm would do (Fei et al. 2020)."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from skipln.seam.norm import register
 
 
 class BranchScale(nn.Module):
-    """s·F, s one learned number."""
+    """Multiplies F by one learned number s."""
 
     def __init__(self, start: float) -> None:
         super().__init__()
@@ -21,20 +21,20 @@ class BranchScale(nn.Module):
 
 @register("mimic")
 class MimicNorm(nn.Module):
-    """y = x at the site. Of the net: convolutions' weights keep a mean of 0, and each branch is multiplied by s.
+    """y = x at the site. In the net, convolutions' weights keep a mean of 0, and each branch is multiplied by s.
 
-    The mean is over the weights of an output channel, in convolutions of a fan-in > `fan_in`; it is subtracted after
-    the initialisation and after every update, outside of the gradient. s is learned; of c convolutions in the net's
-    block b (from 1) it starts at base^c / b. The third part, one batch norm on the logits, is the net's head_norm.
-    Deviation: the authors' code has a number of 1.2 on each projected shortcut too. Raises ValueError in a Transformer.
+    The mean is over the weights of an output channel, in convolutions with a fan-in > `fan_in`; it is subtracted after
+    initialisation and after every update, outside the gradient. s is learned. It starts at base^c / b in the net's
+    block b (from 1) with c convolutions. The third part, one batch norm on the logits, is the net's head_norm.
+    Deviation: the authors' code also has a number, 1.2, on each projected shortcut. Raises ValueError in a Transformer.
     """
 
     def __init__(self, dim: int, layout: str = "btc", *, fan_in: int = 50, base: float = 1.2) -> None:
         super().__init__()
         if layout != "nchw":
-            raise ValueError("mimic is a norm for nets of convolutions: a Transformer has none")
+            raise ValueError("mimic is a norm for convolutional nets: a Transformer has no convolutions")
         self.fan_in, self.base = fan_in, base
-        self.centred: tuple[nn.Conv2d, ...] = ()  # modules of the net's, not of its own
+        self.centred: tuple[nn.Conv2d, ...] = ()  # modules of the net, not of this norm
 
     def hold_weights(self, net: nn.Module, branches: Sequence[nn.Sequential]) -> None:
         found = (module for module in net.modules() if isinstance(module, nn.Conv2d))

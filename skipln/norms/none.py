@@ -1,4 +1,4 @@
-"""No norm, by name: what a form gives when nothing repairs its scale."""
+"""No norm, by name: it shows what a form gives when nothing repairs its scale."""
 
 from torch import Tensor, nn
 

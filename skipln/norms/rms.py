@@ -9,7 +9,7 @@ from skipln.seam.norm import per_channel, register
 
 @register("rms")
 class RMSNorm(nn.Module):
-    """y = g ⊙ x / sqrt(mean(x²) + eps), g = 1 at the start, over the channels of each position or pixel.
+    """y = g ⊙ x / sqrt(mean(x²) + eps), with g = 1 at the start, over the channels of each position or pixel.
 
     layout "nchw": axes="all" takes the mean over (C, H, W) of each example, as LN does.
     """

@@ -8,7 +8,7 @@ from skipln.seam.norm import register
 
 @register("scale")
 class ScaleNorm(nn.Module):
-    """y = g·x / max(‖x‖, eps), g one number, √dim at the start, over the channels of each position or pixel.
+    """y = g·x / max(‖x‖, eps), over the channels of each position or pixel; g is one number that starts at √dim.
 
     Identity: RMSNorm whose gains are all g / √dim, but for eps.
     """
@@ -19,6 +19,6 @@ class ScaleNorm(nn.Module):
         self.weight = nn.Parameter(torch.tensor(dim**0.5))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # also under autocast: squares of bf16 are too coarse
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # even under autocast: squares in bf16 are too coarse
         length = torch.linalg.vector_norm(wide, dim=self.channels, keepdim=True).clamp(min=self.eps)
         return (self.weight * wide / length).to(x.dtype)

@@ -114,7 +114,7 @@ def test_mistakes_are_one_line(overrides, said):
 
 
 def test_mistakes_of_a_constructor_are_one_line():
-    with pytest.raises(ValueError, match="mimic is a norm for nets of convolutions: a Transformer has none"):
+    with pytest.raises(ValueError, match="mimic is a norm for convolutional nets: a Transformer has no convolutions"):
         norms.create("mimic")(DIM, "btc")
-    with pytest.raises(ValueError, match="ada: the unbiased deviation of a single channel does not exist"):
+    with pytest.raises(ValueError, match="ada: a single channel has no unbiased standard deviation"):
         norms.create("ada")(1, "btc")

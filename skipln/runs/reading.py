@@ -52,8 +52,8 @@ def read_state(folder: Path, queue: Queue | None = None) -> RunState:
         state, message = "missing", "no result.json that can be read"
     ticket = read_ticket(folder) if queue else None
     if queue and (job := queue.find(ticket)):
-        said = message if state == "running" else ""
-        state, message = ("running", said) if job.running else ("queued", f"{job.reason}, job {job.number}")
+        current = message if state == "running" else ""
+        state, message = ("running", current) if job.running else ("queued", f"{job.reason}, job {job.number}")
     elif queue and ticket and state == "missing":
         gone = "failed", "its job ended before the run began"
         state, message = ("queued", queue.problem) if queue.problem else gone

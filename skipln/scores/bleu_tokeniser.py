@@ -65,8 +65,8 @@ def bleu_metric(tokeniser: str, **options: object) -> BLEU:
                 f"BLEU with the tokeniser {tokeniser} needs packages that are missing: pip install "
                 f"'{_EXTRA[tokeniser]}', or choose the tokeniser {_CHARACTERS}"
             ) from error
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"sacreBLEU cannot make its tokeniser {tokeniser} ({said[-1]}); choose another") from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"sacreBLEU cannot make its tokeniser {tokeniser} ({lines[-1]}); choose another") from error
 
 
 def names() -> list[str]:

@@ -34,8 +34,8 @@ def check_options(name: str, given: Mapping[str, Any], defaults: Mapping[str, An
     """
     unknown = sorted(set(given) - set(defaults))
     if unknown:
-        if said := OPTIONS.get((name, unknown[0])):
-            raise ValueError(f"{name} has no option '{unknown[0]}': {said}")
+        if advice := OPTIONS.get((name, unknown[0])):
+            raise ValueError(f"{name} has no option '{unknown[0]}': {advice}")
         takes = f"its options are {', '.join(sorted(defaults))}" if defaults else "it takes no options"
         raise ValueError(f"{name} has no option '{unknown[0]}': {takes}")
     return {
@@ -46,12 +46,12 @@ def check_options(name: str, given: Mapping[str, Any], defaults: Mapping[str, An
 def _check(name: str, key: str, value: Any, default: Any) -> Any:
     if default is None:
         return None if value is None else _check(name, key, value, 0.0)
-    kind = type(default)
-    if key == "lam" and type(value) is kind is int and value > REPETITIONS:
+    wanted = type(default)
+    if key == "lam" and type(value) is wanted is int and value > REPETITIONS:
         raise ValueError(f"{name}: lam is at most {REPETITIONS}, not {value}")
-    said, holds = RANGES.get(key, ("", lambda _: True))
-    if kind is float and type(value) is int and abs(value) < LARGEST:
+    range_, in_range = RANGES.get(key, ("", lambda _: True))
+    if wanted is float and type(value) is int and abs(value) < LARGEST:
         value = float(value)
-    if type(value) is not kind or not (kind is str or abs(value) < LARGEST) or not holds(value):
-        raise ValueError(f"{name}: {key} is {TYPES[kind]}{' ' + said if said else ''}, not {value!r}")
+    if type(value) is not wanted or not (wanted is str or abs(value) < LARGEST) or not in_range(value):
+        raise ValueError(f"{name}: {key} is {TYPES[wanted]}{' ' + range_ if range_ else ''}, not {value!r}")
     return value

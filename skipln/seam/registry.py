@@ -83,8 +83,8 @@ class Registry:
         checked = check_options(name, given, self.options(name))
         for option, values in self.choices(name).items():
             if checked[option] not in values:
-                said = ", ".join(map(str, values))
-                raise ValueError(f"{name}: {option} is one of {said}, not {checked[option]!r}")
+                allowed = ", ".join(map(str, values))
+                raise ValueError(f"{name}: {option} is one of {allowed}, not {checked[option]!r}")
         return checked
 
     def find(self, name: str) -> Entry:
@@ -128,8 +128,8 @@ def _of(kind: Any) -> str:
 def _broken(file: str, error: Exception) -> str:
     """Return one line that names the file, the line in it and the error."""
     if isinstance(error, SyntaxError):
-        line, said = error.lineno, error.msg
+        line, message = error.lineno, error.msg
     else:
         frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(file)]
-        line, said = frames[-1] if frames else None, " ".join(str(error).split())
-    return f"{file}{f', line {line}' if line else ''} cannot be imported: {type(error).__name__}: {said}"
+        line, message = frames[-1] if frames else None, " ".join(str(error).split())
+    return f"{file}{f', line {line}' if line else ''} cannot be imported: {type(error).__name__}: {message}"

@@ -15,8 +15,8 @@ _RSKIP = "the integer λ is not learned: rskip_ln_learned learns a real λ, for 
 _XSKIP = "this λ is not learned: {}_learned learns its λ, for the site or for each channel"
 
 OPTIONS = {
-    (name, option): said
-    for name, said in {
+    (name, option): advice
+    for name, advice in {
         "rskip_ln": _RSKIP,
         "rskip_bn": _RSKIP,
         "xskip": _XSKIP.format("xskip"),

@@ -37,8 +37,8 @@ def add_flags(parser: ArgumentParser) -> None:
     group.add_argument("--skip-norm", choices=norms.names(), help="norm inside the connection (default: its own, LN)")
     for prefix, registry in (("--skip", skips), ("--skip-norm", norms)):
         for option, takers in _options(registry).items():
-            said = "; ".join(f"{name}: {default}" for name, default in takers.items())
-            group.add_argument(f"{prefix}-{option.replace('_', '-')}", metavar="VALUE", help=f"defaults: {said}")
+            defaults = "; ".join(f"{name}: {default}" for name, default in takers.items())
+            group.add_argument(f"{prefix}-{option.replace('_', '-')}", metavar="VALUE", help=f"defaults: {defaults}")
 
 
 def chosen(args: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:

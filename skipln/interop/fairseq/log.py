@@ -19,21 +19,24 @@ def metrics_of(line: str) -> dict[str, float] | None:
     if (found := _POINT.search(line)) is None:
         return None
     try:
-        said: dict[str, Any] = json.loads(found[2])
+        point: dict[str, Any] = json.loads(found[2])
         if found[1] == "valid":
-            place = {"update": int(said["valid_num_updates"]), "epoch": float(said["epoch"])}
-            losses = {"valid/loss": BITS * float(said["valid_loss"]), "valid/nll": BITS * float(said["valid_nll_loss"])}
+            place = {"update": int(point["valid_num_updates"]), "epoch": float(point["epoch"])}
+            losses = {
+                "valid/loss": BITS * float(point["valid_loss"]),
+                "valid/nll": BITS * float(point["valid_nll_loss"]),
+            }
             return {**place, **losses}
         return {
-            "update": int(said["num_updates"]),
-            "epoch": float(said["update"]),
-            "wall": float(said["wall"]),
-            "train/loss": BITS * float(said["loss"]),
-            "train/nll": BITS * float(said["nll_loss"]),
-            "lr": float(said["lr"]),
-            "grad_norm": float(said["gnorm"]),
-            "tokens_per_second": float(said["wps"]),
-            "tokens_per_update": float(said["wpb"]),
+            "update": int(point["num_updates"]),
+            "epoch": float(point["update"]),
+            "wall": float(point["wall"]),
+            "train/loss": BITS * float(point["loss"]),
+            "train/nll": BITS * float(point["nll_loss"]),
+            "lr": float(point["lr"]),
+            "grad_norm": float(point["gnorm"]),
+            "tokens_per_second": float(point["wps"]),
+            "tokens_per_update": float(point["wpb"]),
         }
     except (ValueError, KeyError, TypeError):
         return None

@@ -11,7 +11,7 @@ from skipln.ops.compiled import compiled
 from skipln.ops.residual_norm.reference import Site, dropped, dropped_of, memory_format
 
 # dtypes of x and F, in the order of residual_norm.cpp
-KINDS = [(torch.float32, torch.float32), (torch.float32, torch.bfloat16), (torch.bfloat16, torch.bfloat16)]
+DTYPES = [(torch.float32, torch.float32), (torch.float32, torch.bfloat16), (torch.bfloat16, torch.bfloat16)]
 
 
 class _Site(ctypes.Structure):
@@ -28,7 +28,7 @@ class _Site(ctypes.Structure):
 
 def available(x: torch.dtype, f: torch.dtype, layout: str) -> bool:
     """Return whether there is a kernel for x and F of these dtypes; the first call may compile it."""
-    return (x, f) in KINDS and library() is not None
+    return (x, f) in DTYPES and library() is not None
 
 
 def library() -> ctypes.CDLL | None:
@@ -48,17 +48,17 @@ def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tens
 
 def backward(
     gy: Tensor, x: Tensor | None, f: Tensor | None, kept: Tensor, statistics: Tensor, gains: Sequence[Tensor],
-    biases: Sequence[Tensor], kinds: tuple[torch.dtype, torch.dtype], site: Site, both: bool,
+    biases: Sequence[Tensor], dtypes: tuple[torch.dtype, torch.dtype], site: Site, both: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """See `reference.backward`; in the dtypes `kinds`. Without `both` x's gradient equals F's and is left empty."""
+    """See `reference.backward`; gradients of x and F have `dtypes`. Without `both` they are equal and x's is empty."""
     call = _Call(kept if x is None else x, gains, biases, site)
     gy = call.dense(gy)
     if x is not None and f is not None:
         x, f = call.dense(x), call.branch(f)
-    gx = torch.empty_like(gy, dtype=kinds[0]) if both else None
-    gf = torch.empty_like(gy, dtype=kinds[1])
+    gx = torch.empty_like(gy, dtype=dtypes[0]) if both else None
+    gf = torch.empty_like(gy, dtype=dtypes[1])
     weights = torch.empty(site.steps, 2, gains[0].numel()) if gains else torch.empty(site.steps, 2, 0)
-    call("backward", kinds, gy, x, f, kept if x is None else None, statistics, gx, gf, weights if gains else None)
+    call("backward", dtypes, gy, x, f, kept if x is None else None, statistics, gx, gf, weights if gains else None)
     return (gx if gx is not None else gy.new_empty(0)), call.branch(gf), weights
 
 
@@ -90,9 +90,9 @@ class _Call:
         """Return F or its gradient in that format, after dropout unless the kernel draws it itself."""
         return self.dense(f if self.draws else dropped(f, self.described))
 
-    def __call__(self, name: str, kinds: tuple[torch.dtype, torch.dtype], *tensors: Tensor | None) -> None:
+    def __call__(self, name: str, dtypes: tuple[torch.dtype, torch.dtype], *tensors: Tensor | None) -> None:
         addresses = [None if t is None else ctypes.c_void_p(t.data_ptr()) for t in tensors]
-        getattr(library(), name)(ctypes.byref(self.site), KINDS.index(kinds), *addresses)
+        getattr(library(), name)(ctypes.byref(self.site), DTYPES.index(dtypes), *addresses)
 
 
 def _pointers(weights: Sequence[Tensor], steps: int) -> ctypes.Array | None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from skipln.ops.residual_norm import reference
 from skipln.ops.residual_norm.reference import Site, dropped_of
 
-KINDS = (torch.float32, torch.bfloat16, torch.float16)
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 MOST_WARPS = 8  # of a backward program, which holds a row; more would leave a thread too few registers
 MOST_STEPS = 8
 BLOCK = 128  # channels of a program that sums gradients of gains and biases
@@ -47,7 +47,7 @@ def sum_warps(steps: int) -> int:
 
 def available(x: torch.dtype, f: torch.dtype, layout: str) -> bool:
     """Return whether there is a kernel for x and F of these dtypes."""
-    return layout == "btc" and x in KINDS and f in KINDS and kernels() is not None
+    return layout == "btc" and x in DTYPES and f in DTYPES and kernels() is not None
 
 
 @functools.cache
@@ -77,18 +77,18 @@ def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tens
 
 def backward(
     gy: Tensor, x: Tensor | None, f: Tensor | None, kept: Tensor, statistics: Tensor, gains: Sequence[Tensor],
-    biases: Sequence[Tensor], kinds: tuple[torch.dtype, torch.dtype], site: Site, both: bool,
+    biases: Sequence[Tensor], dtypes: tuple[torch.dtype, torch.dtype], site: Site, both: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """See `reference.backward`; in the dtypes `kinds`. Without `both` x's gradient equals F's and is left empty."""
+    """See `reference.backward`; gradients of x and F have `dtypes`. Without `both` they are equal and x's is empty."""
     if not _takes(gy, gains, site):
         gx, gf, weights = reference.backward(gy, x, f, kept, gains, biases, site)
-        return gx.to(kinds[0]) if both else gx.new_empty(0, dtype=kinds[0]), gf.to(kinds[1]), weights
+        return gx.to(dtypes[0]) if both else gx.new_empty(0, dtype=dtypes[0]), gf.to(dtypes[1]), weights
     gy = gy.contiguous()
     x, f = (kept, kept) if x is None or f is None else (x.contiguous(), f.contiguous())
     channels = gy.shape[-1]
     rows = gy.numel() // channels
-    gx = torch.empty_like(gy, dtype=kinds[0]) if both else gy.new_empty(0, dtype=kinds[0])
-    gf = torch.empty_like(gy, dtype=kinds[1])
+    gx = torch.empty_like(gy, dtype=dtypes[0]) if both else gy.new_empty(0, dtype=dtypes[0])
+    gf = torch.empty_like(gy, dtype=dtypes[1])
     gain, bias = _stacked(gains), _stacked(biases)
     means = torch.empty_like(statistics)
     kernels().backward_rows[(rows,)](

@@ -70,17 +70,17 @@ def _forward(
 
 def _backward(
     gy: Tensor, x: Tensor | None, f: Tensor | None, kept: Tensor, statistics: Tensor, gains: Sequence[Tensor],
-    biases: Sequence[Tensor], x_kind: torch.dtype, f_kind: torch.dtype, steps: int, scale: float, eps: float,
+    biases: Sequence[Tensor], x_dtype: torch.dtype, f_dtype: torch.dtype, steps: int, scale: float, eps: float,
     dropout: float, seed: Tensor | None, layout: str,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    site, both = Site(steps, scale, eps, dropout, seed, layout), _both((x_kind, f_kind), steps, scale, dropout)
-    run = _implementation(gy, x_kind, f_kind, layout)
+    site, both = Site(steps, scale, eps, dropout, seed, layout), _both((x_dtype, f_dtype), steps, scale, dropout)
+    run = _implementation(gy, x_dtype, f_dtype, layout)
     if run is not None:
-        return run.backward(gy, x, f, kept, statistics, gains, biases, (x_kind, f_kind), site, both)
+        return run.backward(gy, x, f, kept, statistics, gains, biases, (x_dtype, f_dtype), site, both)
     gx, gf, weights = reference.backward(gy, x, f, kept, gains, biases, site)
     dense = reference.memory_format(kept if x is None else x, layout)
-    gx = gx.to(x_kind, memory_format=dense) if both else gx.new_empty(0, dtype=x_kind)
-    return gx, gf.to(f_kind, memory_format=dense), weights
+    gx = gx.to(x_dtype, memory_format=dense) if both else gx.new_empty(0, dtype=x_dtype)
+    return gx, gf.to(f_dtype, memory_format=dense), weights
 
 
 forward_op = torch.library.custom_op("skipln::scaled_residual_norm", _forward, mutates_args=())
@@ -95,9 +95,9 @@ def _implementation(like: Tensor, x: torch.dtype, f: torch.dtype, layout: str) -
     return module if module is not None and module.available(x, f, layout) else None
 
 
-def _both(kinds: Sequence[torch.dtype], steps: int, scale: float, dropout: float) -> bool:
+def _both(dtypes: Sequence[torch.dtype], steps: int, scale: float, dropout: float) -> bool:
     """Return whether the gradients of x and F differ: they are equal if one step only adds the two."""
-    return steps > 1 or scale != 1 or dropout > 0 or kinds[0] != kinds[1]
+    return steps > 1 or scale != 1 or dropout > 0 or dtypes[0] != dtypes[1]
 
 
 def _rows(x: Tensor, layout: str) -> int:
@@ -114,12 +114,12 @@ def _(x, f, gains, biases, steps, scale, eps, dropout, seed, layout):  # type: i
 
 
 @backward_op.register_fake
-def _(gy, x, f, kept, statistics, gains, biases, x_kind, f_kind, steps, scale, eps, dropout, seed, layout):  # type: ignore[no-untyped-def]
+def _(gy, x, f, kept, statistics, gains, biases, x_dtype, f_dtype, steps, scale, eps, dropout, seed, layout):  # type: ignore[no-untyped-def]
     empty = torch.empty_like(gy, memory_format=reference.memory_format(kept if x is None else x, layout))
-    both = _both((x_kind, f_kind), steps, scale, dropout)
+    both = _both((x_dtype, f_dtype), steps, scale, dropout)
     channels = gains[0].numel() if gains else 0
-    gx = torch.empty_like(empty, dtype=x_kind) if both else gy.new_empty(0, dtype=x_kind)
-    return gx, torch.empty_like(empty, dtype=f_kind), statistics.new_empty(steps, 2, channels)
+    gx = torch.empty_like(empty, dtype=x_dtype) if both else gy.new_empty(0, dtype=x_dtype)
+    return gx, torch.empty_like(empty, dtype=f_dtype), statistics.new_empty(steps, 2, channels)
 
 
 def _keep(ctx: Any, inputs: tuple, output: tuple) -> None:
@@ -128,7 +128,7 @@ def _keep(ctx: Any, inputs: tuple, output: tuple) -> None:
     _, kept, statistics = output
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(statistics)
-    ctx.site, ctx.count, ctx.kinds = site._replace(seed=None), len(gains), (x.dtype, f.dtype)
+    ctx.site, ctx.count, ctx.dtypes = site._replace(seed=None), len(gains), (x.dtype, f.dtype)
     ctx.save_for_backward(*(() if site.steps == 1 else (x, f)), kept, statistics, site.seed, *gains, *biases)
 
 
@@ -143,15 +143,15 @@ def _differentiate(ctx: Any, gy: Tensor | None, gkept: Tensor | None, *_: Any) -
     gbiases: Sequence[Tensor | None] = ggains
     if gy is not None:
         run: Any = _backward if getattr(ctx, "bare", False) and not torch.is_grad_enabled() else backward_op
-        gx, gf, gweights = run(gy, x, f, kept, statistics, gains, biases, *ctx.kinds, *site)
-        if not _both(ctx.kinds, site.steps, site.scale, site.dropout):
+        gx, gf, gweights = run(gy, x, f, kept, statistics, gains, biases, *ctx.dtypes, *site)
+        if not _both(ctx.dtypes, site.steps, site.scale, site.dropout):
             gx = gf
         ggains, gbiases = (
             [g.to(w) for g, w in zip(pair, weights, strict=False)] for pair in _per_weight(gweights, ctx.count)
         )
     if gkept is not None and once:  # only when the gradient itself is differentiated
         wide = gkept.float() if gkept.dtype != torch.float64 else gkept
-        more = (site.scale * wide).to(ctx.kinds[0]), reference.dropped(wide, site).to(ctx.kinds[1])
+        more = (site.scale * wide).to(ctx.dtypes[0]), reference.dropped(wide, site).to(ctx.dtypes[1])
         gx, gf = (g if old is None else old + g for old, g in zip((gx, gf), more, strict=True))
     return gx, gf, ggains, gbiases, *[None] * 6
 

@@ -34,17 +34,17 @@ def memory_format(x: Tensor, layout: str) -> torch.memory_format:
 
 def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tensor], site: Site) -> tuple[Tensor, ...]:
     """Return y, the sum h_1 (empty if there are several steps), and mean and 1/std of every h_k, [rows, steps, 2]."""
-    kind = torch.promote_types(x.dtype, f.dtype)
-    y, statistics, kept = dropped(_wide(f), site), [], x.new_empty(0, dtype=kind)
+    dtype = torch.promote_types(x.dtype, f.dtype)
+    y, statistics, kept = dropped(_wide(f), site), [], x.new_empty(0, dtype=dtype)
     for k in range(site.steps):
         h = site.scale * _wide(x) + y
         if site.steps == 1:
-            kept = h.to(kind)
+            kept = h.to(dtype)
             h = _wide(kept)
         xhat, mean, rstd = _normalise(h, site)
         y = _weigh(xhat, gains, biases, k, site)
         statistics.append(torch.stack((mean.flatten(), rstd.flatten()), -1))
-    return y.to(kind), kept, torch.stack(statistics, 1)
+    return y.to(dtype), kept, torch.stack(statistics, 1)
 
 
 def backward(

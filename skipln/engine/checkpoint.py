@@ -31,10 +31,12 @@ class Checkpoints:
         self.folder, self.run, self.keep = folder, run, keep
 
     def save_state(self, update: int, state: dict[str, Any]) -> None:
+        """Save a training state and keep the last two."""
         self._save("state", update, state)
         self._prune("state", 2)
 
     def save_weights(self, update: int, weights: States) -> None:
+        """Save weights for averaging and keep the last `keep`."""
         self._save("weights", update, weights)
         self._prune("weights", self.keep)
 

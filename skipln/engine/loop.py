@@ -78,6 +78,7 @@ class Stream:
 
     @property
     def epoch(self) -> float:
+        """The position in epochs, 1.5 in the middle of the second."""
         return self.number + self.index / len(self.batches(self.number))
 
 

@@ -95,9 +95,11 @@ def _write_outputs(folder: RunFolder, tested: TestResult) -> None:
 
 
 def say(fabric: Fabric, text: str) -> None:
+    """Print `text` to stderr, on rank 0 alone."""
     if fabric.is_global_zero:
         print(text, file=sys.stderr)
 
 
 def short(metrics: dict[str, float]) -> str:
+    """Return the metrics in one line, with two decimals."""
     return " ".join(f"{name} {value:.2f}" for name, value in metrics.items())

@@ -37,10 +37,12 @@ class Interruptions:
 
     @property
     def final(self) -> bool:
+        """Whether a caught signal has no other handler, so that the run has to end."""
         return any(not somebodys(self.before[number]) for number, _ in self.caught)
 
     @property
     def names(self) -> str:
+        """The names of the caught signals; "another rank" if only that was interrupted."""
         return ", ".join(dict.fromkeys(signal.Signals(number).name for number, _ in self.caught)) or "another rank"
 
     def hand_on(self) -> None:

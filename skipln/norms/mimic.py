@@ -37,6 +37,7 @@ class MimicNorm(nn.Module):
         self.centred: tuple[nn.Conv2d, ...] = ()  # modules of the net, not of this norm
 
     def hold_weights(self, net: nn.Module, branches: Sequence[nn.Sequential]) -> None:
+        """Centre the weights of the net's convolutions from now on, and multiply each branch by a learned number."""
         found = (module for module in net.modules() if isinstance(module, nn.Conv2d))
         self.centred = tuple(module for module in found if module.weight[0].numel() > self.fan_in)
         for block, branch in enumerate(branches, 1):

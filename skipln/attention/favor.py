@@ -11,7 +11,7 @@ from skipln.attention import register
 from skipln.seam.attention import ProjectedAttention
 
 CHUNK = 128  # positions that the causal form computes at once; autograd keeps one state per chunk
-HIDDEN = -1e30  # the exponent of masked keys: finite, so that the difference of two is not NaN
+HIDDEN = -1e30  # the peak of masked keys: finite, so that the difference of two is not NaN
 
 
 class Keys(NamedTuple):

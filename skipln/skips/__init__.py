@@ -3,8 +3,8 @@
     site = skipln.skips.create("rskip_ln", dim=512, lam=2)
     y = site(x, branch)          # branch: a callable, dropout included
 
-Each file beside this one holds one connection (`streams.py` what several share); importing this package imports none of
-them, so the configuration can be checked before torch is loaded.
+Each file beside this one holds one connection (`streams.py` holds what several share). Importing this package imports
+none of them, so the configuration can be checked before torch is loaded.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ __all__ = ["create", "names", "options", "register", "registry", "takes_norm"]
 
 
 def takes_norm(name: str) -> bool:
-    """Whether the norm inside `name` is a choice (it is not where the form has none or fixes it)."""
+    """Return whether the norm inside `name` can be chosen; it cannot if the form has none or fixes it."""
     return registry.takes(name, "norm")
 
 
@@ -31,12 +31,12 @@ def create(
     """Build one residual site.
 
     name: one of `names()`. dim: channels. layout: "btc" for [batch, time, channel] or "nchw" for feature maps.
-    place: where the site stands in its net (`Place`); without one it is the only site of a net, and whatever option
-    follows from the depth of the net must be given.
-    norm: a factory (dim, layout) -> module that takes the place of LN in the forms that have a choice.
+    place: where the site stands in its net (`Place`). Without it the site is a net's only one, and options that follow
+    from the net's depth must be given.
+    norm: a factory (dim, layout) -> module that replaces LN in the forms that allow it.
     given: the connection's own options, see `options(name)`.
-    Raises ValueError for an unknown name or option, a value out of range, a norm where there is no choice, or a depth
-    that is missing.
+    Raises ValueError for an unknown name or option, a value out of range, a norm that cannot be chosen, or a missing
+    depth.
     """
     from skipln.seam.connection import LAYOUTS, Place
 

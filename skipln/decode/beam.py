@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-REFILL = 4  # new sentences begin as soon as this fraction of a batch's room, 1 / REFILL, is free
+REFILL = 8  # new sentences begin as soon as this fraction of a batch's room, 1 / REFILL, is free
 SPARE = 16  # tokens by which the space for hypotheses grows
 
 
@@ -131,13 +131,14 @@ class _Batch:
         self.ended += endings.sum(1)
         done = (self.limits < self.lengths) | (self.ended >= beam) | (scores.max(1).values == -torch.inf)
         live = (~done).nonzero().squeeze(1)
-        kept = (live[:, None] * rows + origin[live]).flatten()
+        scores, origin, token = (x.index_select(0, live) for x in (scores, origin, token))
+        kept = (live[:, None] * rows + origin).flatten()
         self.rows.select(kept)
         for name in ("sentences", "limits", "ended", "lengths"):
-            setattr(self, name, getattr(self, name)[live])
-        self.scores, self.last = scores[live], token[live].flatten()
-        self.tokens = self.tokens.flatten(0, 1)[kept].unflatten(0, (-1, beam))
-        self._append(token[live])
+            setattr(self, name, getattr(self, name).index_select(0, live))
+        self.scores, self.last = scores, token.flatten()
+        self.tokens = self.tokens.flatten(0, 1).index_select(0, kept).unflatten(0, (-1, beam))
+        self._append(token)
 
     def _candidates(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return each sentence's best 2·beam continuations: log p, the hypothesis each continues, its next token."""

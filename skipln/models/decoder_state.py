@@ -20,8 +20,8 @@ class DecoderState:
 
     def select(self, rows: Tensor) -> None:
         """Keep, repeat or reorder the batch's rows: row i becomes the old row rows[i]."""
-        self.positions = self.positions[rows]
-        self.sentences, kept = _shared(self.sentences[rows])
+        self.positions = self.positions.index_select(0, rows)
+        self.sentences, kept = _shared(self.sentences.index_select(0, rows))
         for past in self.pasts:
             past.select(rows)
         if len(kept) != self.kept or not torch.equal(kept, torch.arange(len(kept), device=kept.device)):

@@ -80,8 +80,9 @@ def cpu_kernel(source: Path, kind: torch.dtype) -> Kernel | None:
     function = getattr(library, f"{source.stem}_{TYPES[kind]}")
 
     def call(numbers: tuple[int, ...], *tensors: Tensor) -> None:
+        function.argtypes = function.argtypes or [ctypes.c_void_p] * (1 + len(tensors))
         with record_function(source.stem) if torch.autograd._profiler_enabled() else nullcontext():
-            function((ctypes.c_int64 * len(numbers))(*numbers), *(ctypes.c_void_p(t.data_ptr()) for t in tensors))
+            function((ctypes.c_int64 * len(numbers))(*numbers), *[t.data_ptr() for t in tensors])
 
     return call
 

@@ -17,7 +17,7 @@ RUN := $(VENV)/bin/python
 # An editable install that leaves the dependencies alone: they come from the lock.
 INSTALL := $(VENV)/bin/uv pip install --quiet --python $(RUN) --offline --no-deps --no-build-isolation --editable .
 
-.PHONY: help pages gallery docs setup peers parity data table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11 table2_recipe figure1 publish results verify-results rerun status curves wandb-sync bench \
+.PHONY: help pages gallery docs pdf setup peers parity data table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 table11 table2_recipe figure1 publish results verify-results rerun status curves wandb-sync bench \
 	test test-slow test-matrix test-slurm test-parity test-browser test-faults fuzz lint types check lock clean
 
 help: ## explain every target
@@ -111,10 +111,13 @@ gallery: setup ## measure every connection, and rewrite the pages with its formu
 docs: setup ## build README, docs/ and results/ as a site, build/site/index.html; a dead link stops it
 	@$(RUN) -m sphinx -W --keep-going --quiet -c docs -b html . build/site && echo build/site/index.html
 
+pdf: setup ## write every published picture as PDF, one column wide, fonts embedded: build/pdf/
+	@$(RUN) -m scripts.pages.pictures
+
 status: setup ## show each cell of each table: queued, running, done, diverged, failed or no data
 	@$(RUN) -m skipln.tables status --scale $(SCALE) --seeds "$(SEEDS)"
 
-curves: setup ## make curves.html and curves.svg of a table: make curves TABLE=table2
+curves: setup ## make curves.html, curves.svg and curves.pdf of your table: make curves TABLE=table2
 	@$(RUN) -m skipln.tables curves $(TABLE) --scale $(SCALE) --seeds "$(SEEDS)" $(ARGS)
 
 wandb-sync: setup ## send what W&B lacks of runs/ (TABLE=table2: only that table's runs)

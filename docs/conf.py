@@ -70,6 +70,7 @@ exclude_patterns = [
 ]
 html_theme = "furo"
 html_show_copyright = False
+html_static_path, html_css_files = ["static"], ["site.css"]
 myst_heading_anchors = 4
 suppress_warnings = ["misc.highlighting_failure", "toc.not_included"]  # the picture of the layers is in no language
 

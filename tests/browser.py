@@ -76,8 +76,19 @@ class Page:
     def move(self, x: float, y: float) -> None:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
-    def screenshot(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
+    def show(self, width: int, scheme: str) -> None:
+        """From now on as on a screen of `width` pixels, 800 high, of a reader who prefers the scheme light or dark."""
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def screenshot(self, path: Path, most: int = 4000) -> None:
+        """The page from its top, at most so many pixels of it."""
+        width, height = self.run("[innerWidth, Math.ceil(document.documentElement.scrollHeight)]")
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height, most), "scale": 1}
+        taken = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(taken["data"]))
 
     def close(self) -> None:
         os.close(self.write)  # Chromium exits when its command pipe is closed

@@ -16,7 +16,7 @@ def made(results: Path, experiments: Path) -> dict[str, str]:
     asked, found = claims(experiments), comparisons(results, experiments)
     return {
         "README.md": page(asked, found, list(standings(results, experiments))),
-        "evidence.svg": picture(asked, found),
+        "evidence.svg": picture(asked, found).svg(),
     }
 
 

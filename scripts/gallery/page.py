@@ -36,7 +36,7 @@ def entries(names: Sequence[str], gallery: Gallery | None) -> list[Entry]:
     for name in names:
         one, measured = facts(name), gallery.connections.get(name) if gallery else None
         plain = gallery.connections.get(PLAIN) if gallery else None
-        picture = line(measured, plain) if measured and plain else ""
+        picture = line(name, measured, plain) if measured and plain else ""
         costs = _cost(measured, plain) if measured and plain else ()
         said = [*_said(one), *_others(name), *costs, *_places(name)]
         found.append(Entry(one, said, picture))
@@ -95,7 +95,7 @@ def _notes(gallery: Gallery | None) -> str:
     return (
         f"Parameters, time and the picture are of an untrained Transformer of {layers} layers, d {SHAPE.dim}, with "
         "options at their defaults. The picture shows ‖∂loss/∂y‖ behind every residual site, as in figure 1, for "
-        f"{SENTENCES} sentences of {WORDS} random words, in float64; grey: <code>{PLAIN}</code>. The time is processor "
+        f"{SENTENCES} sentences of {WORDS} random words, in float64. The time is processor "
         "time for a forward and a backward pass on one thread, relative to that of "
         f"<code>{PLAIN}</code>: median, least and most of {gallery.turns} turns, on {where}, torch "
         f"{html.escape(gallery.torch)}."

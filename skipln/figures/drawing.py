@@ -9,7 +9,7 @@ from skipln.figures.forms import Setting, distinct, families, label, looks
 from skipln.figures.manifest import Manifest, Model
 from skipln.figures.numbers import SiteRow
 from skipln.report.ends import label_ends
-from skipln.report.svg import drawn, svg
+from skipln.report.picture import SMALLEST, Picture, plain
 from skipln.tables.presentation.palette import Look
 
 if TYPE_CHECKING:
@@ -24,14 +24,15 @@ LABELS = {
 UNITS = {"stream": "nats", "branch": "nats", "share": "ratio"}  # y, θ and x have no unit
 DASHES: dict[str, Any] = {"start": "-", "trained": (0, (2, 1.2))}
 LAW = "#555555"
-HEIGHT = 1.15  # inches, of one panel
+HEIGHT = 0.85  # inches, of one panel
 
 
-def draw(rows: Sequence[SiteRow], manifest: Manifest, model: Model, quantity: str) -> str:
-    """The SVG of one model and quantity; all panels share their scales, and bands show a geometric standard deviation.
+def draw(rows: Sequence[SiteRow], manifest: Manifest, model: Model, quantity: str) -> Picture:
+    """One model and quantity; all panels share their scales, and bands show one geometric standard deviation.
 
     Gradients are drawn as they flow, back from the output; the share is drawn from the input on. For the forms in
-    `manifest.law`, the law λ^(sites that follow) is drawn over the gradients.
+    `manifest.law`, the law λ^(sites that follow) is drawn over the gradients. λ stands at the ends of the deepest nets'
+    lines.
     """
     rows = [row for row in rows if row.model == model.name]
     shown = distinct({(row.form, row.lam) for row in rows})
@@ -41,20 +42,21 @@ def draw(rows: Sequence[SiteRow], manifest: Manifest, model: Model, quantity: st
     def fill(drawing: "Figure") -> None:
         shape = max(1, len(lines)), max(1, len(depths))
         panels = drawing.subplots(*shape, squeeze=False, sharex="col", sharey=True)
-        for (family, settings), line in zip(lines.items(), panels, strict=False):
+        for first, ((family, settings), line) in enumerate(zip(lines.items(), panels, strict=False)):
             for depth, panel in zip(depths, line, strict=True):
                 here = [row for row in rows if row.depth == depth and (row.form, row.lam) in settings]
                 _panel(panel, here, quantity, look, manifest.law if quantity == "stream" else ())
-                panel.set_title(f"{label(family, None)}, {depth} {drawn(model.unit)}", loc="left", fontsize=8, pad=3)
-        for settings, line in zip(lines.values(), panels, strict=False):
-            for depth, panel in zip(depths, line, strict=True):  # limits are known only once everything is drawn
-                here = [row for row in rows if row.depth == depth and (row.form, row.lam) in settings]
-                _name(panel, here, quantity, look)
-        drawing.supxlabel(along(quantity), fontsize=8)
-        drawing.supylabel(f"{LABELS[quantity]} ({UNITS[quantity]})", fontsize=8)
-        drawing.legend(handles=_legend(model, quantity), loc="outside upper left", frameon=False, ncols=2, fontsize=7.5)
+                over = [] if first else [f"{depth} {plain(model.unit)}"]
+                name = label(family, None) if panel is line[0] else " "
+                panel.set_title("\n".join([*over, name]), loc="left", fontsize=SMALLEST, pad=3)
+        for settings, line in zip(lines.values(), panels, strict=False):  # limits are known once all is drawn
+            deepest = [row for row in rows if row.depth == depths[-1] and (row.form, row.lam) in settings]
+            _name(line[-1], deepest, quantity, look)
+        drawing.supxlabel(along(quantity))
+        drawing.supylabel(f"{LABELS[quantity]} ({UNITS[quantity]})")
+        drawing.legend(handles=_legend(model, quantity), loc="outside upper left", frameon=False)
 
-    return svg((2.1 * max(1, len(depths)) + 0.9, (HEIGHT + 0.3) * max(1, len(lines)) + 0.9), fill)
+    return Picture((HEIGHT + 0.25) * max(1, len(lines)) + 1.2, fill)
 
 
 def along(quantity: str) -> str:
@@ -95,7 +97,6 @@ def dress(panel: "Axes") -> None:
     panel.minorticks_off()  # they take most of the time and of the file
     panel.grid(alpha=0.25, linewidth=0.5)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.tick_params(labelsize=7)
 
 
 def nets(rows: Sequence[SiteRow]) -> dict[tuple[Setting, str], list[SiteRow]]:

@@ -8,18 +8,18 @@ from skipln.figures.forms import Setting, label, looks, ordered
 from skipln.figures.manifest import Model
 from skipln.figures.numbers import SiteRow
 from skipln.report.ends import label_ends
-from skipln.report.svg import drawn, svg
+from skipln.report.picture import SMALLEST, Picture, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LAM = 2.0
 FORMS: tuple[Setting, ...] = (("skip", None), ("xskip", LAM), ("xskip_ln", LAM), ("rskip_ln", LAM))
-SIZE = (5.6, 2.9)  # inches: fits a phone's screen and a paper's column
+HEIGHT = 2.4  # inches
 
 
-def overview(rows: Sequence[SiteRow], model: Model) -> str:
-    """The SVG of the deepest net of `model` at the start. x counts the sites behind each, so lines run as gradients do.
+def overview(rows: Sequence[SiteRow], model: Model) -> Picture:
+    """The deepest net of `model` at the start. x counts the sites behind each, so lines run as gradients do.
 
     A band is one geometric standard deviation. A line breaks where a stack ends (an encoder, a ResNet's stage).
     """
@@ -42,9 +42,10 @@ def overview(rows: Sequence[SiteRow], model: Model) -> str:
             if net[0].stream:
                 ends.append((places(net, "stream")[0], net[0].stream, label(*setting), look[setting].colour))
         dress(panel)
-        panel.set_title(f"{drawn(model.label)}; {depth} {drawn(model.unit)}, at the start", loc="left", fontsize=8)
-        panel.set_xlabel(f"{along('stream')}: output → input", fontsize=8)
-        panel.set_ylabel(f"{LABELS['stream']} (nats)", fontsize=8)
-        label_ends(panel, ends, SIZE[1] - 0.8)
+        title = f"{plain(model.label)}\n{depth} {plain(model.unit)}, at the start"
+        panel.set_title(title, loc="left", fontsize=SMALLEST)
+        panel.set_xlabel(f"{along('stream')}: output → input")
+        panel.set_ylabel(f"{LABELS['stream']} (nats)")
+        label_ends(panel, ends, HEIGHT - 0.7)
 
-    return svg(SIZE, fill)
+    return Picture(HEIGHT, fill)

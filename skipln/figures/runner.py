@@ -49,9 +49,9 @@ def run(
         raise UserError(f"{manifest.name}: no net is measured")
     changed = write(folder, join(found, f"make {manifest.name} SCALE={scale}"))
     if changed or not (folder / "figure.md").is_file():
-        render(manifest, scale, folder)
+        render(manifest, scale, folder, pdf=True)
     print((folder / "figure.md").read_text(encoding="utf-8"), end="")
-    say(f"\nin {folder}: figure.md, sites.csv, nets.csv, *.svg")
+    say(f"\nin {folder}: figure.md, sites.csv, nets.csv, *.svg, *.pdf")
     for failure in failures:
         say(failure)
     return 1 if failures else 0

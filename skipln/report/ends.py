@@ -5,12 +5,11 @@ from math import isfinite
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from skipln.report.svg import drawn
+from skipln.report.colours import legible
+from skipln.report.picture import SMALLEST, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-SIZE = 7.0  # points
 
 
 def label_ends(panel: "Axes", ends: Sequence[tuple[float, float, str, str]], height: float) -> None:
@@ -21,8 +20,8 @@ def label_ends(panel: "Axes", ends: Sequence[tuple[float, float, str, str]], hei
     place = panel.transScale + panel.transLimits
     # Lines that have left the frame are named at its edge.
     wanted = [min(max(float(place.transform((x, y))[1]), 0.0), 1.0) if isfinite(y) else 1.0 for x, y, *_ in ends]
-    for (_, _, name, colour), at in zip(ends, spread(wanted, 1.2 * SIZE / 72 / height), strict=True):
-        panel.text(1.02, at, drawn(name), color=colour, fontsize=SIZE, va="center", transform=panel.transAxes)
+    for (_, _, name, colour), at in zip(ends, spread(wanted, 1.2 * SMALLEST / 72 / height), strict=True):
+        panel.text(1.02, at, plain(name), color=legible(colour), va="center", transform=panel.transAxes)
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:

@@ -100,8 +100,8 @@ def _curves(options: argparse.Namespace, trainer: Sequence[str]) -> None:
         say(f"{len(others)} runs are not in the table yet; their curves so far:")
         print(render_live(manifest, scale, folder, folder / "live", others))
     if recorded:
-        render(manifest, scale, folder)
-        for name in ("curves.html", "curves.svg"):
+        render(manifest, scale, folder, pdf=True)
+        for name in ("curves.html", "curves.svg", "curves.pdf"):
             print(folder / name)
 
 

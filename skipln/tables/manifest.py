@@ -70,7 +70,8 @@ class Published(Node):
 class Row(Node):
     """One system. `only`: the columns that have it (default: all). `seeds`: its number of seeds, if not the table's.
 
-    `evaluates`: the row whose finished runs are tested again with these overrides; nothing is trained.
+    `evaluates`: the row whose finished runs are tested again with these overrides; nothing is trained. `baseline`: the
+    row that it is compared with, in place of the table's; a row that names itself is compared with none.
     """
 
     name: Name
@@ -79,6 +80,7 @@ class Row(Node):
     published: dict[str, Published | None] = {}
     only: list[str] | None = None
     evaluates: str | None = None
+    baseline: str | None = None
     seeds: dict[Scale, PositiveInt] = {}
 
 
@@ -131,6 +133,10 @@ class Manifest(Node):
         """A row's overrides, after those of the row that it evaluates."""
         evaluated = [other for other in self.rows if other.name == row.evaluates]
         return [text for one in (*evaluated, row) for text in one.overrides]
+
+    def baseline_of(self, row: Row) -> str:
+        """The name of the row that `row` is compared with."""
+        return row.baseline or self.baseline
 
     def seeds_of(self, scale: str, row: Row) -> range:
         """The default seeds of a row at `scale`."""
@@ -187,6 +193,9 @@ class Manifest(Node):
                 raise ValueError(f"{column.name}.rows: no row {unknown[0]}; choose from {', '.join(rows)}")
         if self.baseline not in rows:
             raise ValueError(f"baseline={self.baseline}: choose one of {', '.join(rows)}")
+        for row in self.rows:
+            if row.baseline is not None and row.baseline not in rows:
+                raise ValueError(f"{row.name}.baseline={row.baseline}: choose one of {', '.join(rows)}")
         known = {column.name for columns in self.columns.values() for column in columns}
         trained = [row.name for row in self.rows if row.evaluates is None]
         for column in (column for columns in self.columns.values() for column in columns):

@@ -92,7 +92,9 @@ def test_a_figure_is_made_once_and_continued(tiny, here, tmp_path, capfd):
     folder = tmp_path / "runs/tables/test/figure9"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert set(before) == {"sites.csv", "nets.csv", "about.json", "figure.md"} | {
-        f"preact_resnet-{quantity}.svg" for quantity in ("stream", "branch", "share", "overview")
+        f"preact_resnet-{quantity}.{kind}"
+        for quantity in ("stream", "branch", "share", "overview")
+        for kind in ("svg", "pdf")
     }
     assert first.out == before["figure.md"].decode()
     assert "- Arithmetic of the trainings: fp32\n" in first.out
@@ -201,7 +203,7 @@ def test_the_committed_page_and_drawing_follow_from_the_numbers(folder):
     manifest, numbers, scale = load(folder.name), load_numbers(folder), folder.parent.name
     model = manifest.at(scale).models[0]
     assert (folder / "figure.md").read_text("utf-8") == page(numbers, manifest, scale)
-    drawing = draw(numbers.sites, manifest, model, "stream")
+    drawing = draw(numbers.sites, manifest, model, "stream").svg()
     assert (folder / f"{model.name}-stream.svg").read_text("utf-8") == drawing
 
 

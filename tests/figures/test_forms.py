@@ -68,7 +68,8 @@ def test_labels_keep_their_distance_and_stay_close():
 def test_a_line_that_leaves_the_frame_is_labelled_at_its_edge():
     panel = Figure().subplots()
     panel.set(xlim=(0, 1), ylim=(1, 2))
-    label_ends(panel, [(1, 1e30, "above", "red"), (1, -5, "below", "blue"), (1, math.nan, "lost", "red")], 2.0)
+    ends = [(1, 1e30, "above", "#d00000"), (1, -5, "below", "#0000d0"), (1, math.nan, "lost", "#d00000")]
+    label_ends(panel, ends, 2.0)
     at = {text.get_text(): text.get_position()[1] for text in panel.texts}
     assert at["below"] == 0 and max(at.values()) == 1 and at["lost"] > 0.9 and at["above"] > 0.9
 
@@ -77,15 +78,15 @@ def test_there_is_a_panel_for_every_family_and_depth_and_none_is_empty():
     folder = COMMITTED[0]
     manifest, rows = load(folder.name), load_numbers(folder).sites
     model = next(one for one in manifest.at("demo").models if one.name == "resnet")
-    text = draw(rows, manifest, model, "branch")
+    text = draw(rows, manifest, model, "branch").svg()
     assert len(re.findall(r'id="axes_\d+"', text)) == 5 * len(model.depths)
     few = [row for row in rows if row.form in ("skip", "rskip_ln")]
-    assert len(re.findall(r'id="axes_\d+"', draw(few, manifest, model, "branch"))) == 2
+    assert len(re.findall(r'id="axes_\d+"', draw(few, manifest, model, "branch").svg())) == 2
 
 
 def test_an_overview_without_nets_is_small():
     folder = COMMITTED[0]
     manifest, rows = load(folder.name), load_numbers(folder).sites
     model = manifest.at("demo").models[0]
-    assert overview(rows, model) == (folder / f"{model.name}-overview.svg").read_text("utf-8")
-    assert len(overview([], model)) < 20_000
+    assert overview(rows, model).svg() == (folder / f"{model.name}-overview.svg").read_text("utf-8")
+    assert len(overview([], model).svg()) < 20_000

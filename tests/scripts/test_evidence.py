@@ -81,9 +81,9 @@ def test_the_page_the_summary_and_the_picture(tmp_path: Path) -> None:
     said = summary(asked, found).splitlines()
     assert len(said) == 2 + len(asked)
     assert [cell.strip() for cell in said[2].split("|")[2:5]] == ["for it", "1", "0"]
-    drawn = picture(asked, found)
-    assert drawn == picture(asked, found) and drawn.count("<svg") == 1
-    assert "no comparison has three runs" not in page(asked, [], []) and picture(asked, []).startswith("<?xml")
+    drawn = picture(asked, found).svg()
+    assert drawn == picture(asked, found).svg() and drawn.count("<svg") == 1
+    assert "no comparison has three runs" not in page(asked, [], []) and picture(asked, []).svg().startswith("<?xml")
 
 
 def test_readme_shows_the_published_evidence() -> None:

@@ -115,9 +115,9 @@ def test_a_formula_is_typeset():
 def test_a_line_has_gaps_for_missing_numbers_and_constant_values_are_level():
     plain = Measured(parameters=1, stream={"encoder": [1.0, 1.0], "decoder": [1.0, 1.0, 1.0]}, ratio=(1, 1, 1))
     broken = Measured(parameters=1, stream={"encoder": [1.0, None], "decoder": [10.0, 0.0, 100.0]}, ratio=(1, 1, 1))
-    drawing = line(broken, plain)
+    drawing = line("other", broken, plain)
     assert drawing.count("<polyline") == 4  # one line for the plain net, three parts for the other
-    level = line(plain, plain)
+    level = line("skip", plain, plain)
     heights = {point.split(",")[1] for point in level.split('points="')[1].split('"')[0].split()}
     assert len(heights) == 1
 

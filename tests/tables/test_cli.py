@@ -77,7 +77,7 @@ def test_curves_prints_their_paths(finished: Workplace, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert main(finished.arguments("curves", "table9", "scale=test")) == 0
     paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    assert [path.name for path in paths] == ["curves.html", "curves.svg"]
+    assert [path.name for path in paths] == ["curves.html", "curves.svg", "curves.pdf"]
     assert all(path.is_file() for path in paths)
 
 

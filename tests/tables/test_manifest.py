@@ -37,6 +37,11 @@ from tests.tables.conftest import MANIFEST
         ("title: A small table", "title: [", "table9.yaml: "),
         (
             "overrides: [skip=xskip]}",
+            "overrides: [skip=xskip], baseline: none}",
+            "xskip.baseline=none: choose one of xskip, post_ln",
+        ),
+        (
+            "overrides: [skip=xskip]}",
             "overrides: [], evaluates: none}",
             "xskip.evaluates=none: choose one of post_ln, rskip_ln, rskip_ln_3",
         ),

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from skipln.configuration.composition import compose
+from skipln.engine.run import execute
 from tests.test_readme import ROOT, USE
 
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
@@ -58,3 +61,16 @@ def test_a_script_has_help(script: str, capsys: pytest.CaptureFixture) -> None:
         getattr(import_module(module), function)(["--help"])
     assert ended.value.code == 0
     assert script in capsys.readouterr().out
+
+
+def test_a_run_ends_with_the_line_that_uses_it(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    short = ["training.updates=4", "training.checkpoint_every=2", "training.average=1"]
+    assert execute(compose([*tiny, *short, f"paths.runs={tmp_path}/runs"])) == "done"
+    (command,) = re.findall(r"^use it: (.* FILE)$", capsys.readouterr().err, re.MULTILINE)
+    (tmp_path / "text").write_text("two red dogs\none\n")
+    done = subprocess.run(
+        command.replace("FILE", shlex.quote(str(tmp_path / "text"))), shell=True, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 2

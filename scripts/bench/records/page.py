@@ -7,8 +7,10 @@ from statistics import fmean, stdev
 from typing import Any
 
 from scripts.bench.gpu import page as gpu
+from scripts.bench.records.cost_picture import picture
 from scripts.bench.records.hardware import RESULTS
 from scripts.bench.records.tried import TRIED
+from skipln.report.picture import write
 from skipln.system.files import atomic_write
 
 HEAD = """# Speed against named peers
@@ -55,7 +57,7 @@ def _section(folder: Path) -> str:
     records = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
     named = [record["hardware"] for record in records if "hardware" in record]
     compared = sorted((record for record in records if "ratio" in record), key=_place)
-    picture = PICTURE.format(folder.name) if (folder / "cost.svg").exists() else ""
+    shown = PICTURE.format(folder.name) if (folder / "cost.svg").exists() else ""
     return (
         f"\n## {named[0] if named else folder.name}\n"
         + "".join(map(_rates, records))
@@ -65,7 +67,7 @@ def _section(folder: Path) -> str:
         + (f"{MORE}{''.join(map(more, compared))}\n</details>\n" if compared else "")
         + _costs(records)
         + _scores(records)
-        + picture
+        + shown
         + _machines(records)
         + _profiles(records)
     )
@@ -195,6 +197,9 @@ def _profiles(records: list[dict[str, Any]]) -> str:
 
 
 def write_page(results: Path = RESULTS) -> None:
+    """README.md in `results`, and the picture of every folder there that has a cost.csv."""
+    for numbers in sorted(results.glob("*/cost.csv")):
+        write({"cost": picture(numbers.parent)}, numbers.parent)
     with atomic_write(results / "README.md", "w") as file:
         file.write(page(results))
 

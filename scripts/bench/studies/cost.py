@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import torch
 from tqdm import tqdm
@@ -19,17 +18,15 @@ from tqdm import tqdm
 from scripts.bench.comparisons import best_precision
 from scripts.bench.parts.mt_step import SMALL, our_step
 from scripts.bench.parts.text import random_batches
+from scripts.bench.records.cost_picture import picture
 from scripts.bench.records.hardware import folder
 from scripts.bench.records.page import write_page
 from skipln.data.text.padding import Batch
 from skipln.engine.environment import describe
 from skipln.models.transformer import TransformerShape
-from skipln.report.svg import svg
+from skipln.report.picture import write
 from skipln.system.allocator import keep_freed_memory
 from skipln.system.files import atomic_write
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Step = Callable[[], object]
 VOCABULARY, TOKENS = 6_000, 2_048
@@ -39,7 +36,6 @@ VALUES = {  # per axis; otherwise a Transformer of 3+3 layers, d 256, vocabulary
     "length": [32, 128, 512, 1024],
     "vocabulary": [1_000, 6_000, 32_000, 64_000],
 }
-UNITS = {"layers": ", encoder and decoder", "length": ", tokens per sentence", "vocabulary": ", entries"}
 
 
 def step(axis: str, value: int, precision: str, shape: TransformerShape = SMALL, tokens: int = TOKENS) -> Step:
@@ -67,27 +63,6 @@ def measure(steps: Sequence[Step], n: int, label: str) -> list[list[float]]:
     return seconds
 
 
-def draw(rows: Sequence[dict[str, str]], into: Path) -> None:
-    """Draw cost.svg: one panel per axis with milliseconds per update against its values, median and range."""
-
-    def fill(drawing: "Figure") -> None:
-        panels = drawing.subplots(2, 2).flat
-        for panel, axis in zip(panels, VALUES, strict=True):
-            own = [row for row in rows if row["axis"] == axis]
-            values = [int(row["value"]) for row in own]
-            middle, low, high = ([float(row[key]) for row in own] for key in ("milliseconds", "fastest", "slowest"))
-            panel.vlines(values, low, high, linewidth=1)
-            panel.plot(values, middle, marker="o", markersize=3)
-            panel.set(xlabel=f"{axis}{UNITS.get(axis, '')}", ylabel="ms per update")
-            panel.set_ylim(0, 1.08 * max(high))  # so that a mark at the top is not cut off
-            panel.spines[["top", "right"]].set_visible(False)
-            panel.grid(alpha=0.25, linewidth=0.5)
-        drawing.supxlabel(f"point and line: median, fastest and slowest of n = {rows[0]['n']} updates", fontsize=7)
-
-    with atomic_write(into / "cost.svg", "w") as file:
-        file.write(svg((5.6, 4.4), fill))
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.bench.studies.cost", description=__doc__)
     parser.add_argument("--n", type=int, default=5, help="updates of each kind [5]")
@@ -113,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    draw(rows, into)
+    write({"cost": picture(into)}, into)
     if not options.folder:
         write_page()
 

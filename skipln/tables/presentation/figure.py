@@ -7,39 +7,51 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skipln.report.ends import label_ends
-from skipln.report.svg import drawn, svg
+from skipln.report.picture import SMALLEST, Picture, plain
 from skipln.tables.metrics import METRICS
 from skipln.tables.presentation.palette import Look, palette
 from skipln.tables.statistics.summary import Block, Entry, Summary
-from skipln.tables.store import Curves
+from skipln.tables.store import Curves, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HEIGHT = 3.0  # inches, of a row of panels
+HEIGHT = 1.5  # inches, of a panel at least; it grows with the names beside it
+AROUND = 0.6  # inches that a panel's title and axis take
 
 
-def figure(summary: Summary, curves: Mapping[str, Curves]) -> str:
-    """The SVG text, one panel per column and validation curve; the same numbers give the same bytes."""
-    panels_of = [(block, keys) for block in summary.blocks if (keys := _keys(block, curves))]
-    width, height = max((len(keys) for _, keys in panels_of), default=1), max(1, len(panels_of))
+def figure(summary: Summary, curves: Mapping[str, Curves]) -> Picture:
+    """One panel per column and validation curve, one below the other."""
+    panels_of = [(block, key) for block in summary.blocks for key in _keys(block, curves)]
+    heights = [panel_height(len(block.entries)) for block, _ in panels_of] or [HEIGHT]
     looks = palette(summary.manifest.rows)
 
-    def draw(drawing: "Figure") -> None:
-        panels = drawing.subplots(height, width, squeeze=False)
-        for (block, keys), line in zip(panels_of, panels, strict=False):
-            for key, panel in zip(keys, line, strict=False):
-                _panel(panel, block, key, curves, looks)
-            for panel in line[len(keys) :]:
-                panel.set_axis_off()
+    def fill(drawing: "Figure") -> None:
+        panels = drawing.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+        for (block, key), panel, height in zip(panels_of, panels, heights, strict=False):
+            _panel(panel, block, key, curves, looks, height)
         if not panels_of:
-            panels[0, 0].set_axis_off()
-            panels[0, 0].text(0.5, 0.5, "no curves yet", ha="center")
-        if any(len(entry.records) > 1 for block, _ in panels_of for entry in block.entries):
-            drawing.supxlabel("line and band: mean ± one sample standard deviation over the seeds", fontsize=7)
+            panels[0].set_axis_off()
+            panels[0].text(0.5, 0.5, "no curves yet", ha="center")
+        if said := "\n".join(_said([entry for block, _ in panels_of for entry in block.entries])):
+            drawing.supxlabel(said)
 
-    return svg((5.2 * width, HEIGHT * height), draw)
+    return Picture(sum(heights) + AROUND * len(heights) + 0.3, fill)
+
+
+def panel_height(names: int) -> float:
+    """High enough, in inches, for so many names one above the other."""
+    return max(HEIGHT, 1.2 * SMALLEST / 72 * names)
+
+
+def _said(entries: Sequence[Entry]) -> list[str]:
+    said = []
+    if any(len(entry.records) > 1 for entry in entries):
+        said.append("line and band: mean ± one sample standard deviation over seeds")
+    if any(entry.diverged for entry in entries):
+        said.append("× k/n: k of n runs diverged")
+    return said
 
 
 def _keys(block: Block, curves: Mapping[str, Curves]) -> list[str]:
@@ -50,7 +62,9 @@ def _keys(block: Block, curves: Mapping[str, Curves]) -> list[str]:
     return [key for key in wanted if key in found]
 
 
-def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves], looks: Mapping[str, Look]) -> None:
+def _panel(
+    panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves], looks: Mapping[str, Look], height: float
+) -> None:
     limits, ends = None, []
     # Diverged rows come last, so that the others set the limits; an exploding loss would make these useless.
     for entry in sorted(block.entries, key=lambda entry: entry.diverged > 0):
@@ -59,33 +73,36 @@ def _panel(panel: "Axes", block: Block, key: str, curves: Mapping[str, Curves], 
             continue
         look = looks[entry.row.name]
         colour, dash = look.colour, (0, look.dash) if look.dash else "-"
-        panel.plot(updates, mean, linestyle=dash, color=colour, linewidth=1.4)
+        panel.plot(updates, mean, linestyle=dash, color=colour, linewidth=1.2)
         ends.append((updates[-1], mean[-1], _label(entry), colour))
-        if std.any():
+        if std.any() and not entry.diverged:  # what explodes has no spread worth a band
             panel.fill_between(updates, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
         if entry.diverged:
-            panel.plot(updates[-1:], mean[-1:], "x", color=colour)
+            panel.plot(updates[-1:], mean[-1:], "x", color=colour, markersize=4)
         else:
             limits = panel.get_ylim()
     if limits:
         panel.set_ylim(limits)
-    label_ends(panel, ends, HEIGHT - 0.7)
-    panel.set_title(drawn(block.column.label), loc="left")
+    label_ends(panel, ends, height)
+    panel.set_title(plain(block.column.label), loc="left")
     panel.set_xlabel("update")
-    name = key.removeprefix("valid/")
-    panel.set_ylabel(f"validation {quantity(name)}")
+    panel.set_ylabel(f"validation {quantity(block.records, key.removeprefix('valid/'))}")
+    panel.locator_params(axis="x", nbins=4)
     panel.grid(alpha=0.25, linewidth=0.5)
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def quantity(name: str) -> str:
-    """The quantity that a validation curve shows, with its unit."""
-    return METRICS[name].label if name in METRICS else {"loss": "loss, nats"}.get(name, name)
+def quantity(records: Sequence[Record], name: str) -> str:
+    """What a validation curve of these runs shows, with its unit: "BLEU, 50 sentences" or "loss, nats"."""
+    if name not in METRICS:
+        return {"loss": "loss, nats"}.get(name, name)
+    counts = {record.config.get("task", {}).get("valid_sentences") for record in records} - {None}  # None: of images
+    (count,) = counts if len(counts) == 1 and METRICS[name].examples == "sentences" else (None,)
+    return METRICS[name].label + (f", {count:,} sentences" if count else "")
 
 
 def _label(entry: Entry) -> str:
-    diverged = f" ({entry.diverged} of {len(entry.records)} diverged)" if entry.diverged else ""
-    return entry.row.label + diverged
+    return entry.row.label + (f" × {entry.diverged}/{len(entry.records)}" if entry.diverged else "")
 
 
 def band(entry: Entry, key: str, curves: Mapping[str, Curves]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -143,7 +143,7 @@ def _tests(summary: Summary) -> list[tuple[str, str]]:
         if all(entry.difference is None for entry in block.entries):
             continue
         over_runs = sum(entry.test is not None for entry in block.entries)
-        text = f"Δ is the difference from {_baseline(summary)}; "
+        text = f"Δ is the difference from {_baselines(block)}; "
         if over_runs:
             text += (
                 f"its 95 % interval and two-sided p are by {METHOD}, Holm-corrected for {_comparisons(over_runs)}; "
@@ -179,8 +179,14 @@ def _comparisons(number: int) -> str:
     return f"{number} comparison{'s' if number > 1 else ''}"
 
 
-def _baseline(summary: Summary) -> str:
-    return next(row.label for row in summary.manifest.rows if row.name == summary.manifest.baseline)
+def _baselines(block: Block) -> str:
+    """The rows that others are compared with; where there are several, each other row is below its own."""
+    labels = [row.label for row in (entry.row for entry in block.entries) if row.name in _compared_with(block)]
+    return labels[0] if len(labels) == 1 else f"the baseline above: {' or '.join(labels)}"
+
+
+def _compared_with(block: Block) -> set[str]:
+    return {entry.baseline for entry in block.entries if entry.difference is not None}
 
 
 def _signatures(summary: Summary) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from skipln.report.latex import latex
 from skipln.report.markdown import markdown
+from skipln.report.picture import write
 from skipln.report.spreadsheet import spreadsheet
 from skipln.system.files import atomic_write
 from skipln.system.places import EXPERIMENTS, RESULTS
@@ -19,19 +20,24 @@ from skipln.tables.presentation.values import values
 from skipln.tables.statistics.summary import summarise
 
 
-def render(manifest: Manifest, scale: str, folder: Path) -> None:
-    """Write table.md, .csv, .tex and curves.svg, .html in `folder` from its records, curves and examples."""
+def render(manifest: Manifest, scale: str, folder: Path, pdf: bool = False) -> None:
+    """Write table.md, .csv, .tex and curves.svg, .html, with `pdf` also curves.pdf, in `folder` from its records,
+    curves and examples.
+    """
     summary = summarise(manifest, scale, store.read_records(folder), store.read_examples(folder))
     curves, printed = store.read_curves(folder), document(summary, store.read_publications(folder))
     for name, content in {
         "table.md": markdown(printed),
         "table.csv": spreadsheet(values(summary)),
         "table.tex": latex(printed),
-        "curves.svg": figure(summary, curves),
         "curves.html": page(summary, curves),
     }.items():
         with atomic_write(folder / name) as file:
             file.write(content.encode())
+    drawn = {"curves": figure(summary, curves)}
+    write(drawn, folder)
+    if pdf:
+        write(drawn, folder, pdf=True)
 
 
 def render_live(manifest: Manifest, scale: str, folder: Path, target: Path, others: Sequence[Live]) -> Path:

@@ -24,8 +24,8 @@ def document(summary: Summary, publications: Sequence[Publication] = ()) -> Docu
 
 
 def _section(summary: Summary, block: Block) -> Section:
-    found, baseline = sources(summary), summary.manifest.baseline
-    lines = [header(block), *(cells(block, entry, baseline, found) for entry in block.entries)]
+    found = sources(summary)
+    lines = [header(block), *(cells(block, entry, found) for entry in block.entries)]
     significant = (line for line, entry in enumerate(block.entries, 1) if entry.significant)
     return Section(block.column.label, lines, frozenset((line, difference_at(block)) for line in significant))
 
@@ -50,7 +50,7 @@ def _costs(block: Block) -> dict[str, Callable[[Entry], float | None]]:
     return {name: of for name, of in found.items() if any(of(entry) for entry in block.entries)}
 
 
-def cells(block: Block, entry: Entry, baseline: str, sources: Sequence[str]) -> list[str]:
+def cells(block: Block, entry: Entry, sources: Sequence[str]) -> list[str]:
     """An entry's cells under `header`, the difference without emphasis. `sources`: the footnotes of "published"."""
     metric = block.metrics[0]
     detectable = f"{entry.test.detectable:.{metric.decimals}f}" if entry.test else EMPTY
@@ -65,7 +65,7 @@ def cells(block: Block, entry: Entry, baseline: str, sources: Sequence[str]) -> 
         entry.row.label,
         *(value(block, entry, metric) for metric in block.metrics),
         *(searched if block.column.search else []),
-        "baseline" if entry.row.name == baseline else difference(entry, metric),
+        "baseline" if entry.is_baseline else difference(entry, metric),
         *[detectable] * _tested(block),
         *[over_examples] * _compared(block),
         f"{entry.parameters / 1e6:.2f} M" if entry.parameters else EMPTY,

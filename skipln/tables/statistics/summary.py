@@ -27,13 +27,14 @@ class Mean:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row in one column. `difference`: from the baseline, in the first metric.
+    """One row in one column. `difference`: from the row named `baseline`, in the first metric.
 
     test: tests that difference over runs; `adjusted` is its p after Holm. Both are None with too few runs, or if one
     diverged. comparison and `adjusted_examples`: the same over test examples.
     """
 
     row: Row
+    baseline: str
     records: list[Record]
     values: dict[str, Mean]
     diverged: int
@@ -66,6 +67,10 @@ class Entry:
     def arithmetic(self) -> list[str]:
         """The precisions of the runs behind the means, each once; the table shows them if there is more than one."""
         return list(dict.fromkeys(record.arithmetic for record in self.records if record.state == "done"))
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.row.name == self.baseline
 
     @property
     def significant(self) -> bool:
@@ -124,21 +129,23 @@ def _block(
     metrics = manifest.metrics_of(column)
     rows = manifest.rows_of(scale, column)
     runs = {row.name: [r for r in records if (r.row, r.column) == (row.name, column.name)] for row in rows}
-    others = [row.name for row in rows if row.name != manifest.baseline]
-    found = {name: compared(metrics[0], runs[name], runs.get(manifest.baseline, []), examples) for name in others}
+    beside = {row.name: manifest.baseline_of(row) for row in rows}
+    others = {name: baseline for name, baseline in beside.items() if name != baseline}
+    found = {name: compared(metrics[0], runs[name], runs.get(other, []), examples) for name, other in others.items()}
     tested = {name: item for name, item in found.items() if item is not None}
     adjusted_examples = _adjusted({name: item.p for name, item in tested.items()})
     first = metrics[0].key
-    over = {row.name: _over_runs(runs, row.name, manifest.baseline, first) for row in rows}
+    over = {row.name: _over_runs(runs, row.name, beside[row.name], first) for row in rows}
     adjusted = _adjusted({name: test.p for name, test in over.items() if test})
-    baseline = _mean(runs.get(manifest.baseline, []), first)
     entries = []
     for row in rows:
         values = {metric.key: mean for metric in metrics if (mean := _mean(runs[row.name], metric.key))}
-        comparable = baseline is not None and first in values and row.name != manifest.baseline
+        baseline = _mean(runs.get(beside[row.name], []), first)
+        comparable = baseline is not None and first in values and row.name in others
         entries.append(
             Entry(
                 row=row,
+                baseline=beside[row.name],
                 records=runs[row.name],
                 values=values,
                 diverged=sum(record.state == "diverged" for record in runs[row.name]),

@@ -23,10 +23,11 @@ def test_running_runs_are_drawn_but_not_recorded(finished: Workplace, capsys: py
     said = capsys.readouterr()
     page, *others = [Path(line) for line in said.out.splitlines()]
     assert page == Path("runs/tables/test/table9/live/curves.html")
-    assert [path.name for path in others] == ["curves.html", "curves.svg"]
+    assert [path.name for path in others] == ["curves.html", "curves.svg", "curves.pdf"]
     assert "1 runs are not in the table yet" in said.err
     assert "rSkip+LN λ=2, En-De catalogs, seed 2: running at update 10 of 20" in page.read_text("utf-8")
-    assert {name: text for name, text in finished.texts().items() if not name.startswith("live/")} == committed
+    made = {name: text for name, text in finished.texts().items() if not name.startswith("live/")}
+    assert made.pop("curves.pdf").startswith(b"%PDF") and made == committed
 
 
 def test_running_runs_are_drawn_before_any_record_exists(

@@ -1,7 +1,10 @@
 """A row looks the same in every table, and no two rows of a table look alike."""
 
+import itertools
+
 import pytest
 
+from skipln.report.colours import DARK, OF_LINES, OF_TEXT, PAPER, contrast, legible, mixed, toward
 from skipln.tables import manifest as manifests
 from skipln.tables.presentation.palette import HUES, palette
 
@@ -38,3 +41,37 @@ def test_a_row_looks_the_same_in_another_table() -> None:
     looks = palette(strange)
     assert len({(look.colour, look.dash) for look in looks.values()}) == 30
     assert not {(look.colour, look.dash) for look in looks.values()} & {(hue[0], hue[2]) for hue in HUES.values()}
+
+
+@pytest.mark.parametrize("name", manifests.names())
+def test_a_line_has_contrast_enough(name: str) -> None:
+    for look in palette(manifests.load(name).rows).values():
+        assert contrast(look.colour, PAPER) >= OF_LINES - 0.05 and contrast(look.on_dark, DARK) >= OF_LINES - 0.05
+        assert contrast(legible(look.colour), PAPER) >= OF_TEXT - 0.1
+
+
+FEW = [name for name in manifests.names() if len(manifests.load(name).rows) <= 12]
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_rows_are_told_apart_without_colour(name: str) -> None:
+    """In print without it: another dash, or a grey that is lighter or darker by a fifth. More rows have names alone."""
+    assert len(FEW) > 6
+    looks = palette(manifests.load(name).rows)
+    for one, other in itertools.combinations(looks, 2):
+        pair = looks[one], looks[other]
+        assert pair[0].dash != pair[1].dash or contrast(pair[0].colour, pair[1].colour) >= 1.2, (one, other)
+
+
+def test_contrast_is_that_of_wcag() -> None:
+    """Values of its own examples: black on white is 21; #777777 on white is 4.48, just too little for text."""
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#ffffff", "#777777") == pytest.approx(4.48, abs=0.005)
+    assert contrast("#0000ff", "#ffffff") == pytest.approx(8.59, abs=0.005)
+
+
+@pytest.mark.parametrize("ground", [PAPER, DARK])
+def test_a_colour_is_mixed_for_a_contrast(ground: str) -> None:
+    for wanted in (1.5, 3, 4.5, 12):
+        assert contrast(mixed("#0072b2", toward("#0072b2", ground, wanted)), ground) == pytest.approx(wanted, rel=0.03)
+    assert mixed("#0072b2", 0) == "#0072b2" and mixed("#0072b2", 1) == "#000000" and mixed("#0072b2", -1) == "#ffffff"

@@ -9,6 +9,8 @@ from typing import Any
 
 from skipln.tables.metrics import METRICS
 from skipln.tables.presentation import text
+from skipln.tables.presentation.answer import answer
+from skipln.tables.presentation.figure import quantity
 from skipln.tables.presentation.footnotes import footnotes, sources
 from skipln.tables.presentation.live import Live
 from skipln.tables.presentation.palette import Look, palette
@@ -34,6 +36,7 @@ def page(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live] 
         "title": html.escape(f"{summary.manifest.name}: {summary.manifest.title} ({summary.scale})"),
         "style": _asset("page.css"),
         "script": _asset("page.js"),
+        "answer": "\n".join(f"<p>{html.escape(answer(block))}</p>" for block in summary.blocks),
         "how": html.escape(HOW_DRAWN),
         "live": _live(others),
         "tables": "\n".join(_table(summary, block) for block in summary.blocks),
@@ -57,7 +60,11 @@ def _data(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live]
     looks = palette(summary.manifest.rows)
     return {
         "metrics": _metric_keys(summary, found - set(_AXES), runs),
-        "names": {f"valid/{metric.key}": f"validation {metric.label}" for metric in METRICS.values() if metric.curve},
+        "names": {
+            f"valid/{metric.key}": f"validation {quantity(summary.records, metric.key)}"
+            for metric in METRICS.values()
+            if metric.curve
+        },
         "axes": [key for key in _AXES if key in found],
         "rows": [_row(row.name, row.label, looks[row.name]) for row in summary.manifest.rows],
         "columns": [{"name": block.column.name, "label": block.column.label} for block in summary.blocks],
@@ -140,7 +147,7 @@ def _table(summary: Summary, block: Block) -> str:
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in text.header(block))
     lines = []
     for entry in block.entries:
-        cells = [html.escape(cell) for cell in text.cells(block, entry, summary.manifest.baseline, sources(summary))]
+        cells = [html.escape(cell) for cell in text.cells(block, entry, sources(summary))]
         if entry.significant:
             at = text.difference_at(block)
             cells[at] = f"<strong>{cells[at]}</strong>"

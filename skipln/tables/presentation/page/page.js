@@ -2,7 +2,8 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 const AXES = { update: "updates", tokens: "target tokens", images: "images", wall: "seconds of training" };
-const LEFT = 60, RIGHT = 16, TOP = 22, BOTTOM = 40;
+const LEFT = 60, RIGHT = 16, TOP = 22, BOTTOM = 40, LETTER = 14; // the height of a name, pixels
+const WIDE = 640; // a chart of so many pixels has room for the rows' names
 const NAMES = {
   "train/loss": "training loss (nats)", "train/nll": "training negative log-likelihood (nats per unit)",
   "valid/loss": "validation loss (nats)", lr: "learning rate", grad_norm: "gradient norm",
@@ -88,7 +89,9 @@ function draw() {
   chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const curves = data.rows.map((row, place) => ({ row, place, ...curve(row.name, $("column").value, metric, axis) }))
     .filter(c => c.points.length && !hidden.has(c.row.name));
-  drawn = { curves, width };
+  const named_here = width >= WIDE && curves.length * LETTER <= height - TOP - BOTTOM;
+  const right = named_here ? Math.max(...curves.map(c => wide(c.row.label)), 0) + 12 : RIGHT;
+  drawn = { curves, width, right };
   $("tip").hidden = true;
   const positive = v => !log || v > 0;
   const xs = curves.flatMap(c => c.points.map(p => p.x));
@@ -102,21 +105,21 @@ function draw() {
   if (y1 === y0) [y0, y1] = log ? [y0 / 2, y1 * 2] : [y0 - 1, y1 + 1];
   const scale = log ? Math.log10 : v => v;
   const pad = (scale(y1) - scale(y0)) * .04, bottom = scale(y0) - pad, top = scale(y1) + pad;
-  const X = v => LEFT + (v - x0) / (x1 - x0) * (width - LEFT - RIGHT);
+  const X = v => LEFT + (v - x0) / (x1 - x0) * (width - LEFT - right);
   const Y = v => height - BOTTOM - (scale(v) - bottom) / (top - bottom) * (height - TOP - BOTTOM);
   Object.assign(drawn, { X, Y, height });
 
   for (const t of log ? logTicks(y0, y1) : ticks(y0, y1, 6)) {
-    element("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: Y(t), y2: Y(t) }, chart);
+    element("line", { class: "grid", x1: LEFT, x2: width - right, y1: Y(t), y2: Y(t) }, chart);
     element("text", { x: LEFT - 8, y: Y(t) + 4, "text-anchor": "end" }, chart, number(t));
   }
   for (const t of ticks(x0, x1, Math.max(2, width / 120)))
     element("text", { x: X(t), y: height - BOTTOM + 18, "text-anchor": "middle" }, chart, number(t));
-  element("text", { x: (LEFT + width - RIGHT) / 2, y: height - 4, "text-anchor": "middle" }, chart, AXES[axis]);
+  element("text", { x: (LEFT + width - right) / 2, y: height - 4, class: "x", "text-anchor": "middle" }, chart, AXES[axis]);
   element("text", { x: 4, y: 10, class: "y" }, chart, named(metric));
 
   const clip = element("clipPath", { id: "inside" }, chart);
-  element("rect", { x: LEFT, y: 0, width: width - LEFT - RIGHT + 6, height: height - BOTTOM }, clip);
+  element("rect", { x: LEFT, y: 0, width: width - LEFT - right + 6, height: height - BOTTOM }, clip);
   const lines = element("g", { "clip-path": "url(#inside)" }, chart);
   const path = points => {
     const shown = points.filter(p => positive(p.y)).map(p => `${X(p.x).toFixed(1)},${Y(p.y).toFixed(1)}`);
@@ -139,7 +142,28 @@ function draw() {
       else element("text", { class: "end", style: `fill: ${colour}`, x, y: y + 5, "text-anchor": "middle" }, chart, "×");
     }
   }
+  if (named_here) {
+    const ends = curves.map(c => ({ c, y: c.points.at(-1).y })).map(({ c, y }) => ({ c, y: positive(y) ? Y(y) : height }));
+    for (const { c, y } of apart(ends, TOP, height - BOTTOM))
+      element("text", { class: "name", style: `fill: color-mix(in srgb, ${style(c.place).colour} 75%, var(--ink))`, x: width - right + 8, y: y + 4 }, chart, c.row.label);
+  }
   drawn.cross = element("line", { class: "cross", y1: TOP, y2: height - BOTTOM, visibility: "hidden" }, chart);
+}
+
+// How many pixels wide a name is.
+function wide(name) {
+  const text = element("text", { class: "name" }, $("chart"), name), width = text.getComputedTextLength();
+  text.remove();
+  return width;
+}
+
+// Names from the top down, each near its line's end, a letter's height apart and between top and bottom.
+function apart(ends, top, bottom) {
+  const inside = ends.map(end => ({ ...end, y: Math.min(bottom, Math.max(top, end.y)) })).sort((a, b) => a.y - b.y);
+  for (let i = 1; i < inside.length; i++) inside[i].y = Math.max(inside[i].y, inside[i - 1].y + LETTER);
+  let floor = bottom;
+  for (const end of inside.toReversed()) { end.y = Math.min(end.y, floor); floor = end.y - LETTER; }
+  return inside;
 }
 
 function hover(event) {
@@ -164,9 +188,9 @@ function hover(event) {
   const table = document.createElement("table");
   table.append(...lines);
   tip.replaceChildren(table);
-  const right = x > drawn.width / 2;
-  tip.style.left = right ? `${LEFT + 8}px` : "";
-  tip.style.right = right ? "" : `${RIGHT + 8}px`;
+  const late = x > drawn.width / 2;
+  tip.style.left = late ? `${LEFT + 8}px` : "";
+  tip.style.right = late ? "" : `${drawn.right + 8}px`;
 }
 
 function swatch(place) {

@@ -1,0 +1,63 @@
+"""The sentence that a table's page begins with."""
+
+import shutil
+
+import pytest
+
+from scripts.pages.readme import section
+from skipln.system.places import EXPERIMENTS, RESULTS
+from skipln.tables import store
+from skipln.tables.manifest import load
+from skipln.tables.presentation.answer import answer
+from skipln.tables.records import collect
+from skipln.tables.statistics.summary import Summary, summarise
+from tests.tables import fakes
+from tests.tables.conftest import Workplace
+
+
+def committed(table: str) -> Summary:
+    return summarise(load(table, EXPERIMENTS), "small", store.read_records(RESULTS / "small" / table), {})
+
+
+@pytest.mark.parametrize(
+    ("table", "heading", "less"),
+    [("table2", "Multi30k En-De", False), ("table1", "CIFAR-10 (JPEG), PreAct-ResNet-20, 6 epochs", True)],
+)
+def test_it_names_the_rows_that_the_page_has_in_bold(table: str, heading: str, less: bool) -> None:
+    """Against the committed page: bold with a minus is better where less is."""
+    summary = committed(table)
+    block = next(one for one in summary.blocks if one.column.label == heading)
+    found: dict[bool, list[str]] = {True: [], False: []}
+    for row in section(table, heading):
+        delta = next(cell for name, cell in row.items() if name.startswith("Δ"))
+        if delta.startswith("**"):
+            found[delta.startswith("**−") == less].append(row[""])
+    better, worse = (", ".join(found[side]) or "none" for side in (True, False))
+    said = answer(block)
+    assert f": {better}; worse: {worse}." in said and f"{'less' if less else 'more'} is better" in said
+
+
+def test_the_best_mean_is_the_least_error_and_the_most_bleu() -> None:
+    for table, best in (
+        ("table1", "18.95 ± 0.29 (n=3), rSkip+LN λ=2"),
+        ("table2", "35.9 ± 0.4 (n=5), xSkip+LN λ=1 (post-LN)"),
+    ):
+        summary = committed(table)
+        assert any(f"the best mean is {best}." in answer(block) for block in summary.blocks)
+
+
+def test_too_few_runs_and_diverged_ones_are_said(finished: Workplace) -> None:
+    shutil.rmtree(finished.cell("rskip_ln_3").folder)
+    fakes.finish(finished.cell("rskip_ln", 2).folder, 0.8, seed=2)
+    collect(finished.manifest, finished.cells((1, 2)), finished.folder)
+    records = store.read_records(finished.folder)
+    summary = summarise(finished.manifest, "test", records, {})
+    assert answer(summary.blocks[0]).endswith(
+        "rSkip+LN λ=2. No difference is tested: that takes 3 finished runs of both and none diverged. "
+        "Diverged: xSkip λ=2 (1 of 1)."
+    )
+
+
+def test_nothing_finished_is_no_answer(workplace: Workplace) -> None:
+    summary = summarise(workplace.manifest, "test", [], {})
+    assert answer(summary.blocks[0]) == "En-De catalogs (BLEU, more is better): no run is finished."

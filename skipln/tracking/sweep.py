@@ -55,10 +55,12 @@ def choose(manifest: Manifest, scale: str, words: Sequence[str]) -> Cell:
     extra = [word for word in words if not word.startswith(("cell=", "seed="))]
     tracking = [] if any(word.startswith("tracker=") for word in extra) else ["tracker=wandb"]
     row, _, column = given["cell"].partition("@")
-    one_row = manifest.model_copy(update={"rows": [found for found in manifest.rows if found.name == row]})
-    planned = cells(one_row, scale, [int(given["seed"])], [*extra, *tracking])
+    needed = {row, *(target for found in manifest.columns.values() for one in found for target in one.targets)}
+    needed |= {found.evaluates for found in manifest.rows if found.name == row and found.evaluates}
+    few_rows = manifest.model_copy(update={"rows": [found for found in manifest.rows if found.name in needed]})
+    planned = cells(few_rows, scale, [int(given["seed"])], [*extra, *tracking])
     for cell in planned:
-        if cell.column.name == column:
+        if (cell.row.name, cell.column.name) == (row, column):
             return cell
     rows, columns = (found.name for found in manifest.rows), (found.name for found in manifest.columns_at(scale))
     raise UserError(

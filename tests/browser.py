@@ -77,13 +77,13 @@ class Page:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     def show(self, width: int, scheme: str) -> None:
-        """From now on as on a screen of `width` pixels, 800 high, of a reader who prefers the scheme light or dark."""
+        """Show pages from now on as on a screen of `width` × 800 pixels, in this scheme, light or dark."""
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def screenshot(self, path: Path, most: int = 4000) -> None:
-        """The page from its top, at most so many pixels of it."""
+        """Save a picture of the page from its top, at most `most` pixels of it."""
         width, height = self.run("[innerWidth, Math.ceil(document.documentElement.scrollHeight)]")
         clip = {"x": 0, "y": 0, "width": width, "height": min(height, most), "scale": 1}
         taken = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)

@@ -1,6 +1,6 @@
-"""Every page that is published, in Chromium at the widths of a phone, a tablet and a desk, light and dark.
+"""Every published page is shown in Chromium at the widths of a phone, a tablet and a desk, light and dark.
 
-Leaves a picture of each in build/screenshots/, to be looked at.
+A screenshot of each is left in build/screenshots/.
 """
 
 import itertools
@@ -25,7 +25,7 @@ OF_THE_SITE = [  # one of each kind
 ]  # fmt: skip
 SCREENS = [(width, scheme) for width in (360, 768, 1280) for scheme in ("light", "dark")]
 
-# Text whose contrast to what lies behind it is less than WCAG 2 asks for: 4.5, or 3 where it is large.
+# Text with less contrast to its background than WCAG 2 asks for: 4.5, or 3 if it is large.
 FAINT = """(() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = colour => {
@@ -56,14 +56,14 @@ FAINT = """(() => {
   }
   return [...found].map(([how, what]) => `${how} (${what})`).slice(0, 10);
 })()"""
-# The height of the smallest letter of a page's inline drawings, in pixels of the screen; exponents are left out.
+# The height of the smallest letter in a page's inline drawings, in pixels of the screen, without exponents.
 LETTERS = """[...document.querySelectorAll("svg text")].filter(t => t.textContent.trim() && t.getScreenCTM())
   .map(t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().d).reduce((a, b) => Math.min(a, b), 99)"""
-# Our pictures, their width on the screen.
+# The widths of our pictures on the screen.
 PICTURES = """[...document.images]
   .filter(i => i.src.match(/(curves|evidence|cost|view|stream|branch|share)\\d*.svg$/))
   .map(i => i.getBoundingClientRect().width)"""
-# What has to be scrolled sideways, though nothing is there to scroll it by.
+# Elements that extend beyond the window and are in nothing that scrolls sideways.
 WIDE = """[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1
   && !e.closest(".scroll, .table-wrapper, pre, .sidebar-drawer, .toc-drawer, svg, .mobile-header"))
   .map(e => e.tagName + "." + e.className).slice(0, 5)"""
@@ -112,7 +112,7 @@ def test_a_page_of_the_site(browser: Page, site: Path, page: str, width: int, sc
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_the_first_view_of_a_table_answers_its_question(browser: Page, width: int) -> None:
-    """The answer in words above all, then the curves with both axes named; names at the lines where there is room."""
+    """First comes the answer in words, then the curves with both axes named, and names at the lines if they fit."""
     browser.show(width, "light")
     browser.open(ROOT / "results/small/table2/curves.html")
     top = browser.run('document.getElementById("answer").getBoundingClientRect().top')
@@ -129,7 +129,7 @@ def test_the_first_view_of_a_table_answers_its_question(browser: Page, width: in
 
 
 def test_a_phone_keeps_the_names_of_rows_in_sight(browser: Page) -> None:
-    """A table is scrolled sideways under its first column."""
+    """A table is scrolled sideways beneath its first column."""
     browser.show(360, "light")
     browser.open(ROOT / "results/small/table2/curves.html")
     browser.run('document.querySelector("#table .scroll").scrollLeft = 200')

@@ -1,4 +1,4 @@
-"""Every published picture, as a phone, a column of a paper and a reader without colours have it."""
+"""Every published picture can be read on a phone and fits a column; another process draws the same bytes."""
 
 import itertools
 import re
@@ -15,17 +15,17 @@ from skipln.report.picture import SCREEN, SMALLEST, WIDTH, Picture, write
 from skipln.system.places import RESULTS
 
 PUBLISHED = {folder / name: picture for folder, found in published() for name, picture in found.items()}
-LAID_OUT = [path for path in PUBLISHED if not path.name.endswith("-branch")]  # which is as -stream
-PHONE = 360 - 2 * 16  # pixels that a phone leaves a picture
+LAID_OUT = [path for path in PUBLISHED if not path.name.endswith("-branch")]  # its layout is that of -stream
+PHONE = 360 - 2 * 16  # width in pixels that a picture has on a phone
 
 
-def test_every_picture_of_the_tree_is_among_them() -> None:
+def test_every_picture_in_results_is_drawn_by_the_script() -> None:
     assert {path.with_suffix("") for path in RESULTS.rglob("*.svg")} == set(PUBLISHED)
 
 
 @pytest.mark.parametrize("path", LAID_OUT, ids=lambda path: str(path.relative_to(RESULTS)))
-def test_its_text_can_be_read(path: Path) -> None:
-    """No text leaves the paper, covers another, or is smaller than 9 pixels on a phone; exponents are 0.7 of that."""
+def test_text_can_be_read(path: Path) -> None:
+    """No text leaves the paper, covers another, or is smaller than 9 pixels on a phone (exponents: 0.7 of that)."""
     assert PHONE * SMALLEST / (72 * WIDTH) >= 9
     with PUBLISHED[path].drawn() as drawing:
         drawing.canvas.draw()
@@ -43,7 +43,7 @@ def test_its_text_can_be_read(path: Path) -> None:
 
 
 def _hidden(drawing: Figure) -> set[int]:
-    """Labels of ticks beyond the limits of their axis: they are there and not drawn."""
+    """Return the ids of labels whose ticks are beyond the limits of their axis. They exist, but are not drawn."""
     found: set[int] = set()
     for axis in (axis for axes in drawing.axes for axis in (axes.xaxis, axes.yaxis)):
         low, high = sorted(axis.get_view_interval())
@@ -54,15 +54,15 @@ def _hidden(drawing: Figure) -> set[int]:
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: str(path.relative_to(RESULTS)))
-def test_it_is_as_wide_as_a_column(path: Path) -> None:
-    """At most; on a screen with room for more, one and a half times that."""
+def test_pictures_are_as_wide_as_a_column(path: Path) -> None:
+    """On a screen with enough room they are one and a half times as wide."""
     head = path.with_suffix(".svg").read_text("utf-8")[:1000]
     width, shown = re.search(r'viewBox="0 0 ([\d.]+) ', head), re.search(r'width="([\d.]+)pt"', head)
     assert width and float(width[1]) == 72 * WIDTH
     assert shown and float(shown[1]) == SCREEN * 72 * WIDTH
 
 
-def test_a_pdf_has_its_fonts_in_it_and_no_date(tmp_path: Path) -> None:
+def test_a_pdf_contains_its_fonts_and_no_date(tmp_path: Path) -> None:
     picture = PUBLISHED[RESULTS / "evidence"]
     (path,) = write({"evidence": picture}, tmp_path, pdf=True)
     content = path.read_bytes()
@@ -73,7 +73,7 @@ def test_a_pdf_has_its_fonts_in_it_and_no_date(tmp_path: Path) -> None:
 
 
 def test_another_process_draws_the_same_bytes(tmp_path: Path) -> None:
-    """No order of a set, no time of day: PDF and SVG."""
+    """Neither PDF nor SVG depends on the order of a set or the time of day."""
     script = (
         "import sys; from pathlib import Path; from scripts.pages.pictures import published\n"
         "from skipln.report.picture import write\n"

@@ -1,4 +1,4 @@
-"""The sentence that a table's page begins with."""
+"""A table's page begins with a sentence that answers its question."""
 
 import shutil
 
@@ -23,8 +23,8 @@ def committed(table: str) -> Summary:
     ("table", "heading", "less"),
     [("table2", "Multi30k En-De", False), ("table1", "CIFAR-10 (JPEG), PreAct-ResNet-20, 6 epochs", True)],
 )
-def test_it_names_the_rows_that_the_page_has_in_bold(table: str, heading: str, less: bool) -> None:
-    """Against the committed page: bold with a minus is better where less is."""
+def test_the_answer_names_the_rows_whose_difference_is_bold(table: str, heading: str, less: bool) -> None:
+    """They are those of the committed page. A bold difference with a minus is better if less is better."""
     summary = committed(table)
     block = next(one for one in summary.blocks if one.column.label == heading)
     found: dict[bool, list[str]] = {True: [], False: []}
@@ -37,7 +37,7 @@ def test_it_names_the_rows_that_the_page_has_in_bold(table: str, heading: str, l
     assert f": {better}; worse: {worse}." in said and f"{'less' if less else 'more'} is better" in said
 
 
-def test_the_best_mean_is_the_least_error_and_the_most_bleu() -> None:
+def test_the_best_mean_is_the_lowest_error_or_the_highest_bleu() -> None:
     for table, best in (
         ("table1", "18.95 ± 0.29 (n=3), rSkip+LN λ=2"),
         ("table2", "35.9 ± 0.4 (n=5), xSkip+LN λ=1 (post-LN)"),
@@ -46,7 +46,7 @@ def test_the_best_mean_is_the_least_error_and_the_most_bleu() -> None:
         assert any(f"the best mean is {best}." in answer(block) for block in summary.blocks)
 
 
-def test_too_few_runs_and_diverged_ones_are_said(finished: Workplace) -> None:
+def test_the_answer_tells_of_too_few_runs_and_diverged_ones(finished: Workplace) -> None:
     shutil.rmtree(finished.cell("rskip_ln_3").folder)
     fakes.finish(finished.cell("rskip_ln", 2).folder, 0.8, seed=2)
     collect(finished.manifest, finished.cells((1, 2)), finished.folder)
@@ -58,6 +58,6 @@ def test_too_few_runs_and_diverged_ones_are_said(finished: Workplace) -> None:
     )
 
 
-def test_nothing_finished_is_no_answer(workplace: Workplace) -> None:
+def test_without_a_finished_run_there_is_no_answer(workplace: Workplace) -> None:
     summary = summarise(workplace.manifest, "test", [], {})
     assert answer(summary.blocks[0]) == "En-De catalogs (BLEU, more is better): no run is finished."

@@ -13,7 +13,7 @@ from tests.tables.conftest import Workplace
 
 
 def summary_of(finished: Workplace, baselines: dict[str, str]) -> Summary:
-    """Three seeds of every row, BLEU as far apart as the rows' numbers are."""
+    """Summarise three seeds of every row, with these baselines. The rows differ in BLEU."""
     for row, quality in (("xskip", 0.3), ("post_ln", 0.6), ("rskip_ln", 0.8), ("rskip_ln_3", 0.7)):
         for seed in (1, 2, 3):
             fakes.finish(finished.cell(row, seed).folder, quality, seed=seed)

@@ -44,7 +44,7 @@ def test_a_row_looks_the_same_in_another_table() -> None:
 
 
 @pytest.mark.parametrize("name", manifests.names())
-def test_a_line_has_contrast_enough(name: str) -> None:
+def test_lines_have_enough_contrast(name: str) -> None:
     for look in palette(manifests.load(name).rows).values():
         assert contrast(look.colour, PAPER) >= OF_LINES - 0.05 and contrast(look.on_dark, DARK) >= OF_LINES - 0.05
         assert contrast(legible(look.colour), PAPER) >= OF_TEXT - 0.1
@@ -55,7 +55,7 @@ FEW = [name for name in manifests.names() if len(manifests.load(name).rows) <= 1
 
 @pytest.mark.parametrize("name", FEW)
 def test_rows_are_told_apart_without_colour(name: str) -> None:
-    """In print without it: another dash, or a grey that is lighter or darker by a fifth. More rows have names alone."""
+    """Two rows differ in dash, or by a fifth in the contrast of their greys. Tables with more rows have only names."""
     assert len(FEW) > 6
     looks = palette(manifests.load(name).rows)
     for one, other in itertools.combinations(looks, 2):
@@ -63,8 +63,8 @@ def test_rows_are_told_apart_without_colour(name: str) -> None:
         assert pair[0].dash != pair[1].dash or contrast(pair[0].colour, pair[1].colour) >= 1.2, (one, other)
 
 
-def test_contrast_is_that_of_wcag() -> None:
-    """Values of its own examples: black on white is 21; #777777 on white is 4.48, just too little for text."""
+def test_contrast_equals_that_of_wcag() -> None:
+    """These are its examples: black on white has 21, and #777777 on white 4.48, just too little for text."""
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#ffffff", "#777777") == pytest.approx(4.48, abs=0.005)
     assert contrast("#0000ff", "#ffffff") == pytest.approx(8.59, abs=0.005)

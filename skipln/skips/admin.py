@@ -1,4 +1,4 @@
-"""Admin: post-LN of an input that counts as much as all the branches before it (Liu et al. 2020, "Understanding…")."""
+"""Admin: post-LN whose input weighs as much as all the branches before it (Liu et al. 2020, "Understanding…")."""
 
 import math
 from typing import Any, Literal
@@ -13,12 +13,12 @@ from skipln.skips import register
 
 @register("admin")
 class Admin(Connection):
-    """y = LN(ω⊙x + F(x)), ω a learned vector, all of whose numbers start alike.
+    """y = LN(ω⊙x + F(x)), where ω is a learned vector whose numbers are equal at the start.
 
-    omega: how they start. "profiled": 1 at a stack's first site, then √(Var(ω⊙x) + Var F) of the site before, over all
-    real positions and channels of one batch, in one pass before the training; until then 1. "analytic": of N sites in
-    series √((N + 1)/ln(N + 1) − 1), as the package admin-torch has it. Identity: post-LN at ω = 1. norm: LN, or any.
-    A training loop of one's own calls `skipln.seam.profile.profile(net, lambda: net(batch))` before its first update.
+    omega: what they start from. "profiled": 1 at a stack's first site, elsewhere √(Var(ω⊙x) + Var F) of the site
+    before, over all real positions and channels of one batch, in one pass before training; until then 1. "analytic":
+    √((N + 1)/ln(N + 1) − 1) for N sites in series, as in package admin-torch. Identity: post-LN at ω = 1. norm: any.
+    Your own training loop must call `skipln.seam.profile.profile(net, lambda: net(batch))` before its first update.
     """
 
     norm_of_sum = "norm"
@@ -44,7 +44,7 @@ class Admin(Connection):
         return self.norm(self.of_channels(self.omega) * x + f, mask)
 
     def profile(self, x: Tensor, f: Tensor, mask: Tensor | None, following: Any) -> None:
-        """Set ω of the site that follows from what this one joins."""
+        """Set ω of the following site from what this one joins."""
         self.profiled.fill_(True)
         if following is not None:
             x, f = (part if mask is None else part[mask] for part in (self.of_channels(self.omega) * x, f))

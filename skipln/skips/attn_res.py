@@ -1,4 +1,4 @@
-"""AttnRes: every branch reads a mean of the outputs before it, weighted by attention (arXiv 2603.15031)."""
+"""AttnRes: every branch reads a mean of all earlier outputs, weighted by attention (arXiv 2603.15031)."""
 
 import math
 
@@ -16,13 +16,13 @@ Stream = tuple[Tensor, ...]
 @register("attn_res", blocks=0)
 @register("attn_res_block")
 class AttnRes(Connection):
-    """h = Σ_i softmax_i(w·RMSNorm(v_i)) v_i, v_0 = x and v_i the outputs so far, the site's own F(LN h); LN of one more
-    such mean behind the stack.
+    """h = Σ_i softmax_i(w·RMSNorm(v_i)) v_i, where v_0 = x, the other v_i are the outputs so far, and the site's own
+    output is F(LN h). After the stack comes the LN of one more such mean.
 
-    blocks: into how many the sites are divided, of equal length as far as they go; v_i is the sum of the outputs of a
-    block, of the present one as far as it got. `attn_res` keeps every output.
-    w = 0 at the start: a uniform mean, so not pre-LN. RMSNorm is without a gain, which w would absorb.
-    Identity: `attn_res` is `attn_res_block` of as many blocks as sites.
+    blocks: at most how many blocks the sites are divided into, of equal length but for the last; v_i is then the sum of
+    a block's outputs so far. `attn_res` keeps every output.
+    w = 0 at the start gives a uniform mean, which is not pre-LN. RMSNorm has no gain, since w would absorb it.
+    Identity: `attn_res` is `attn_res_block` with as many blocks as sites.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place, blocks: int = 8) -> None:

@@ -11,10 +11,10 @@ Stream = tuple[Tensor, Tensor]
 
 @register("b2t")
 class B2T(Connection):
-    """m = LN(x + F(x)) at each site of a layer, but for the last: LN(b + m + F(m)), b what the layer was given.
+    """m = LN(x + F(x)) at each site of a layer but the last, which gives LN(b + m + F(m)); b is the layer's input.
 
-    scale_init: F's matrices start L^(−½) times as large, L the layers of the stack.
-    Identity: post-LN where a layer has one site, as in a ResNet: there b is m. norm: LN, or any other.
+    scale_init: whether F's matrices start L^(−½) times as large, in a stack of L layers.
+    Identity: post-LN if a layer has only one site, as in a ResNet, since b is then m. norm: LN, or any other.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Deep delta learning: what x has along a direction is replaced by a learned value (arXiv 2601.00417)."""
+"""Deep delta learning: the component of x along a direction is replaced by a learned value (arXiv 2601.00417)."""
 
 import math
 
@@ -13,10 +13,10 @@ from skipln.skips.pre_ln import PreLN
 
 @register("deep_delta")
 class DeepDelta(PreLN):
-    """y = x + β(v − k·x)k, k = F(LN x) / ‖F(LN x)‖, β = 2σ(b·LN x + b₀), v = 4σ(a·x + a₀); a last LN behind the stack.
+    """y = x + β(v − k·x)k, k = F(LN x) / ‖F(LN x)‖, β = 2σ(b·LN x + b₀), v = 4σ(a·x + a₀); a last LN after the stack.
 
-    All for each position or pixel, over its channels. beta: β at the start, between 0 and 2, where a, b and a₀ are 0
-    (theirs are random). Identities: k·y = v at β = 1; y → x as β → 0; β = 2 and v = 0 reflect x.
+    Each position or pixel is treated by itself, over its channels. beta: β at the start, between 0 and 2; a, b and a₀
+    start at 0 (the authors' are random). Identities: k·y = v at β = 1; y → x as β → 0; β = 2 and v = 0 reflect x.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place, beta: float = 1.0) -> None:
@@ -36,5 +36,5 @@ class DeepDelta(PreLN):
         return x + beta * (v - (k * x).sum(self.channels, keepdim=True)) * k
 
     def _at_each(self, linear: nn.Linear, x: Tensor) -> Tensor:
-        """σ of a linear function of every position, which keeps the place of the channels."""
+        """Return σ of a linear function of every position; the channels keep their dimension."""
         return torch.sigmoid(linear(x.movedim(self.channels, -1))).movedim(-1, self.channels)

@@ -1,4 +1,4 @@
-"""DeepNorm: post-LN with a larger input and smaller weights, by depth (Wang et al. 2022)."""
+"""DeepNorm: the deeper the net, the larger post-LN's input and the smaller its weights (Wang et al. 2022)."""
 
 from skipln.norms import Norm, layer_norm
 from skipln.seam.connection import BranchModule, Place
@@ -7,7 +7,7 @@ from skipln.skips.xskip_norm import XSkipNorm
 
 
 def constants(place: Place) -> tuple[float, float]:
-    """(α, β): of the encoder or decoder of N and M layers, or of the only path of S sites (the paper's 2N)."""
+    """Return (α, β) of an encoder or decoder in a net of N and M layers, or of one path of S sites (the paper's 2N)."""
     if set(place.depths) == {"encoder", "decoder"}:
         n, m = place.depths["encoder"], place.depths["decoder"]
         if place.stack == "decoder":
@@ -18,12 +18,12 @@ def constants(place: Place) -> tuple[float, float]:
 
 @register("deepnorm")
 class DeepNorm(XSkipNorm):
-    """y = LN(αx + F(x)); F's matrices start β times as large, those of queries and keys as they were.
+    """y = LN(αx + F(x)); F's matrices start β times as large, except those of queries and keys.
 
-    alpha, beta: null is derived from the depths of the net: with N = M = 6, 1.418 and 0.497 in the encoder, 2.060 and
-    0.343 in the decoder. α = β = 1 is post-LN.
-    Deviations: torchscale has 1.15 where the paper has 0.87. For ResNets the paper has no constants: the blocks of all
-    stages are counted as the sublayers of one stack.
+    alpha, beta: null derives them from the net's depths; for 6 + 6 layers they are 1.418 and 0.497 in the encoder,
+    2.060 and 0.343 in the decoder. α = β = 1 is post-LN.
+    Deviations: torchscale has 1.15 where the paper has 0.87. The paper has no constants for ResNets; here the blocks of
+    all stages count as the sublayers of one stack.
     """
 
     def __init__(

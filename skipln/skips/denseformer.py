@@ -1,4 +1,4 @@
-"""DenseFormer: behind each layer a learned mean of all layers' outputs so far (arXiv 2402.02622)."""
+"""DenseFormer: after each layer comes a learned mean of all layers' outputs so far (arXiv 2402.02622)."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,8 @@ Stream = tuple[Tensor, tuple[Tensor, ...]]
 
 @register("denseformer")
 class DenseFormer(PreLN):
-    """Pre-LN, and behind layer l: x ← Σ_j α_j x_j, x_0 what enters the stack, x_j what layer j gives before its mean.
+    """Pre-LN, and after layer l: x ← Σ_j α_j x_j, where x_0 is the stack's input and x_j layer j's output before its
+    mean.
 
     Identity: pre-LN at the start, where α is 1 for the layer's own output and 0 for the others.
     """

@@ -8,7 +8,7 @@ from skipln.skips import register
 
 
 class Bias(nn.Module):
-    """x + b, b one learned number that starts at 0."""
+    """Adds one learned number that starts at 0."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,13 +20,13 @@ class Bias(nn.Module):
 
 @register("fixup")
 class Fixup(Connection):
-    """y = x + s·F(x + b₁) + b₂, and in F a bias in front of the last matrix; s = 1, b = 0, learned numbers.
+    """y = x + s·F(x + b₁) + b₂, with one more bias before F's last matrix; s and the biases are learned numbers.
 
-    Of F's m matrices the last starts at 0, the others L^(−1/(2m−2)) times as large, L the sites in series; a ResNet's
-    classifier starts at 0. Meant for model.norm=none.
+    Scale s starts at 1, every bias at 0. Of F's m matrices the last starts at 0, the others start L^(−1/(2m−2)) times
+    as large with L sites in series; a ResNet's classifier starts at 0. Meant for model.norm=none.
     Identities: a stack is the identity at the start; `skip` at s = 1 and b = 0, but for how its branches start.
-    Deviations: of the biases between, those behind a matrix are the net's own, one a channel; a bottleneck lacks the
-    one in front of its middle convolution. In attention the m matrices are V and the last.
+    Deviations: inside F, biases after a matrix are the net's own, one per channel; a bottleneck has none before its
+    middle convolution. In attention the m matrices are those of the values and the output.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place) -> None:

@@ -11,10 +11,10 @@ from skipln.skips.pre_ln import PreLN
 
 @register("gpas")
 class GPAS(PreLN):
-    """z = x + F(LN x), y = z − silu(g)·z, the subtracted z without gradient; g a learned scalar. A last LN.
+    """z = x + F(LN x), y = z − silu(g)·z, where the subtracted z gets no gradient and g is a learned scalar; a last LN.
 
     g = 0 at the start. Identities: pre-LN at g = 0; ∂y/∂z = 1 whatever g is.
-    Deviation: the paper's g is one a layer, here each site has one.
+    Deviation: the paper has one g per layer, here each site has one.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place) -> None:

@@ -9,10 +9,10 @@ from skipln.skips import register
 
 @register("highway")
 class Highway(Connection):
-    """y = T⊙F(x) + (1 − T)⊙x, T = σ(Wx + b) for each channel of each position or pixel.
+    """y = T⊙F(x) + (1 − T)⊙x with T = σ(Wx + b) for each channel of each position or pixel.
 
-    bias: b at the start; the paper has −1 to −3, towards carrying x. W starts at 0 (theirs is random), so that T begins
-    as the number σ(b) everywhere. Identities: y → x as b → −∞, and y → F(x) as b → ∞.
+    bias: b at the start; the paper has −1 to −3, which favours carrying x. W starts at 0 (the authors' is random), so T
+    starts as σ(b) everywhere. Identities: y → x as b → −∞, and y → F(x) as b → ∞.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place, bias: float = -2.0) -> None:

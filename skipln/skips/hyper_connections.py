@@ -1,4 +1,4 @@
-"""Hyper-Connections: several streams, read, mixed and written by learned weights (Zhu et al. 2024)."""
+"""Hyper-Connections: learned weights read, mix and write several streams (Zhu et al. 2024)."""
 
 import torch
 import torch.nn.functional as F
@@ -12,12 +12,12 @@ from skipln.skips.streams import Stream, weighted
 
 @register("hyper_connections")
 class HyperConnections(Connection):
-    """h = Σ_i a_i H_i; H_j ← Σ_i R_ij H_i + b_j F(LN h). n copies of x at the entry; LN of their sum behind the stack.
+    """h = Σ_i a_i H_i; H_j ← Σ_i R_ij H_i + b_j F(LN h). The streams enter as n copies of x; LN of the sum leaves.
 
-    streams: n. At the start a picks stream k mod n of site k, R is the identity and b is 1. Identity: pre-LN at the
-    start, with n = 1 exactly, and with any n but for the last LN's eps, as all streams are alike.
-    dynamic: at each position (a_i, R_i·, b_i) += s·tanh(W LN H_i), LN without gain and bias; W = 0 and s = 0.01 at the
-    start, one s for a and R, one for b.
+    streams: n. The weights start with a picking stream k mod n at site k, R the identity and b = 1. Identity: pre-LN at
+    the start, with n = 1 exactly and with any n but for the last LN's eps, since all streams are equal.
+    dynamic: at each position (a_i, R_i·, b_i) += s·tanh(W LN H_i), where LN has no gain or bias. W starts at 0, s at
+    0.01; a and R share one s, b has another.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place, streams: int = 4, dynamic: bool = False) -> None:
@@ -36,7 +36,7 @@ class HyperConnections(Connection):
         return (x,) * len(self.writing)
 
     def weights(self, stream: Stream) -> tuple[Tensor, Tensor, Tensor]:
-        """a [n], R [n, n] and b [n], and behind that what multiplies a stream where they depend on the position."""
+        """Return a [n], R [n, n], b [n]; if they depend on the position, dimensions follow that multiply a stream."""
         static = self.reading, self.mixing, self.writing
         if self.moving is None or self.scales is None:
             return static

@@ -1,4 +1,4 @@
-"""KEEL: post-LN of an input as large as the stack is deep, and a norm in front of the branch (arXiv 2601.19895)."""
+"""KEEL: post-LN with an input scaled by the stack's depth, and a norm before the branch (arXiv 2601.19895)."""
 
 from torch import Tensor
 
@@ -9,10 +9,10 @@ from skipln.skips import register
 
 @register("keel")
 class Keel(Connection):
-    """y = LN(αx + F(LN x)). In the stack's first layer x + F(LN x), at its other sites LN(x + F(LN x)).
+    """y = LN(αx + F(LN x)). In the stack's first layer α = 1, and the stack's first site lacks the outer LN.
 
-    alpha: α behind the first layer; null is the number of the stack's sites. Gains 1 at the start.
-    Identities: the first site is pre-LN without a last norm; α = 1 is post-LN with F∘LN for a branch. norm: both LNs.
+    alpha: α after the first layer; null means the number of the stack's sites. Gains start at 1.
+    Identities: the first site is pre-LN without a last norm; α = 1 is post-LN with F∘LN as branch. norm: for both LNs.
     """
 
     def __init__(

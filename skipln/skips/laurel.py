@@ -1,4 +1,4 @@
-"""LAuReL: learned weights of the sum, or a learned low-rank term in it (arXiv 2411.07501)."""
+"""LAuReL: the sum has learned weights or a learned low-rank term (arXiv 2411.07501)."""
 
 from typing import Literal
 
@@ -11,9 +11,9 @@ from skipln.skips import register
 
 @register("laurel_rw")
 class LaurelRW(Connection):
-    """y = αF(x) + βx, α and β learned scalars of the site, bounded by `bound`: (α, β) = softmax(w) or σ(w).
+    """y = αF(x) + βx, where α and β are learned scalars of the site, bounded by `bound`: (α, β) = softmax(w) or σ(w).
 
-    w = 0 at the start (our choice), so either way y = (F(x) + x) / 2. Deviation: Gemma 3n's block is another form.
+    w = 0 at the start (our choice), so either way y = (F(x) + x) / 2. Deviation: Gemma 3n's block has another form.
     """
 
     def __init__(
@@ -30,9 +30,9 @@ class LaurelRW(Connection):
 
 @register("laurel_lr")
 class LaurelLR(Connection):
-    """y = F(x) + x + BAx for each position or pixel; A [rank, dim] is Xavier-normal, B [dim, rank] is 0 at the start.
+    """y = F(x) + x + BAx for each position or pixel; A [rank, dim] starts Xavier-normal, B [dim, rank] starts at 0.
 
-    Identity: the plain skip connection at the start. rank: 16 on the paper's ResNet-50.
+    Identity: the plain skip connection at the start. rank: 16 in the paper's ResNet-50.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place, rank: int = 16) -> None:

@@ -1,4 +1,4 @@
-"""LayerScale: each channel of the branch times a learned number that starts small (Touvron et al. 2021)."""
+"""LayerScale: each channel of the branch is multiplied by a learned number that starts small (Touvron et al. 2021)."""
 
 import torch
 from torch import Tensor, nn
@@ -9,16 +9,16 @@ from skipln.skips.pre_ln import PreLN
 
 
 def start(layers: int) -> float:
-    """γ of a stack of so many layers: the authors' values at 12, 24 and 36 layers, each up to the next one's depth."""
+    """Return the authors' γ for stacks of 12, 24 and 36 layers; each value holds up to the next of these depths."""
     return 0.1 if layers < 24 else 1e-5 if layers < 36 else 1e-6
 
 
 @register("layer_scale")
 class LayerScale(PreLN):
-    """y = x + γ⊙F(LN x), γ a learned vector, and a last LN.
+    """y = x + γ⊙F(LN x), where γ is a learned vector, and a last LN.
 
-    gamma: γ at the start; null is 0.1 at 12 layers of the stack, 1e-5 at 24, 1e-6 at 36. γ = 1 is pre-LN.
-    Deviation: between those depths the authors give no value; the shallower one's is taken. timm has 1e-5 everywhere.
+    gamma: γ at the start; null means 0.1 in a stack of 12 layers, 1e-5 of 24, 1e-6 of 36. γ = 1 is pre-LN.
+    Deviation: between these depths the authors give no value; ours is the shallower depth's. timm has 1e-5 everywhere.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place, gamma: float | None = None) -> None:

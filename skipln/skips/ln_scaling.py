@@ -1,4 +1,4 @@
-"""LN scaling: what a branch reads shrinks with its layer's number (arXiv 2502.05795)."""
+"""LN scaling: a branch's input shrinks with the number of its layer (arXiv 2502.05795)."""
 
 from torch import Tensor
 
@@ -8,9 +8,9 @@ from skipln.skips.pre_ln import PreLN
 
 @register("ln_scaling")
 class LNScaling(PreLN):
-    """y = x + F(LN(x) / √l) in layer l (from 1) of its stack, and a last LN; no initialisation by depth beside it.
+    """y = x + F(LN(x) / √l) in layer l (from 1) of its stack, and a last LN; initialisation ignores the depth.
 
-    Identity: pre-LN in the first layer, and everywhere pre-LN whose gains and biases are divided by √l.
+    Identity: pre-LN in the first layer, and in every layer pre-LN whose gains and biases are divided by √l.
     """
 
     def read(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""mHC and iHC: Hyper-Connections with bounded weights of each position (arXiv 2512.24880; arXiv 2607.28611)."""
+"""mHC and iHC: Hyper-Connections with bounded weights for each position (arXiv 2512.24880; arXiv 2607.28611)."""
 
 import math
 
@@ -10,17 +10,18 @@ from skipln.seam.connection import Branch, Connection, Place
 from skipln.skips import register
 from skipln.skips.streams import Bounded, Stream, sinkhorn, weighted
 
-EPS, STEPS = 1e-6, 20  # of Sinkhorn
+EPS, STEPS = 1e-6, 20  # of Sinkhorn's algorithm
 
 
 @register("mhc", mixes=True)
 @register("ihc", mixes=False)
 class MHC(Connection):
-    """h = Σ_i p_i H_i; H_j ← Σ_i M_ij H_i + q_j F(LN h); n copies of x at the entry, LN Σ_i r_i H_i behind the stack.
+    """h = Σ_i p_i H_i; H_j ← Σ_i M_ij H_i + q_j F(LN h). The streams enter as n copies of x; LN Σ_i r_i H_i leaves.
 
-    p = σ(…) + ε, q = 2σ(…), r = σ(…), M = softmax_rows(…) + ε made doubly stochastic, 1 in `ihc`; … as in `Bounded`.
-    At the start b is −ln(n − 1) of p and r, 0 of q, and 8·1 of M, which is our choice, so that M is nearly 1.
-    streams: n > 1. Identity: pre-LN with φ = 0, as all streams are alike (but for ε).
+    p = σ(…) + ε, q = 2σ(…), r = σ(…), and M = softmax_rows(…) + ε, made doubly stochastic, or the identity in `ihc`.
+    Each … is a `Bounded` function of the streams; its b starts at −ln(n − 1) for p and r, at 0 for q, and (our choice)
+    at 8 times the identity for M, which is then nearly the identity.
+    streams: n > 1. Identity: pre-LN if φ = 0 (but for ε), since all streams are equal.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place, mixes: bool, streams: int = 4) -> None:

@@ -1,4 +1,4 @@
-"""nGPT: a stream and matrices of fixed norm; a branch turns the stream by a learned angle (arXiv 2410.01131)."""
+"""nGPT: stream and matrices have a fixed norm, and branches turn the stream by a learned angle (arXiv 2410.01131)."""
 
 import torch
 import torch.nn.functional as F
@@ -10,16 +10,17 @@ from skipln.skips import register
 
 @register("ngpt")
 class NGPT(Connection):
-    """y = n(x + |a|⊙(n(F(x)) − n(x))), n(v) = v / rms(v), no LN. F's matrices have norm 1 along the stream's channels:
-    each row of those that read it, each column of the last, at the start and after every update.
+    """y = n(x + |a|⊙(n(F(x)) − n(x))) with n(v) = v / rms(v), no LN. At the start and after every update F's matrices
+    have norm 1 along the stream's channels: each row of those that read the stream, each column of the last.
 
-    alpha: |a| at the start, 0.05; the learned vector starts at 1/√dim, and a is it times alpha·√dim.
-    Deviations: their n divides by the norm. So our stream is √dim times theirs, which is what our attention and FFN are
-    made to read, without their scales of q, k and hidden. Embeddings, which are the head too, are not normed: their
-    norms do what the paper's scale of the logits does, and the first site norms what they sum to. Nor are biases.
+    alpha: |a| at the start; a is alpha·√dim times a learned vector, which starts at 1/√dim.
+    Deviations: the authors' n divides by the norm. Our stream is √dim times as large, as our attention and feed-forward
+    network expect, without the authors' scales of queries, keys and hidden units. Embeddings, which are also the head,
+    are not normalised: their norms act as the paper's scale of the logits, and the first site normalises their sum.
+    Biases are not normalised either.
     """
 
-    not_in_resnets = "norms matrices along the channels of a stream, and convolutions read what the net's BN has normed"
+    not_in_resnets = "normalises matrices along the stream's channels, but convolutions read what BN has normalised"
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place, alpha: float = 0.05) -> None:
         super().__init__(dim, layout=layout, place=place)
@@ -36,7 +37,7 @@ class NGPT(Connection):
         self.after_step()
 
     def after_step(self) -> None:
-        """Give every row or column its norm again."""
+        """Restore the norm of every row or column."""
         for branch in self.branches:
             for role, weight in branch.weights().items():
                 weight.copy_(F.normalize(weight, dim=0 if role == "out" else 1))

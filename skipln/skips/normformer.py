@@ -1,4 +1,4 @@
-"""NormFormer: pre-LN with more norms and scales inside and behind the branches (Shleifer et al. 2021)."""
+"""NormFormer: pre-LN with more norms and scales inside and after the branches (Shleifer et al. 2021)."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from skipln.skips.pre_ln import PreLN
 
 
 class HeadScale(nn.Module):
-    """Each head's part of [batch, time, dim] times a learned number, 1 at the start."""
+    """Multiplies each head's part of [batch, time, dim] by a learned number that starts at 1."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -22,12 +22,12 @@ class HeadScale(nn.Module):
 
 @register("normformer")
 class NormFormer(PreLN):
-    """y = x + LN(F(LN x)) of an attention, whose heads are scaled; y = r⊙x + F(LN x) elsewhere, with an LN in F behind
-    its last activation; a last LN behind the stack. All gains and scales are 1 at the start.
+    """y = x + LN(F(LN x)) for attention, whose heads are scaled; y = r⊙x + F(LN x) elsewhere, with an LN in F after its
+    last activation; a last LN after the stack. All gains and scales start at 1.
 
-    scale_residual: r is a learned vector, which the paper leaves out of its large models; else it is 1.
-    Identities: `sandwich_ln` of the attention, `pre_ln` of the rest, each F with what is put into it.
-    Deviation: in a ResNet a block is what the feed-forward network is here.
+    scale_residual: whether r is a learned vector, which the paper leaves out of its large models, or always 1.
+    Identities: `sandwich_ln` for attention and `pre_ln` elsewhere, where F includes what is put into it.
+    Deviation: in a ResNet the blocks are treated like feed-forward networks.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place, scale_residual: bool = False) -> None:

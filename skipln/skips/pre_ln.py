@@ -1,4 +1,4 @@
-"""Pre-LN: the norm in front of the branch (Xiong et al. 2020)."""
+"""Pre-LN: the norm comes before the branch (Xiong et al. 2020)."""
 
 from torch import Tensor, nn
 
@@ -9,9 +9,9 @@ from skipln.skips import register
 
 @register("pre_ln")
 class PreLN(Connection):
-    """y = x + F(LN x), and one more LN behind the stack's last site; gains 1 and biases 0 at the start.
+    """y = x + F(LN x), and one more LN after the stack's last site; gains start at 1 and biases at 0.
 
-    Connections that differ only in what F reads write `read`, those that differ in the sum write `join`.
+    A subclass overrides `read` if it changes only what F reads, and `join` if it changes the sum.
     Identity: `skip` with `pre_norm`. Deviation: in a ResNet every stage is a stack, and so has a last LN.
     """
 
@@ -21,7 +21,7 @@ class PreLN(Connection):
         self.last_norm = layer_norm(dim, layout) if place.last else nn.Identity()
 
     def read(self, x: Tensor) -> Tensor:
-        """What F reads of x."""
+        """Return what F reads of x."""
         return self.norm(x)
 
     def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""res-post-LN: the branch is normed on its way into the sum (Swin-v2, arXiv 2111.09883; OLMo-2, arXiv 2501.00656)."""
+"""res-post-LN: the branch's output is normalised, then added (Swin-v2, arXiv 2111.09883; OLMo-2, arXiv 2501.00656)."""
 
 from torch import Tensor, nn
 
@@ -9,9 +9,9 @@ from skipln.skips import register
 
 @register("res_post_ln")
 class ResPostLN(Connection):
-    """y = x + LN(F(x)), and a last LN behind the stack, as both nets have it.
+    """y = x + LN(F(x)), and a last LN after the stack, as in both nets.
 
-    gain: of the LN behind F, at the start; at 0 a stack starts as the identity under its last LN.
+    gain: the gain of F's LN at the start; with 0 a stack starts as the identity followed by its last LN.
     Identity: sandwich-LN without its inner norm. Deviation: OLMo-2 has RMSNorm.
     """
 

@@ -1,4 +1,4 @@
-"""ResiDual: a post-LN stream and a plain sum of the branches beside it (Xie et al. 2023)."""
+"""ResiDual: a post-LN stream and, beside it, a plain sum of the branches (Xie et al. 2023)."""
 
 from torch import Tensor, nn
 
@@ -11,9 +11,9 @@ Stream = tuple[Tensor, Tensor]
 
 @register("resi_dual")
 class ResiDual(Connection):
-    """f = F(x); x ← LN(x + f); r ← r + f, r = x at the entry; behind the stack x + LN(r). Gains 1 at the start.
+    """f = F(x); x ← LN(x + f); r ← r + f, with r = x at the entry; after the stack x + LN(r). Gains start at 1.
 
-    Identity: x alone is post-LN, r alone the plain skip connection's sum of the same branches.
+    Identity: x alone is post-LN; r alone is the plain skip connection's sum of the same branches.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place) -> None:

@@ -10,16 +10,16 @@ from skipln.norms import layer_norm
 from skipln.seam.connection import Connection, Place
 from skipln.skips import register
 
-LARGEST = 32  # λ of which more is not told apart: a doubles with each step, and y is LN x by then
+LARGEST = 32  # a larger λ makes no difference: a doubles with each step, and by then y is LN x
 
 
 @register("rskip_ln_learned")
 class RSkipLearned(Connection):
-    """y = LN(a_λ·x + F(x)), a_1 = 1, a_{k+1} = a_k + std(a_k·x + F(x)), λ ≥ 1 a real number: the last step by its part.
+    """y = LN(a_λ·x + F(x)) with a_1 = 1, a_{k+1} = a_k + std(a_k·x + F(x)); for a real λ the last step is partial.
 
-    So a_λ = a_k + (λ − k)·std(a_k·x + F(x)) with k = ⌊λ⌋, and below 1, where nothing is repeated, a_λ = λ. std is over
-    what LN normalises. lam: λ at the start, > 0; nothing keeps it there in training. per: "scalar" or "channel".
-    Identities: `rskip_ln` of norms without gain and bias at an integer λ (but for eps), `xskip_ln` up to 1.
+    So a_λ = a_k + (λ − k)·std(a_k·x + F(x)) with k = ⌊λ⌋; below 1, where nothing is repeated, a_λ = λ. std is over what
+    LN normalises. lam: λ at the start, > 0; nothing keeps it positive in training. per: "scalar" or "channel".
+    Identities: `rskip_ln` with norms without gain and bias at an integer λ (but for eps), `xskip_ln` up to λ = 1.
     """
 
     norm_of_sum = "norm"
@@ -40,15 +40,15 @@ class RSkipLearned(Connection):
     def join(self, x: Tensor, f: Tensor, mask: Tensor | None = None) -> Tensor:
         lam = self.of_channels(self.lam)
         over = (-3, -2, -1) if self.layout == "nchw" else -1
-        a = torch.where(lam > 1, 1, lam)  # not clamp: at an integer the slope is that of the step before it
+        a = torch.where(lam > 1, 1, lam)  # not clamp, so that the slope at an integer is that of the step before it
         for k in range(1, self._steps()):
             variance = (a * x + f).var(over, correction=0, keepdim=True)
             a = a + torch.where(lam <= k + 1, (lam - k).relu(), 1) * (variance + self.norm.eps).sqrt()
         return self.norm(a * x + f)
 
     def _steps(self) -> int:
-        """⌈λ⌉ of the largest λ, also where a training that diverges has left no number or a boundless one; in a graph
-        that is exported as many as there may be, of which those beyond ⌈λ⌉ change nothing."""
+        """Return ⌈λ⌉ for the largest λ, and a number from 1 to LARGEST even if training has made λ NaN or infinite. An
+        exported graph takes LARGEST steps, of which those beyond ⌈λ⌉ change nothing."""
         if torch.compiler.is_exporting():
             return LARGEST
         largest = self.lam.detach().max().nan_to_num(1.0).clamp(1, LARGEST)

@@ -1,4 +1,4 @@
-"""rSkip+LN and rSkip+BN: the input added again and again under a norm (Liu et al. 2020)."""
+"""rSkip+LN and rSkip+BN: the input is added again and again, each time under a norm (Liu et al. 2020)."""
 
 from torch import Tensor, nn
 
@@ -16,7 +16,8 @@ class RSkipNorm(Connection):
     Without gain and bias this is LN(a_λ·x + F) with a_1 = 1, a_{k+1} = a_k + std(a_k·x + F): the network finds the
     input's scale itself.
     lam: λ, an integer ≥ 1, the number of additions. norm: LN, or any factory (dim, layout) -> module.
-    share_norm: one norm for all λ steps. No text that could be read settles it; separate norms are our default.
+    share_norm: whether all λ steps share one norm. No text that we could read settles this; the default is separate
+    norms.
     """
 
     norm_of_sum = "norms.0"

@@ -11,10 +11,10 @@ from skipln.skips.pre_ln import PreLN
 @register("sandwich_ln")
 @register("peri_ln")
 class SandwichLN(PreLN):
-    """y = x + LN(F(LN x)), and a last LN behind the stack; gains 1 at the start. Two names of one formula.
+    """y = x + LN(F(LN x)), and a last LN after the stack; gains start at 1. The formula has two names.
 
-    Identity: pre-LN with LN∘F for a branch, so F's scale is for nothing. Deviation: Peri-LN's optional norm of the
-    embeddings is none of a connection's.
+    Identity: pre-LN with LN∘F as branch, so F's scale has no effect. Deviation: Peri-LN's optional norm of the
+    embeddings is left out, since it is no part of a connection.
     """
 
     def __init__(self, dim: int, *, layout: str = "btc", place: Place) -> None:

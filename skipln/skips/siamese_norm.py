@@ -11,9 +11,10 @@ Stream = tuple[Tensor, Tensor]
 
 @register("siamese_norm")
 class SiameseNorm(Connection):
-    """x ← LN x; z = F(LN(x + LN y)); x ← x + z/√(2l); y ← y + z, y = x at the entry; at the end LN(LN x + LN y).
+    """x ← LN x; z = F(LN(x + LN y)); x ← x + z/√(2l); y ← y + z, with y = x at the entry; after the stack
+    LN(LN x + LN y).
 
-    l is the number of the site's layer in its stack, from 1. Every LN has a gain, 1, and a bias, 0, of its own.
+    l is the number of the site's layer in its stack, from 1. Every LN has its own gain, at the start 1, and bias, 0.
     Identity: y is the plain skip connection's sum of the same branches.
     """
 

@@ -1,4 +1,4 @@
-"""What the connections of several streams share; no connection itself."""
+"""What connections with several streams share; not a connection itself."""
 
 import torch
 import torch.nn.functional as F
@@ -8,13 +8,13 @@ Stream = tuple[Tensor, ...]
 
 
 def weighted(weights: Tensor, stream: Stream) -> Tensor:
-    """Σ_i w_i H_i; weights: [n], or [n, …] with dimensions that multiply a stream."""
+    """Return Σ_i w_i H_i. weights: [n], or [n, …] with dimensions that multiply a stream."""
     first, *others = (weight * part for weight, part in zip(weights, stream, strict=True))
     return sum(others, first)
 
 
 def sinkhorn(logits: Tensor, steps: int, eps: float) -> Tensor:
-    """A matrix [n, n, …] of positive elements whose columns sum to 1, and its rows the nearer the more steps."""
+    """Return a positive matrix [n, n, …]. Its columns sum to 1; the more steps, the closer its rows come to that."""
     m = logits.softmax(1) + eps
     m = m / (m.sum(0, keepdim=True) + eps)
     for _ in range(steps - 1):
@@ -24,10 +24,10 @@ def sinkhorn(logits: Tensor, steps: int, eps: float) -> Tensor:
 
 
 class Bounded(nn.Module):
-    """a·φv/rms(v) + b for each b, a and φ of its own; v: the n streams of a position in one vector.
+    """Computes a·φv/rms(v) + b for each b, with an a and φ of its own; v is a position's n streams as one vector.
 
-    Of the shape of b, and behind it dimensions that multiply a stream. biases: b at the start, the first [n]; a starts
-    at 0.01, φ as N(0, 0.02²), which is our choice.
+    Each result has the shape of b, then dimensions that multiply a stream. biases: each b at the start, the first of
+    shape [n]. a starts at 0.01, φ as N(0, 0.02²), which is our choice.
     """
 
     def __init__(self, dim: int, channels: int, *biases: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Sub-LN: pre-LN with a second norm in front of a branch's last matrix (Magneto, Wang et al. 2022)."""
+"""Sub-LN: pre-LN with a second norm before a branch's last matrix (Magneto, Wang et al. 2022)."""
 
 import math
 
@@ -9,7 +9,7 @@ from skipln.skips.pre_ln import PreLN
 
 
 def start(place: Place) -> float:
-    """γ: √(ln 3M · ln 2N / 3) in an encoder and √ln 3M in a decoder of N and M layers; elsewhere √ln S of S sites."""
+    """Return γ: √(ln 3M · ln 2N / 3) in an encoder and √ln 3M in a decoder of N and M layers, else √ln S of S sites."""
     if set(place.depths) == {"encoder", "decoder"}:
         n, m = math.log(2 * place.depths["encoder"]), math.log(3 * place.depths["decoder"])
         return math.sqrt(m if place.stack == "decoder" else m * n / 3)
@@ -18,10 +18,10 @@ def start(place: Place) -> float:
 
 @register("sub_ln")
 class SubLN(PreLN):
-    """y = x + F(LN x), in F an LN in front of the last matrix, and a last LN; F's matrices start γ times as large.
+    """y = x + F(LN x) with another LN before F's last matrix, and a last LN; F's matrices start γ times as large.
 
-    gamma: γ; null is derived from the depths of the net, √ln 2N with the 2N sites of one stack. Those of queries, keys
-    and the attention to the source are as they were. Deviation: for ResNets the paper has no γ; every block is a site.
+    gamma: γ; null derives it from the net's depths, as √ln 2N for one stack of 2N sites. The matrices of queries, keys
+    and attention to the source are not scaled. Deviation: the paper has no γ for ResNets; here every block is a site.
     Identity: pre-LN with γ = 1 and the inner norms left out.
     """
 

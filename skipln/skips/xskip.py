@@ -1,4 +1,4 @@
-"""skip and xSkip: the input scaled by a fixed λ (Liu et al. 2020), without norm and before the branch's norm."""
+"""skip and xSkip: the input is scaled by a fixed λ, without a norm or before the branch's norm (Liu et al. 2020)."""
 
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ class XSkip(Connection):
     """y = λx + F(x); with `pre_norm`, y = λx + F(LN x) and one more LN after the stack's last site.
 
     lam: λ > 0, fixed (not learned); λ = 1 is the plain skip connection.
-    pre_norm: the pre-LN placement (Xiong et al. 2020); with λ = 1 the pre-LN Transformer.
+    pre_norm: the pre-LN placement (Xiong et al. 2020); with λ = 1 this is the pre-LN Transformer.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""xSkip and xSkip+LN with a learned λ: what the paper fixes, as an option of its own (after Liu et al. 2020)."""
+"""xSkip and xSkip+LN with a learned λ, which the paper fixes (after Liu et al. 2020)."""
 
 from typing import Literal
 
@@ -13,10 +13,10 @@ from skipln.skips import register
 @register("xskip_learned", norm=None)
 @register("xskip_ln_learned")
 class XSkipLearned(Connection):
-    """y = λx + F(x), or LN(λx + F(x)), λ a parameter of the site: a number, or one for each channel.
+    """y = λx + F(x), or LN(λx + F(x)), where λ is a parameter of the site: one number, or one for each channel.
 
-    lam: λ at the start, > 0; nothing keeps it there in training. per: "scalar" or "channel".
-    Identity: `xskip` and `xskip_ln` of the same λ at the start. norm: LN, or any other, of the `_ln` form.
+    lam: λ at the start, > 0; nothing keeps it positive in training. per: "scalar" or "channel".
+    Identity: `xskip` and `xskip_ln` with the same λ at the start. norm: the `_ln` form's, LN or any other.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""xSkip+LN and xSkip+BN: the scaled input, repaired by a norm (Liu et al. 2020)."""
+"""xSkip+LN and xSkip+BN: the input is scaled, and a norm repairs the sum (Liu et al. 2020)."""
 
 from torch import Tensor
 

@@ -44,7 +44,7 @@ def test_facts_are_read_from_docstrings():
     keel = facts("keel")
     assert keel.source == "arXiv 2601.19895 (2026)"
     assert keel.formula.startswith("y = LN(αx + F(LN x)).")
-    assert keel.start == "Gains 1 at the start."
+    assert keel.start == "Gains start at 1."
     assert keel.identities.startswith("the first site is pre-LN without a last norm; α = 1 is post-LN")
     assert (keel.deviations, keel.also) == ("", [])
     rskip = facts("rskip_ln")
@@ -100,7 +100,7 @@ def test_the_place_is_that_of_the_mean_in_the_published_records(monkeypatch):
 
 def test_options_are_set_as_code():
     said = dict(entries(["admin", "b2t"], None)[0].said)
-    assert said["At the start"].startswith("<code>omega</code>: how they start.")
+    assert said["At the start"].startswith("<code>omega</code>: what they start from.")
 
 
 def test_a_formula_is_typeset():

@@ -18,7 +18,7 @@ def test_every_resnet_of_the_zoo_is_covered():
     ("net", "name", "why"),
     [
         ("resnet20", "denseformer", "denseformer carries more than x"),
-        ("preact_resnet20", "ngpt", "ngpt norms matrices along the channels of a stream"),
+        ("preact_resnet20", "ngpt", "ngpt normalises matrices along the stream's channels"),
         ("preact_resnet20", "denseformer", ""),
     ],
 )

@@ -12,7 +12,8 @@ from skipln.skips.streams import Stream, weighted
 
 @register("hyper_connections")
 class HyperConnections(Connection):
-    """h = Σ_i a_i H_i; H_j ← Σ_i R_ij H_i + b_j F(LN h). The streams enter as n copies of x; LN of the sum leaves.
+    """h = Σ_i a_i H_i; H_j ← Σ_i R_ij H_i + b_j F(LN h). The n streams enter as copies of x and leave as the LN
+    of their sum.
 
     streams: n. The weights start with a picking stream k mod n at site k, R the identity and b = 1. Identity: pre-LN at
     the start, with n = 1 exactly and with any n but for the last LN's eps, since all streams are equal.

@@ -17,7 +17,7 @@ def start(layers: int) -> float:
 class LayerScale(PreLN):
     """y = x + γ⊙F(LN x), where γ is a learned vector, and a last LN.
 
-    gamma: γ at the start; null means 0.1 in a stack of 12 layers, 1e-5 of 24, 1e-6 of 36. γ = 1 is pre-LN.
+    gamma: γ at the start; null means 0.1 for a stack of 12 layers, 1e-5 for 24, 1e-6 for 36. γ = 1 is pre-LN.
     Deviation: between these depths the authors give no value; ours is the shallower depth's. timm has 1e-5 everywhere.
     """
 

@@ -16,7 +16,8 @@ EPS, STEPS = 1e-6, 20  # of Sinkhorn's algorithm
 @register("mhc", mixes=True)
 @register("ihc", mixes=False)
 class MHC(Connection):
-    """h = Σ_i p_i H_i; H_j ← Σ_i M_ij H_i + q_j F(LN h). The streams enter as n copies of x; LN Σ_i r_i H_i leaves.
+    """h = Σ_i p_i H_i; H_j ← Σ_i M_ij H_i + q_j F(LN h). The n streams enter as copies of x and leave as
+    LN Σ_i r_i H_i.
 
     p = σ(…) + ε, q = 2σ(…), r = σ(…), and M = softmax_rows(…) + ε, made doubly stochastic, or the identity in `ihc`.
     Each … is a `Bounded` function of the streams; its b starts at −ln(n − 1) for p and r, at 0 for q, and (our choice)

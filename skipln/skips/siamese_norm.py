@@ -14,7 +14,7 @@ class SiameseNorm(Connection):
     """x ← LN x; z = F(LN(x + LN y)); x ← x + z/√(2l); y ← y + z, with y = x at the entry; after the stack
     LN(LN x + LN y).
 
-    l is the number of the site's layer in its stack, from 1. Every LN has its own gain, at the start 1, and bias, 0.
+    l is the number of the site's layer in its stack, from 1. Every LN has its own gain (1 at the start) and bias (0).
     Identity: y is the plain skip connection's sum of the same branches.
     """
 

@@ -168,7 +168,7 @@ function apart(ends, top, bottom) {
 
 function hover(event) {
   if (!drawn.cross) return;
-  const x = event.clientX - $("chart").getBoundingClientRect().left;
+  const x = Math.min(event.clientX - $("chart").getBoundingClientRect().left, drawn.width - drawn.right); // names: the ends
   const near = list => list.reduce((a, b) => Math.abs(drawn.X(b.x) - x) < Math.abs(drawn.X(a.x) - x) ? b : a);
   const found = drawn.curves.map(c => ({ c, p: near(c.points) })).filter(f => Math.abs(drawn.X(f.p.x) - x) < 40);
   const tip = $("tip");

@@ -49,6 +49,12 @@ class Record(Result):
         settings = next((one.settings for one in self.compared if one.hash == self.chosen), None)
         return self.overrides if settings is None else candidate_overrides(self.overrides, settings)
 
+    def measured(self, metric: str) -> float | None:
+        """The value of `metric`, None without one. After a search, valid_loss is that of the run that it chose."""
+        if metric == "valid_loss" and self.chosen:
+            return next((one.valid_loss for one in self.compared if one.hash == self.chosen), None)
+        return self.metrics.get(metric)
+
     @property
     def environments(self) -> list[dict[str, Any]]:
         """The environments in which its updates were made; several if the run was stopped and continued elsewhere."""

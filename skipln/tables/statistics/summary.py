@@ -174,12 +174,12 @@ def _over_runs(runs: dict[str, list[Record]], row: str, baseline: str, metric: s
     sides = [runs[row], runs.get(baseline, [])]
     if row == baseline or any(record.state == "diverged" for side in sides for record in side):
         return None
-    system, other = ([v for r in side if (v := r.metrics.get(metric)) is not None] for side in sides)
+    system, other = ([v for r in side if (v := r.measured(metric)) is not None] for side in sides)
     return over_runs(system, other)
 
 
 def _mean(records: Sequence[Record], metric: str) -> Mean | None:
-    values = [v for record in records if record.state == "done" and (v := record.metrics.get(metric)) is not None]
+    values = [v for record in records if record.state == "done" and (v := record.measured(metric)) is not None]
     if not values:
         return None
     return Mean(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))

@@ -110,6 +110,18 @@ def test_a_cell_has_the_curve_and_command_of_the_chosen_run(searching: Workplace
     assert "optim.lr=0.01 task.test=false" in page
 
 
+def test_a_cells_validation_loss_is_that_of_the_chosen_run(searching: Workplace) -> None:
+    manifest = Path("experiments/table9.yaml")
+    manifest.write_text(manifest.read_text().replace("metrics: [bleu, chrf]", "metrics: [bleu, valid_loss]"))
+    searching.manifest = load("table9", Path("experiments"))
+    for cell in searching.cells():
+        finish(cell, ROWS[cell.row.name])
+    assert searching.run() == 0
+    table = (searching.folder / "table.md").read_text()
+    assert re.search(r"\| post-LN +\| [^|]+\| +3\.250 \(n=1\) \|", table)
+    assert re.search(r"\| xSkip λ=2 +\| 1 of 1 diverged \| 1 of 1 diverged \|", table)
+
+
 def test_a_recorded_cell_needs_no_candidates(searching: Workplace) -> None:
     for cell in searching.cells():
         finish(cell, ROWS[cell.row.name])

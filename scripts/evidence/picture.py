@@ -53,7 +53,10 @@ def picture(claims: Sequence[Claim], found: Sequence[Comparison]) -> Picture:
 
 def _lines(own: Sequence[Comparison]) -> list[Comparison | str]:
     """The comparisons, before those of each place its name."""
-    return [line for where, group in groupby(own, key=place) for line in (where, *group)]
+    lines: list[Comparison | str] = []
+    for where, group in groupby(own, key=place):
+        lines += [where, *group]
+    return lines
 
 
 def _panel(axis: "Axes", claim: Claim, lines: Sequence[Comparison | str]) -> None:

@@ -62,7 +62,7 @@ def palette(rows: Sequence[Row]) -> dict[str, Look]:
         hue = wanted if wanted in free else (unclaimed or MORE)[0]
         free = [other for other in free if other != hue]
         members.sort(key=lambda member: member[0])
-        light, dark = (_shades(hue[side], ground, len(members)) for side, ground in enumerate((PAPER, DARK)))
+        light, dark = _shades(hue[0], PAPER, len(members)), _shades(hue[1], DARK, len(members))
         for (_, row), on_light, on_dark in zip(members, light, dark, strict=True):
             looks[row.name] = Look(on_light, on_dark, hue[2])
     return looks

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from torch import Tensor, nn
 
 from skipln.errors import UserError
-from skipln.norms import batch_norm
+from skipln.norms import BatchNormRelu, batch_norm
 from skipln.seam.connection import Branch, Connection, MakeConnection, own_modules
 from skipln.seam.place import stack_of
 
@@ -67,7 +67,7 @@ class PreActBlock(nn.Module):
         self.activate = nn.Identity() if first else _activation(inputs, shape)
         # He et al.'s code strides a bottleneck's first convolution, torchvision's post-activation net its 3×3.
         strides = [stride, *[1] * (2 if shape.block == "bottleneck" else 1)]
-        self.branch = Convolutions(*_convolutions(inputs, inner, strides, shape)[:-2])
+        self.branch = Convolutions(*_convolutions(inputs, inner, strides, shape))
         self.project = None if (inputs, stride) == (site.dim, 1) else _conv(inputs, site.dim, 1, stride, shape)
 
     def open(self, x: Tensor) -> Any:
@@ -96,7 +96,7 @@ class PostActBlock(nn.Module):
         super().__init__()
         self.site, self.relu = site, nn.ReLU()
         strides = [1, stride, 1] if shape.block == "bottleneck" else [stride, 1]
-        self.branch = Convolutions(*_convolutions(inputs, inner, strides, shape)[:-1])
+        self.branch = Convolutions(*_convolutions(inputs, inner, strides, shape), _norm(site.dim, shape))
         self.project: nn.Module = nn.Identity()
         if (inputs, stride) != (site.dim, 1):
             self.project = nn.Sequential(_conv(inputs, site.dim, 1, stride, shape), _norm(site.dim, shape))
@@ -138,7 +138,7 @@ class ResNet(nn.Module):
     def __init__(self, shape: ResNetShape, channels: int, classes: int, connection: MakeConnection) -> None:
         super().__init__()
         kernel, stride = (3, 1) if shape.stem == "small" else (7, 2)
-        stem = [_conv(channels, shape.width, kernel, stride, shape), _norm(shape.width, shape), _relu()]
+        stem = [_conv(channels, shape.width, kernel, stride, shape), *_norm_and_relu(shape.width, shape)]
         if shape.stem == "large":
             stem.append(nn.MaxPool2d(3, stride=2, padding=1))
         self.stem = nn.Sequential(*stem)
@@ -184,12 +184,13 @@ class ResNet(nn.Module):
 
 
 def _convolutions(inputs: int, inner: int, strides: Sequence[int], shape: ResNetShape) -> list[nn.Module]:
-    """Return conv, norm, relu for each convolution of a branch; callers cut off what they do not want at the end."""
+    """Return the convolutions of a branch with a norm and a relu between them."""
     basic = shape.block == "basic"
     kernels, widths = ([3, 3], [inner, inner]) if basic else ([1, 3, 1], [inner, inner, 4 * inner])
     modules: list[nn.Module] = []
     for kernel, width, stride in zip(kernels, widths, strides, strict=True):
-        modules += [_conv(inputs, width, kernel, stride, shape), _norm(width, shape), _relu()]
+        modules += _norm_and_relu(inputs, shape) if modules else []
+        modules.append(_conv(inputs, width, kernel, stride, shape))
         inputs = width
     return modules
 
@@ -211,9 +212,17 @@ def _norm(dim: int, shape: ResNetShape) -> nn.Module:
     return batch_norm(dim, "nchw") if shape.norm == "batch" else nn.Identity()
 
 
+def _norm_and_relu(dim: int, shape: ResNetShape, inplace: bool = True) -> list[nn.Module]:
+    """Both in one where there is a norm; the second place stays, since the weights behind it are named by theirs.
+
+    inplace: whether nobody else reads what the relu is of.
+    """
+    return [BatchNormRelu(dim, "nchw"), nn.Identity()] if shape.norm == "batch" else [nn.Identity(), nn.ReLU(inplace)]
+
+
 def _activation(dim: int, shape: ResNetShape) -> nn.Sequential:
     """relu(BN x) of a stream x, which others read too and which must therefore stay as it is."""
-    return nn.Sequential(_norm(dim, shape), _relu() if shape.norm == "batch" else nn.ReLU())
+    return nn.Sequential(*_norm_and_relu(dim, shape, inplace=False))
 
 
 class StridedPointwise(nn.Conv2d):
@@ -233,7 +242,3 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int, shape: ResNetShap
     if kernel == 1 and stride > 1:
         return StridedPointwise(inputs, outputs, 1, stride, bias=bias)
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=bias)
-
-
-def _relu() -> nn.ReLU:
-    return nn.ReLU(inplace=True)  # its input comes from a convolution or its norm, and nothing else reads it

@@ -1,9 +1,9 @@
 """Batch normalisation (Ioffe & Szegedy 2015) for feature maps and for padded sequences."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skipln.ops import batch_norm as normalised
 from skipln.seam.norm import register
 
 
@@ -16,6 +16,7 @@ class BatchNorm(nn.Module):
     Raises ValueError in training if there is only one value per channel.
     """
 
+    relu = False  # whether one follows, computed with it
     running_mean: Tensor
     running_var: Tensor
 
@@ -39,8 +40,16 @@ class BatchNorm(nn.Module):
         """Normalise values [positions, dim] or [batch, dim, height, width]."""
         if self.training and values.numel() == values.size(1):
             raise ValueError("batch norm cannot train on one value per channel: use a larger batch")
-        statistics = (self.running_mean, self.running_var)
-        return F.batch_norm(values, *statistics, self.weight, self.bias, self.training, self.momentum, self.eps)
+        return normalised(
+            values, self.running_mean, self.running_var, self.weight, self.bias,
+            training=self.training, momentum=self.momentum, eps=self.eps, relu=self.relu,
+        )  # fmt: skip
+
+
+class BatchNormRelu(BatchNorm):
+    """relu(BN x), in one pass."""
+
+    relu = True
 
 
 def batch_norm(dim: int, layout: str = "btc") -> BatchNorm:

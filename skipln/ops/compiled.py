@@ -69,15 +69,15 @@ def inference_kernel(source: Path, *inputs: Tensor) -> Kernel | None:
     return None if kinds or device != "cpu" or torch.is_grad_enabled() else cpu_kernel(source, kind)
 
 
-def cpu_kernel(source: Path, kind: torch.dtype) -> Kernel | None:
-    """Return the function <source's stem>_<dtype>, or None if there is none or compilation fails.
+def cpu_kernel(source: Path, kind: torch.dtype, part: str = "") -> Kernel | None:
+    """Return the function <source's stem><part>_<dtype>, or None if there is none or compilation fails.
 
     Call it with a tuple of integers, which the C++ sees as a struct of int64_t, and the contiguous tensors. torch's
     profiler shows it by the source's stem.
     """
     if kind not in TYPES or (library := compiled(source)) is None:
         return None
-    function = getattr(library, f"{source.stem}_{TYPES[kind]}")
+    function = getattr(library, f"{source.stem}{part}_{TYPES[kind]}")
 
     def call(numbers: tuple[int, ...], *tensors: Tensor) -> None:
         function.argtypes = function.argtypes or [ctypes.c_void_p] * (1 + len(tensors))

@@ -13,6 +13,13 @@ struct Heads {
 constexpr int64_t TILE = 16;  // columns of a product are padded to a multiple of it, however many lanes there are
 INLINE int64_t padded(int64_t n) { return (n + TILE - 1) / TILE * TILE; }
 
+// body(lane, j, slot) as in `each`, for n a multiple of TILE.
+template <class Body> static INLINE void each_tile(int64_t n, Body body) {
+  for (int64_t j = 0; j < n; j += TILE)
+#pragma GCC unroll 2
+    for (int v = 0; v < TILE / LANES; ++v) body(floats{}, j + v * LANES, v);
+}
+
 // R rows and TILE columns of c = a b. Every sum runs over k from 0 on, however many lanes there are.
 template <int R>
 static INLINE void tile(int64_t depth, const float *a, int64_t row, int64_t step, const float *b, int64_t width, float *c,
@@ -23,7 +30,7 @@ static INLINE void tile(int64_t depth, const float *a, int64_t row, int64_t step
     for (int v = 0; v < TILE / LANES; ++v) {
       const floats column = load<floats>(b + k * width + v * LANES);
 #pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) sums[r][v] += a[r * row + k * step] * column;
+      for (int r = 0; r < R; ++r) sums[r][v] = fused(splat<floats>(a[r * row + k * step]), column, sums[r][v]);
     }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
@@ -62,28 +69,28 @@ static void transpose(const float *x, int64_t times, int64_t depth, float *out) 
     for (int64_t t = 0; t < times; ++t) out[c * padded(times) + t] = x[t * padded(depth) + c];
 }
 
-// Turns scores into weights [queries][padded keys], 0 where attention is not allowed.
+// Turns scores into weights [queries][padded keys], 0 where attention is not allowed. kept: 1 where it is, of one row.
 static void softmax(const Heads &h, const uint8_t *mask, float *weights, float *kept) {
   const int64_t n = padded(h.keys);
   for (int64_t i = 0; i < h.queries; ++i) {
     float *w = weights + i * n;
-    for (int64_t j = 0; j < h.keys; ++j)
-      kept[j] = (!mask || mask[i * h.mask.time + j * h.mask_key]) && !(h.causal && j > i) ? 1.0f : 0.0f;
-    each(n, [&](auto lane, int64_t j, int) ALWAYS {
-      using V = decltype(lane);
-      const V none = splat<V>(-INFINITY);
-      store(w + j, load<V>(kept + j) > 0.0f ? load<V>(w + j) : none);
-    });
-    const float highest = largest(w, n);
+    if (i == 0 || h.causal || h.mask.time)  // else all queries look where the first does
+      for (int64_t j = 0; j < h.keys; ++j)
+        kept[j] = (!mask || mask[i * h.mask.time + j * h.mask_key]) && !(h.causal && j > i) ? 1.0f : 0.0f;
+    const auto seen = [&](int64_t j) ALWAYS {
+      return load<floats>(kept + j) > 0.0f ? load<floats>(w + j) : splat<floats>(-INFINITY);
+    };
+    Largest largest;
+    each_tile(n, [&](floats, int64_t j, int slot) ALWAYS { largest.add(seen(j), slot); });
+    const float highest = largest.total();
     Sum sum;
-    each(n, [&](auto lane, int64_t j, int slot) ALWAYS {
-      using V = decltype(lane);
-      const V value = exponential(load<V>(w + j) - highest) * load<V>(kept + j);
+    each_tile(n, [&](floats, int64_t j, int slot) ALWAYS {
+      const floats value = exponential(seen(j) - highest) * load<floats>(kept + j);
       store(w + j, value);
       sum.add(value, slot);
     });
     const float inverse = 1 / sum.total();
-    each(n, [&](auto lane, int64_t j, int) ALWAYS { store(w + j, load<decltype(lane)>(w + j) * inverse); });
+    each_tile(n, [&](floats, int64_t j, int) ALWAYS { store(w + j, load<floats>(w + j) * inverse); });
   }
 }
 
@@ -123,14 +130,12 @@ static void attend(const Heads &h, const T *q, const T *k, const T *v, const uin
         float *g = changes.data() + i * keys;
         const float *w = weights.data() + i * keys;
         Sum sum;
-        each(keys, [&](auto lane, int64_t j, int slot) ALWAYS {
-          using V = decltype(lane);
-          sum.add(V(load<V>(w + j) * load<V>(g + j)), slot);
+        each_tile(keys, [&](floats, int64_t j, int slot) ALWAYS {
+          sum.add(floats(load<floats>(w + j) * load<floats>(g + j)), slot);
         });
         const float mean = sum.total();
-        each(keys, [&](auto lane, int64_t j, int) ALWAYS {
-          using V = decltype(lane);
-          store(g + j, load<V>(w + j) * (load<V>(g + j) - mean));
+        each_tile(keys, [&](floats, int64_t j, int) ALWAYS {
+          store(g + j, load<floats>(w + j) * (load<floats>(g + j) - mean));
         });
       }
       const Strides of_q{h.queries * h.heads * h.depth, h.depth, h.heads * h.depth};

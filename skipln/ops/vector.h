@@ -179,23 +179,30 @@ struct Sum {
 
 template <class V> INLINE V larger(V a, V b) { return a > b ? a : b; }
 
-// Returns the largest of n > 0 elements; undefined if one is NaN.
-template <class T> INLINE float largest(const T *x, int64_t n) {
+// The largest of any number of elements, in parts like those of a Sum; undefined if one is NaN.
+struct Largest {
   floats parts[32 / LANES];
-  for (auto &part : parts) part = splat<floats>(-INFINITY);
   float rest = -INFINITY;
-  each(n, [&](auto lanes, int64_t j, int slot) ALWAYS {
-    const auto value = load<decltype(lanes)>(x + j);
-    if constexpr (std::is_same<decltype(lanes), floats>::value) parts[slot] = larger<floats>(value, parts[slot]);
-    else for (int i = 0; i < int(sizeof(value) / sizeof(float)); ++i) rest = larger(lane(value, i), rest);
-  });
-  float8 p[4];
-  std::memcpy(p, parts, sizeof p);
-  const float8 all = larger(larger(p[0], p[1]), larger(p[2], p[3]));
-  float4 halves[2];
-  std::memcpy(halves, &all, sizeof all);
-  const float4 four = larger(halves[0], halves[1]);
-  return larger(larger(larger(four[0], four[1]), larger(four[2], four[3])), rest);
+  INLINE Largest() { for (auto &part : parts) part = splat<floats>(-INFINITY); }
+  INLINE void add(floats value, int slot) { parts[slot] = larger<floats>(value, parts[slot]); }
+  INLINE void add(float value, int) { rest = larger(value, rest); }
+  template <class V> INLINE typename std::enable_if<std::is_same<V, float8>::value && LANES == 16>::type add(V value, int) {
+    for (int i = 0; i < 8; ++i) rest = larger(value[i], rest);
+  }
+  INLINE float total() const {
+    float8 p[4];
+    std::memcpy(p, parts, sizeof p);
+    const float8 all = larger(larger(p[0], p[1]), larger(p[2], p[3]));
+    float4 halves[2];
+    std::memcpy(halves, &all, sizeof all);
+    const float4 four = larger(halves[0], halves[1]);
+    return larger(larger(larger(four[0], four[1]), larger(four[2], four[3])), rest);
+  }
+};
+template <class T> INLINE float largest(const T *x, int64_t n) {
+  Largest found;
+  each(n, [&](auto lanes, int64_t j, int slot) ALWAYS { found.add(load<decltype(lanes)>(x + j), slot); });
+  return found.total();
 }
 
 // e^x for x <= 0 with a relative error of 2⁻²³, about 0 below −87; NaN stays NaN. It is 2ⁿ eʳ with |r| <= ln 2 / 2, and

@@ -41,6 +41,17 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return out.view(*x.shape[:-1], -1)
 
 
+def across(a: Tensor, b: Tensor) -> Tensor:
+    """Aᵀ B by `linear`: [m, n] of [rows, m] and [rows, n], the gradient of a weight.
+
+    oneDNN copies its first factor where that is transposed. So where it multiplies, the smaller one is the first, and
+    the result may be a transposed view.
+    """
+    if a.size(1) > b.size(1) and a.dtype == torch.float32 and a.device.type == "cpu" and onednn_is_faster():
+        return linear(b.t(), a.t()).t()
+    return linear(a.t(), b.t())
+
+
 @cache
 def onednn_is_faster() -> bool:
     """Return whether the processor has AVX-512 that MKL does not use, and torch has oneDNN."""
@@ -60,5 +71,5 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         a, b = ctx.saved_tensors
         of_a = _Product.apply(gradient, b.t()) if ctx.needs_input_grad[0] else None
-        of_b = _Product.apply(gradient.t(), a.t()) if ctx.needs_input_grad[1] else None
+        of_b = across(gradient, a) if ctx.needs_input_grad[1] else None
         return of_a, of_b, *(gradient.sum(0) for _ in ctx.needs_input_grad[2:])

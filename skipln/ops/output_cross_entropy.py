@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from skipln.ops.compiled import Kernel, cpu_kernel
 from skipln.ops.cross_entropy import smoothed_cross_entropy
-from skipln.ops.linear import linear
+from skipln.ops.linear import across, linear
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 CHUNK = 512  # positions: enough for products as fast as those of all positions at once
@@ -45,24 +45,26 @@ class _OutputCrossEntropy(torch.autograd.Function):
             epsilon = torch.tensor([smoothing])
             sums = torch.empty(len(hidden), 2, dtype=torch.float64)
             of_hidden = torch.empty_like(inputs) if wanted else None
-            of_weight = torch.zeros_like(weight) if wanted else None
+            of_weight: Tensor | None = None
             for part in (slice(i, i + CHUNK) for i in range(0, len(hidden), CHUNK)):
                 logits = linear(inputs[part], weights)
                 sizes = (*logits.shape, int(wanted), torch.get_num_threads())
                 kernel(sizes, logits, targets[part].contiguous(), epsilon, sums[part])
-                if of_hidden is not None and of_weight is not None:
+                if of_hidden is not None:
                     of_hidden[part] = linear(logits, weights.t())
-                    of_weight += linear(logits.t(), inputs[part].t())  # a float32 sum of products in `kind`
+                    product = across(logits, inputs[part])
+                    # A float32 sum of products in `kind`.
+                    of_weight = product.float() if of_weight is None else of_weight.add_(product)
             nll, mean = sums.sum(0).float()
             total = (1 - smoothing) * nll + smoothing * mean if smoothing else nll.clone()
-        if of_hidden is not None:
-            ctx.save_for_backward(of_hidden, of_weight)
-        ctx.kind = hidden.dtype
+        if of_hidden is not None and of_weight is not None:
+            ctx.save_for_backward(of_hidden, of_weight.contiguous())
+        ctx.kinds = hidden.dtype, weight.dtype
         ctx.mark_non_differentiable(nll)
         return total, nll
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, total_gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        of_hidden, of_weight = ctx.saved_tensors
-        return of_hidden.to(ctx.kind) * total_gradient, of_weight * total_gradient, *(None,) * 5
+        gradients = zip(ctx.saved_tensors, ctx.kinds, strict=True)
+        return *((gradient.float() * total_gradient).to(kind) for gradient, kind in gradients), *(None,) * 5

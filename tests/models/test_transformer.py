@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from skipln import skips
 from skipln.configuration.composition import compose
@@ -268,3 +269,29 @@ def test_a_sentence_may_be_longer_than_the_table_of_positions():
 def test_dim_must_divide_into_heads():
     with pytest.raises(ValueError, match="dim 30 is not divisible by 4 heads"):
         model(shape=TransformerShape(1, 1, 30, 64, 4))
+
+
+class Casts(TorchDispatchMode):
+    """The addresses of what is cast to bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[int] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        if function is torch.ops.aten._to_copy.default and (args[0].dtype, out.dtype) == (
+            torch.float32,
+            torch.bfloat16,
+        ):
+            self.addresses.append(args[0].data_ptr())
+        return out
+
+
+def test_weights_are_cast_once_an_update():
+    net, tokens = model("rskip_ln"), torch.randint(4, 50, (3, 5))
+    with Casts() as seen, torch.autocast("cpu", torch.bfloat16):
+        net(tokens, tokens, tokens, 0.1)[0].backward()
+    for name, parameter in net.named_parameters():
+        multiplied = ".sites." not in name
+        assert seen.addresses.count(parameter.data_ptr()) == multiplied, name

@@ -10,8 +10,10 @@ from torch.utils._pytree import tree_leaves
 
 from skipln.ops import output_cross_entropy, smoothed_cross_entropy
 from skipln.ops.compiled import cpu_kernel
+from skipln.ops.linear import linear
 from skipln.ops.output_cross_entropy import SOURCE
 
+LINEAR = sys.modules[linear.__module__]
 OUTPUT = sys.modules[output_cross_entropy.__module__]
 
 
@@ -107,7 +109,12 @@ def test_float64_stays_float64():
 @pytest.mark.parametrize("positions", [0, 1, 5, 12])
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("autocast", [False, True])
-def test_chunks_of_the_output_layer_equal_the_whole(positions, kind, autocast, monkeypatch):
+@pytest.mark.parametrize("onednn", [False, True])
+def test_chunks_of_the_output_layer_equal_the_whole(positions, kind, autocast, onednn, monkeypatch):
+    if onednn and not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        pytest.skip("torch has no oneDNN here")
+    monkeypatch.setattr(LINEAR, "onednn_is_faster", lambda: onednn)
+    monkeypatch.setattr(LINEAR, "SMALLEST", 0)
     monkeypatch.setattr(OUTPUT, "CHUNK", 5)
     torch.manual_seed(0)
     hidden, weight = torch.randn(positions, 16).to(kind), torch.randn(90, 16)

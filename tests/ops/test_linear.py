@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from skipln.ops.linear import Linear, linear
+from skipln.ops.linear import Linear, across, linear
 from tests.graph import functions
 
 module = __import__("sys").modules[linear.__module__]
@@ -35,14 +35,29 @@ def test_value_and_gradients_equal_torchs(shape: tuple[int, ...], bias: bool) ->
 
 
 @pytest.mark.usefixtures("onednn")
-def test_second_derivatives_equal_torchs() -> None:
-    leaves = [torch.randn(size, requires_grad=True) for size in ((6, 4), (5, 4), (5,))]
+@pytest.mark.parametrize("out", [3, 5])
+def test_second_derivatives_equal_torchs(out: int) -> None:
+    leaves = [torch.randn(size, requires_grad=True) for size in ((6, 4), (out, 4), (out,))]
     seconds = []
     for function in (linear, F.linear):
         first = torch.autograd.grad(function(*leaves).pow(3).sum(), leaves, create_graph=True)
         seconds.append(torch.autograd.grad(sum(g.square().sum() for g in first), leaves))
     for ours, theirs in zip(*seconds, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("onednn")
+@pytest.mark.parametrize("sizes", [(5, 3), (3, 5)])
+def test_only_the_smaller_factor_is_copied(sizes: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = (torch.randn(7, size) for size in sizes)
+    torch.testing.assert_close(across(a, b), a.t() @ b)
+    firsts: list[int] = []
+    monkeypatch.setattr(module, "linear", lambda x, weight: firsts.append(len(x)) or F.linear(x, weight))
+    torch.testing.assert_close(across(a, b), a.t() @ b)
+    assert firsts == [3]
+    monkeypatch.setattr(module, "onednn_is_faster", lambda: False)
+    across(a, b)
+    assert firsts == [3, sizes[0]]  # MKL copies nothing
 
 
 @pytest.mark.usefixtures("onednn")

@@ -50,7 +50,7 @@ def test_a_part_that_misses_its_goal_is_profiled(tmp_path):
     matrix = torch.ones(64, 64)
     slow = Part("slow", "a product", "nothing", "", lambda _: Sides(lambda k: matrix @ matrix, lambda k: 0), goal=1e9)
     write(compare(slow, 1, "fp32", "default"), tmp_path / "here")
-    assert re.search(r"- `slow`, ours: .*mm \d+ %", page(tmp_path))
+    assert re.search(r"- `slow`, ours: .*mm \d+\.\d %", page(tmp_path))
     assert compare(replace(slow, goal=None, profiled=True), 1, "fp32", "default")["profile"]["ours"]
 
 
@@ -66,7 +66,8 @@ def test_the_share_is_the_fraction_of_our_time_that_products_take(tmp_path):
     record = compare(both, 3, "fp32", "default")
     assert record["gflop"] == [round(2 * 512**3 / 1e9, 2)] * 3
     assert 0 < record["share"] < 0.9
-    assert record["profile"]["ours"]  # because it misses the share
+    assert sum(record["profile"]["ours"].values()) == pytest.approx(100, abs=1)  # because it misses the share
+    assert record["megabytes"] == {"ours": 1.0, "peer": 1.0}  # 512² numbers
     write(record, tmp_path / "here")
     assert f"| **{record['share']:.2f}** [" in page(tmp_path)
 

@@ -42,6 +42,16 @@ def test_a_switch_turns_its_piece_off(name, monkeypatch):
         sides.ours(0)
 
 
+def test_images_without_the_kernel_for_batch_norm(monkeypatch):
+    monkeypatch.setattr(pieces.resnet, "BATCH", 2)
+    sides = pieces.without_kernel_for_batch_norm("fp32")
+    monkeypatch.setattr(import_module("skipln.ops.batch_norm")._BatchNorm, "apply", refuse)
+    sides.peer(0)
+    if cpu.library() is not None:
+        with pytest.raises(Called):
+            sides.ours(0)
+
+
 def test_torchs_cross_entropy_equals_ours():
     torch.manual_seed(0)
     hidden, weight, targets = torch.randn(5, 3), torch.randn(7, 3), torch.randint(7, (5,))

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from itertools import accumulate
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile
 
 from scripts.bench.records.harness import Part, Sides
+from scripts.bench.records.memory import allocated
 from skipln import attention
 
 DIM, HEADS, TOKENS = 512, 8, 8192
@@ -30,19 +29,9 @@ def work(name: str, time: int, causal: bool, precision: str) -> Callable[[int], 
     return run
 
 
-def peak_megabytes(run: Callable[[int], None]) -> float:
-    """The most memory that torch allocates at once during the work, beyond what it had before."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-        run(0)
-    events: Any = profiled.profiler.kineto_results.events()
-    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
-    return max(accumulate(size for _, size in changes)) / 1e6
-
-
 def memory(works: dict[str, Callable[[int], None]]) -> dict[str, Any]:
     """The memory of both sides, measured after the pairs."""
-    found = {side: round(peak_megabytes(run), 1) for side, run in works.items()}
-    return {"megabytes": found, "found": f"allocates {found['ours']:.0f} MB, softmax {found['peer']:.0f} MB"}
+    return allocated({side: partial(run, 0) for side, run in works.items()}, "softmax")
 
 
 def sides(time: int, causal: bool, precision: str) -> Sides:

@@ -15,6 +15,7 @@ from scripts.bench.parts import resnet
 from scripts.bench.parts.mt_step import SMALL, SMALL_VOCABULARY, SMALL_WORK, our_step, small_batches
 from scripts.bench.peers.untuned_peer import untuned_step
 from scripts.bench.records.harness import Part, Sides
+from skipln.ops.batch_norm import plain_batch_norm
 from skipln.seam.fused import one_pass
 
 Switch = Callable[[], AbstractContextManager[Any]]
@@ -84,6 +85,11 @@ def without_kernel_for_maps(precision: str) -> Sides:
     return switched(resnet.our_step(3, resnet.random_images(), precision, skip), partial(one_pass, False))
 
 
+def without_kernel_for_batch_norm(precision: str) -> Sides:
+    switch = partial(patch, "skipln.norms.batch.normalised", plain_batch_norm)
+    return switched(resnet.our_step(3, resnet.random_images(), precision), switch)
+
+
 PARTS = [
     *(
         Part(f"piece-{name}", "skipln {precision}", f"with {peer}", SMALL_WORK, partial(without_piece, name), n=20)
@@ -95,6 +101,8 @@ PARTS = [
          with_compile, n=20),
     Part("piece-channels-last", "skipln {precision}", "itself, channels-first", resnet.WORK.format(20),
          without_channels_last, n=10),
+    Part("piece-batch-norm", "skipln {precision}", "with torch's batch norm and relu", resnet.WORK.format(20),
+         without_kernel_for_batch_norm, n=20),
     Part("piece-maps", "skipln {precision}, rSkip+LN λ = 3", "with sum and LN one after another, three times",
          resnet.WORK.format(20), without_kernel_for_maps, n=10),
 ]  # fmt: skip

@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from scripts.bench.records.hardware import folder, hardware
+from scripts.bench.records.memory import allocated
 from scripts.bench.records.products import products
 from scripts.bench.records.profiling import shares
 from skipln.engine.environment import describe
@@ -72,7 +73,8 @@ def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any
     The two sides take turns at going first, because the second one finds warmer caches. Each pair gives one ratio. If
     the part has a share, the products of our side are repeated alone between the pairs; the share is their time / our
     time, which equals FLOPs / the rate at which the machine multiplies these shapes at that moment / our time.
-    If the part misses a goal, each side runs once more under the profiler.
+    The record of such a part also has the memory that both sides allocate. If the part misses a goal, each side runs
+    once more under the profiler.
     Raises UserError if a peer is not installed.
     """
     missing = [module for module in part.needs if find_spec(module) is None]
@@ -95,7 +97,7 @@ def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any
             multiplying.append(_clocked(alone[k].run)[0])
     result = ratios(seconds) | (share(multiplying, seconds["ours"]) if alone else {})
     missed = result["ratio"] < (part.goal or 0) or result.get("share", 1) < (part.share or {}).get(chosen, 0)
-    works = {"ours": sides.ours, "peer": sides.peer} if missed or part.profiled else {}
+    works = {"ours": partial(sides.ours, 0), "peer": partial(sides.peer, 0)}
     return {
         "name": part.name,
         "ours": part.ours.format(precision=chosen),
@@ -109,8 +111,9 @@ def compare(part: Part, n: int, precision: str, allocator: str) -> dict[str, Any
         **({"multiplying": multiplying, "gflop": [round(one.flops / 1e9, 2) for one in alone]} if alone else {}),
         "cpu_ratio": ratios(cpu)["ratio"],
         "cpu_seconds": cpu,
+        **(allocated(works, "the peer") if alone else {}),
         **sides.found(),
-        **({"profile": {side: shares(partial(work, 0)) for side, work in works.items()}} if works else {}),
+        **({"profile": {side: shares(work) for side, work in works.items()}} if missed or part.profiled else {}),
         "allocator": allocator,
         "versions": {module: _version(PEERS[module]) for module in part.needs},
         "environment": describe(torch.device("cpu")),

@@ -185,7 +185,7 @@ def _profiles(records: list[dict[str, Any]]) -> str:
     for record in records:
         for side, shares in record.get("profile", {}).items():
             if shares:
-                said = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
+                said = ", ".join(f"{name} {share:.1f} %" for name, share in shares.items())
                 lines.append(f"- `{record['name']}`, {side}: {said}\n")
         if "profile" in record and (tried := TRIED.get((record["name"], record["precision"]))):
             lines.append(f"- `{record['name']}`, tried: {tried}.\n")

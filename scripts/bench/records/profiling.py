@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-LARGEST = 6
+SMALLEST = 0.5  # percent; what takes less is said as a sum
 
 
 def shares(work: Callable[[], object]) -> dict[str, float]:
-    """Operator -> its own share of all operators' time in this process, in percent, for the largest ones.
+    """Operator -> its own share of all operators' time in this process, in percent, largest first, "others" last.
 
     It runs on one thread, because with more threads other processes would decode, which the profiler does not see.
     """
@@ -22,5 +22,6 @@ def shares(work: Callable[[], object]) -> dict[str, float]:
         torch.set_num_threads(threads)
     own = {event.key: event.self_cpu_time_total for event in found.key_averages()}
     total = sum(own.values()) or 1.0
-    largest = sorted(own, key=lambda name: -own[name])[:LARGEST]
-    return {name.removeprefix("aten::"): round(100 * own[name] / total, 1) for name in largest}
+    shares = {name.removeprefix("aten::"): 100 * own[name] / total for name in sorted(own, key=lambda name: -own[name])}
+    large = {name: round(share, 1) for name, share in shares.items() if share >= SMALLEST}
+    return large | {"others": round(100 - sum(large.values()), 1)}

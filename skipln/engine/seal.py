@@ -37,7 +37,7 @@ def check_seal(path: Path, owner: dict[str, Any]) -> None:
     if found is None:
         raise UserError(f"{path}: damaged, or made before checkpoints had a seal")
     if found != owner:
-        raise UserError(f"{path}: not this run's, or of another update ({json.dumps(found, sort_keys=True)})")
+        raise UserError(f"{path}: belongs to another run or update ({json.dumps(found, sort_keys=True)})")
 
 
 def read_seal(path: Path) -> dict[str, Any] | None:

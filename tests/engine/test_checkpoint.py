@@ -107,7 +107,7 @@ def test_a_checkpoint_of_another_run_or_update_is_refused(tmp_path, capsys):
     assert "not this run's" in capsys.readouterr().err
     mine.save_weights(5, weights(5))
     (tmp_path / "mine" / "weights-00000005.pt").rename(tmp_path / "mine" / "weights-00000006.pt")
-    with pytest.raises(UserError, match="of another update"):
+    with pytest.raises(UserError, match="belongs to another run or update"):
         mine.average(6, every=6)
     mine.save_weights(6, weights(5))
     (tmp_path / "mine" / "weights-00000006.pt").rename(tmp_path / "mine" / "state-00000009.pt")

@@ -226,7 +226,7 @@ def _saved(content):
         (_edit("config.yaml", lambda text: text.replace("beam:", "beams:")), "a run of another version (task"),
         (_edit("config.yaml", lambda text: f"{text}\n  - ["), "config.yaml: damaged"),
         (_config(engine="fairseq"), "trained by fairseq"),
-        (_config(model={"dim": 64}), "weights of another run or update"),
+        (_config(model={"dim": 64}), "belongs to another run or update"),
         (
             lambda f: shutil.rmtree(f / "inputs"),
             "this run is of an older version, which wrote no inputs/; train it again",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 1.5  # inches, of a panel at least; it grows with the names beside it
 AROUND = 0.6  # inches that a panel's title and axis take
+WIDE = 100  # a loss whose largest value is more than this times its smallest has a logarithmic axis
 
 
 def figure(summary: Summary, curves: Mapping[str, Curves]) -> Picture:
@@ -83,6 +84,10 @@ def _panel(
             limits = panel.get_ylim()
     if limits:
         panel.set_ylim(limits)
+        finished = [line for entry in block.entries if not entry.diverged for line in band(entry, key, curves)[1]]
+        if key == "valid/loss" and 0 < WIDE * min(finished) < max(finished):
+            panel.set_yscale("log")
+            panel.set_ylim(min(finished) / 1.2, max(finished) * 1.2)
     label_ends(panel, ends, height)
     panel.set_title(plain(block.column.label), loc="left")
     panel.set_xlabel("update")

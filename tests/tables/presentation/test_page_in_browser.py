@@ -100,6 +100,19 @@ def test_metric_and_axis_can_be_chosen(opened: Page) -> None:
     assert opened.run('document.querySelectorAll("#chart .seed").length') == 5
 
 
+def test_a_loss_of_wide_range_begins_on_a_logarithmic_axis(opened: Page) -> None:
+    checked = 'document.getElementById("log").checked'
+    choose(opened, "metric", "valid/loss")
+    assert not opened.run(checked)
+    opened.run(
+        'data.runs.filter(run => run.row === "post_ln").forEach(run => run.groups.filter(g => g["valid/loss"])'
+        '.forEach(g => g["valid/loss"] = g["valid/loss"].map(loss => loss + 9000)))'
+    )
+    for metric, logarithmic in (("valid/loss", True), ("valid/bleu", False)):
+        choose(opened, "metric", metric)
+        assert opened.run(checked) == logarithmic
+
+
 def test_hovering_shows_mean_and_deviation(opened: Page) -> None:
     box = opened.run(
         '(r => [r.left, r.top, r.width, r.height])(document.getElementById("chart").getBoundingClientRect())'

@@ -4,6 +4,7 @@ const $ = id => document.getElementById(id);
 const AXES = { update: "updates", tokens: "target tokens", images: "images", wall: "seconds of training" };
 const LEFT = 60, RIGHT = 16, TOP = 22, BOTTOM = 40, LETTER = 14; // the height of a name, pixels
 const WIDE = 640; // a chart of so many pixels has room for the rows' names
+const WIDE_RANGE = 100; // a loss that spans more than so many times its smallest value begins on a logarithmic axis
 const NAMES = {
   "train/loss": "training loss (nats)", "train/nll": "training negative log-likelihood (nats per unit)",
   "valid/loss": "validation loss (nats)", lr: "learning rate", grad_norm: "gradient norm",
@@ -243,7 +244,16 @@ function configurations() {
 
 function choices(id, list) {
   for (const [value, label] of list) $(id).append(new Option(label, value));
-  $(id).addEventListener("change", draw);
+  $(id).addEventListener("change", () => { if (id !== "axis") suit(); draw(); });
+}
+
+// One row may end at thousands of nats: its loss begins on a logarithmic axis, on which the others stay apart.
+function suit() {
+  const metric = $("metric").value;
+  const curves = data.rows.map(row => curve(row.name, $("column").value, metric, $("axis").value));
+  const ys = curves.filter(c => !c.diverged).flatMap(c => c.points.map(p => p.y));
+  const [low, high] = [Math.min, Math.max].map(f => ys.reduce((a, b) => f(a, b), ys[0]));
+  $("log").checked = metric.endsWith("/loss") && low > 0 && high > WIDE_RANGE * low;
 }
 
 document.querySelector("h1").textContent = document.title;
@@ -260,6 +270,7 @@ for (const id of ["log", "seeds"]) $(id).addEventListener("change", draw);
 $("controls").addEventListener("submit", event => event.preventDefault());
 $("chart").addEventListener("pointermove", hover);
 $("chart").addEventListener("pointerleave", () => { $("tip").hidden = true; drawn.cross?.setAttribute("visibility", "hidden"); });
+suit();
 new ResizeObserver(draw).observe($("chart"));
 legend();
 configurations();

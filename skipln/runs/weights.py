@@ -43,7 +43,7 @@ def weights_file(source: Path) -> Path:
         return found[0]
     if (source / IMPORTED).is_file():
         return source / IMPORTED
-    raise UserError(f"init_from={source}: not a run's folder, it has no config.yaml")
+    raise UserError(f"init_from={source}: not a run's folder, because it has no config.yaml")
 
 
 def inputs_beside(source: Path) -> Path | None:

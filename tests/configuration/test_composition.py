@@ -54,7 +54,7 @@ def test_every_choice_composes(choice):
         ("skip.name=post_ln", f"skip.name=post_ln (it is xskip_ln, with lam=1): choose one of {SKIPS}"),
         ("skip=rskip_ln skip.per=channel", "skip=rskip_ln has no key 'per': the integer λ is not learned: rskip_ln_l"),
         ("skip=rskip_bn +skip.learned=true", "skip: rskip_bn has no option 'learned': the integer λ is not learned:"),
-        ("skip=xskip skip.per=channel", "skip=xskip has no key 'per': this λ is not learned: xskip_learned learns its λ"),
+        ("skip=xskip skip.per=channel", "skip=xskip has no key 'per': this λ is not learned: xskip_learned learns"),
         ("skip.lam=a", "skip: xskip_ln: lam is a number greater than 0, not 'a'"),
         ("skip.lam=0", "skip: xskip_ln: lam is a number greater than 0, not 0.0"),
         ("skip.foo=2", "skip has no key 'foo': its keys are name, lam"),

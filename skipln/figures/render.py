@@ -15,7 +15,7 @@ from skipln.system.places import EXPERIMENTS
 
 def pictures(manifest: Manifest, scale: str, numbers: Numbers) -> dict[str, Picture]:
     """For each model, one picture per quantity and an overview, by name of file."""
-    found = {}
+    found: dict[str, Picture] = {}
     for model in manifest.at(scale).models:
         found |= {f"{model.name}-{quantity}": draw(numbers.sites, manifest, model, quantity) for quantity in LABELS}
         found[f"{model.name}-overview"] = overview(numbers.sites, model)

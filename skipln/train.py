@@ -6,12 +6,13 @@ Exit status: 0 if done or diverged (both are results), 2 for a mistake that the 
 
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import hydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from skipln.configuration.composition import check, compose, require_data
+from skipln.configuration.composition import check, check_choice, compose, require_data
 from skipln.configuration.schema import RunConfig, SlurmLauncher
 from skipln.configuration.submission import submitting
 from skipln.errors import UserError
@@ -55,6 +56,9 @@ def run(config: RunConfig) -> int:
 def _hydra_command(arguments: list[str]) -> int:
     """Hydra's own command line: --multirun, --cfg, --info. A failed run of a sweep does not stop the others."""
     worst = 0
+    with suppress(HydraException):  # Hydra itself answers what it cannot parse
+        for argument in arguments:
+            check_choice(argument)
 
     @hydra.main(config_path=str(CONFIGS), config_name="config", version_base="1.3")
     def job(composed: DictConfig) -> None:

@@ -11,6 +11,8 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -60,9 +62,33 @@ def compose(overrides: list[str]) -> RunConfig:
 
 
 def _compose(overrides: list[str]) -> DictConfig:
+    for text in overrides:
+        check_choice(text)
     GlobalHydra.instance().clear()
     with _schemas_of_others_hidden(), initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return hydra_compose("config", [_with_words(text) for text in overrides])
+        try:
+            return hydra_compose("config", [_with_words(text) for text in overrides])
+        except (ValueError, TypeError) as error:  # of keys such as "skip@" that Hydra takes for groups
+            raise UserError(f"{' '.join(overrides)}: {error}") from error
+
+
+def check_choice(override: str) -> None:
+    """Raise UserError for a group's choice that is not a name, such as skip=2, to which Hydra has no answer."""
+    key, _, value = override.partition("=")
+    group = key.lstrip("+")
+    if group not in _groups() or value in _groups()[group]:
+        return
+    found = OverridesParser.create().parse_override(override).value()
+    values = found.list if isinstance(found, ChoiceSweep) else [found]  # a sweep has several
+    if any(isinstance(one, dict | list | float | int | None) for one in values):
+        raise UserError(f"{key}={value}: choose one of {', '.join(_groups()[group])}")
+
+
+@cache
+def _groups() -> dict[str, list[str]]:
+    """The choices of every group, by its name."""
+    folders = (path for path in sorted(CONFIGS.iterdir()) if path.is_dir() and path.name != "hydra")
+    return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
 
 
 def _with_words(override: str) -> str:
@@ -92,6 +118,8 @@ def check(composed: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise UserError(_one_line(error, [])) from error
     for group in WHAT:
+        if group not in content:
+            raise UserError(f"{group} is missing: every run has one; choose one of {', '.join(_groups()[group])}")
         content[group] = _check_options(group, content[group])
     _check_kinds(content)
     _name_weights(content)
@@ -261,7 +289,7 @@ def _one_line(error: Exception, overrides: list[str]) -> str:
         return f"{group}={name}{now(WHAT.get(group, ''), name)}: choose one of {', '.join(choices.split())}"
     if unknown := re.search(r"Could not override '([^']+)'", text):
         *parents, key = unknown[1].split(".")
-        groups = [o for o in overrides if (CONFIGS / o.partition("=")[0]).is_dir()]
+        groups = [o for o in overrides if o.partition("=")[0] in _groups()]
         node: Any = OmegaConf.select(_compose(groups), ".".join(parents)) if parents else _compose(groups)
         where = ".".join(parents) or "the configuration"
         if isinstance(node, DictConfig) and (said := OPTIONS.get((str(node.get("name")), key))):
@@ -283,6 +311,8 @@ def _one_line_of(error: PydanticError) -> str:
         del where[1]
     if first["type"] == "missing":
         return f"{'.'.join(where)} is missing"
+    if first["type"] in ("model_type", "model_attributes_type"):
+        return f"{where[0]}={first['input']}: it is a group of keys; give them as {where[0]}.KEY=VALUE"
     if first["type"] == "extra_forbidden":
         return f"{'.'.join(where)} is not a key of the configuration"
     message = first["msg"].removeprefix("Value error, ")

@@ -312,7 +312,7 @@ class ImageTraining(Training):
 
 def _unit(training: Any) -> str:
     """The unit of a micro-batch, which tells the two kinds of node apart."""
-    found = training if isinstance(training, dict) else training.model_fields_set
+    found = training if isinstance(training, dict) else getattr(training, "model_fields_set", ())
     return "images" if "batch" in found else "tokens"
 
 

@@ -249,10 +249,10 @@ def read(path: Path, kind: type[AnyNode]) -> AnyNode:
     try:
         return kind.model_validate({**content, "name": path.stem})
     except PydanticError as error:
-        raise UserError(f"{path.name}: {_one_line(error, kind)}") from error
+        raise UserError(f"{path.name}: {one_line(_complaint(error, kind))}") from error
 
 
-def _one_line(error: PydanticError, kind: type[Node]) -> str:
+def _complaint(error: PydanticError, kind: type[Node]) -> str:
     """Pydantic's most telling error, with the choices; unknown keys come first, as a typo also makes a key missing."""
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])

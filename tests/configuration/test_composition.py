@@ -49,6 +49,13 @@ def test_every_choice_composes(choice):
     ("override", "said"),
     [
         ("skip=foo", f"skip=foo: choose one of {SKIPS}"),
+        *((f"skip={odd}", f"skip={odd}: choose one of {SKIPS}") for odd in ("2", "null", "[skip,1]", "{lam:1}", "2,3")),
+        ("+norm=[]", "+norm=[]: choose one of ada, "),
+        ("~skip", f"skip is missing: every run has one; choose one of {SKIPS}"),
+        ("hydra=a/b", "the configuration has no key 'hydra': its keys are "),
+        ("skip@=2", "skip@=2: "),
+        ("training=2", "training=2: it is a group of keys; give them as training.KEY=VALUE"),
+        ("paths=null", "paths=None: it is a group of keys; give them as paths.KEY=VALUE"),
         ("skip.name=foo", f"skip.name=foo: choose one of {SKIPS}"),
         ("skip=post_ln", f"skip=post_ln (it is xskip_ln, with lam=1): choose one of {SKIPS}"),
         ("skip.name=post_ln", f"skip.name=post_ln (it is xskip_ln, with lam=1): choose one of {SKIPS}"),

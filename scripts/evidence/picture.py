@@ -46,7 +46,7 @@ def picture(claims: Sequence[Claim], found: Sequence[Comparison]) -> Picture:
             return
         for (claim, own), axis in zip(lines, axes, strict=True):
             _panel(axis, claim, own)
-        axes[-1].set_xlabel("← against the claim     for the claim →\ndifference / smallest detectable difference")
+        axes[-1].set_xlabel("← against the claim     for it →\ndifference / smallest one detectable")
 
     return Picture(LINE * sum(heights) + ABOVE * len(heights) + BELOW, fill)
 

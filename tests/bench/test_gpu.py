@@ -117,7 +117,7 @@ def test_unpacking_restores_finished_runs_and_overwrites_nothing(tmp_path):
 def test_unpacking_refuses_a_file_that_pack_never_writes(tmp_path, name):
     with tarfile.open(tmp_path / "gpu.tar.gz", "w:gz") as tar:
         tar.addfile(tarfile.TarInfo(name), io.BytesIO())
-    with pytest.raises(UserError, match="not taken"):
+    with pytest.raises(UserError, match="never writes: not unpacked"):
         unpack(tmp_path / "gpu.tar.gz", tmp_path)
 
 

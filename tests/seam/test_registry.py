@@ -205,7 +205,7 @@ def test_every_option_changes_a_net(name, option):
     [
         ("seam", ("seam", "norms", "ops")),
         ("skips", ("seam", "skips", "norms")),
-        ("norms", ("seam", "norms")),
+        ("norms", ("seam", "norms", "ops")),
         ("attention", ("seam", "attention", "ops")),
         ("ops", ("ops",)),
     ],

@@ -24,7 +24,7 @@ def test_help(name: str) -> None:
 def test_floors(parallel_text: Path) -> None:
     found = script("text_floors", str(parallel_text)).stdout
     assert "copy the source:" in found
-    assert "n = 2 of" in found
+    assert "n = 2 sentences of" in found
 
 
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:

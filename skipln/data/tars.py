@@ -1,8 +1,11 @@
 """Read tars from untrusted places: a header that claims gigabytes is refused before it is read."""
 
+import lzma
 import tarfile
+import zlib
 
 MAX_HEADER = 1 << 20  # bytes of a long name or of extended attributes; a path has at most 4,096
+DAMAGED = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)  # what reading a damaged tar raises
 _HEADERS = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),

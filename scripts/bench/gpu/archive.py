@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from skipln.data.tars import DAMAGED
 from skipln.errors import UserError
 
 RECORD = "gpu.json"
@@ -54,7 +55,7 @@ def unpack(archive: Path, runs: Path) -> tuple[dict[str, Any], list[str]]:
                     found.setdefault(parts[1], []).append((parts[2], file.read()))
                 else:
                     raise UserError(f"{archive} contains {member.name!r}, which --output never writes: not unpacked")
-    except (OSError, tarfile.TarError, EOFError, ValueError) as error:
+    except (*DAMAGED, ValueError) as error:
         raise UserError(f"{archive} cannot be read as a file of --output: {error}") from error
     if not record:
         raise UserError(f"{archive} contains no {RECORD}: it is not a file of --output")

@@ -21,7 +21,7 @@ from skipln.data.images.dataset import Split
 from skipln.data.images.decoding import decode, fitted
 from skipln.data.images.layout import by_class, left_out
 from skipln.data.present import require_class_folders
-from skipln.data.tars import CarefulTarInfo
+from skipln.data.tars import DAMAGED, CarefulTarInfo
 from skipln.errors import UserError
 from skipln.system.files import atomic_write, locked
 from skipln.system.printing import one_line
@@ -85,8 +85,8 @@ def _opened(source: Path) -> Iterator[tuple[list[str], Read, int]]:
                 return file.read()
 
             yield list(members), read, dangling
-    except (tarfile.TarError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0].rstrip(":") or type(error).__name__
+    except DAMAGED as error:
+        reason = one_line(str(error)).rstrip(":") or type(error).__name__
         raise UserError(f"{source}: cannot be read as a tar of images ({reason}); copy it again") from error
 
 

@@ -1,26 +1,22 @@
 """Read single members of downloaded archives with care: nothing is unpacked to a place that an archive names."""
 
 import gzip
-import lzma
 import shutil
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from skipln.data.tars import CarefulTarInfo
+from skipln.data.tars import DAMAGED, CarefulTarInfo
 from skipln.errors import UserError
 from skipln.system.files import DiskError, atomic_write
 from skipln.system.printing import one_line
 
 MAX_MEMBER = 4 << 30  # bytes; several times the largest corpus
-# zipfile raises RuntimeError for an encrypted member and NotImplementedError for an unknown method.
-_BROKEN = (
-    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
-    *(EOFError, OSError, RuntimeError, ValueError, OverflowError),
-)
+# zipfile raises RuntimeError for an encrypted member and NotImplementedError for an unknown method, and tarfile
+# TypeError for a gzip header that is cut short.
+_BROKEN = (*DAMAGED, zipfile.BadZipFile, RuntimeError, ValueError, OverflowError, TypeError)
 
 
 def extract(archive: Path, wanted: Mapping[Path, Sequence[str]]) -> None:

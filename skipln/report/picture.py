@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ class Picture:
 
     def svg(self) -> str:
         """For a page: as wide as there is room for, at most `SCREEN` times its size on paper."""
-        text = self._saved("svg", {"Date": None, "Creator": None}).decode()
+        text = _stable(self._saved("svg", {"Date": None, "Creator": None}).decode())
         return re.sub(r'(width|height)="([\d.]+)pt"', lambda m: f'{m[1]}="{SCREEN * float(m[2]):g}pt"', text, count=2)
 
     def pdf(self) -> bytes:
@@ -64,6 +65,16 @@ class Picture:
         with self.drawn() as drawing:
             drawing.savefig(file, format=kind, metadata=metadata)
         return file.getvalue()
+
+
+def _stable(text: str) -> str:
+    """Name the clipping areas of an SVG by their written size.
+
+    matplotlib names them by all digits, of which the solver behind the layout does not always give the same last one.
+    """
+    for name, area in re.findall(r'<clipPath id="(\w+)">\s*(<[^>]+>)', text):
+        text = text.replace(name, f"p{sha256(area.encode()).hexdigest()[:10]}")
+    return text
 
 
 def write(pictures: Mapping[str, Picture], folder: Path, pdf: bool = False) -> list[Path]:

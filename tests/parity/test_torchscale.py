@@ -129,12 +129,12 @@ def test_decoders_agree(torchscale, name, options):
     mapped = pairs(ours, theirs, "decoder")
     copy_weights(ours, mapped)
     x, memory = leaf(ROWS, TIME, DIM), leaf(ROWS, TIME + 1, DIM, seed=1)
-    mask = torch.arange(TIME + 1) < torch.tensor([[TIME + 1], [4]])
+    mask, everything = torch.arange(TIME + 1) < torch.tensor([[TIME + 1], [4]]), torch.ones(ROWS, TIME) > 0
 
     def decoded() -> Tensor:
         h = ours.decoder[0].sites[0].enter(x)
         for layer in ours.decoder:
-            h = layer(h, layer.source_attention.remember(memory, mask))
+            h = layer(h, everything, memory, mask)
         return ours.decoder[-1].sites[-1].leave(h)
 
     source = {"encoder_out": memory, "encoder_padding_mask": ~mask}

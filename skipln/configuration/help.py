@@ -4,8 +4,6 @@ A key's meaning is the string below it in the schema. The meaning of an option o
 comment in its YAML.
 """
 
-import ast
-import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +12,6 @@ from typing import Annotated, Any, get_args, get_origin
 
 from omegaconf import OmegaConf
 
-from skipln.configuration import schema
 from skipln.configuration.composition import compose
 from skipln.configuration.schema import Node, RunConfig
 from skipln.system.places import CONFIGS
@@ -60,7 +57,7 @@ def text() -> str:
 def page() -> str:
     """The help in Markdown."""
     parts = ["# Configuration", "These are all keys of a run. `python -m skipln.train --help` prints the same."]
-    parts[1] += " `make pages` makes this page from `skipln/configuration/schema.py` and `configs/`."
+    parts[1] += " `make pages` makes this page from `skipln/configuration/schema/` and `configs/`."
     parts.append("\n".join(f"- `{group}`: {', '.join(choices)}" for group, choices in groups().items()))
     for section in sections():
         parts.append(f"## {_heading(section)}")
@@ -113,23 +110,9 @@ def _said() -> dict[str, str]:
     return {name: said for name in RunConfig.model_fields if (said := _meaning(RunConfig, name))}
 
 
-@cache
-def _strings() -> dict[str, dict[str, str]]:
-    """class -> field -> the string below it in the schema's source."""
-    found: dict[str, dict[str, str]] = {}
-    for item in ast.parse(inspect.getsource(schema)).body:
-        if isinstance(item, ast.ClassDef):
-            found[item.name] = fields = {}
-            for field, below in zip(item.body, item.body[1:], strict=False):
-                said = below.value if isinstance(below, ast.Expr) else None
-                if isinstance(field, ast.AnnAssign) and isinstance(said, ast.Constant) and isinstance(said.value, str):
-                    fields[ast.unparse(field.target)] = said.value
-    return found
-
-
 def _meaning(node: type[Node], name: str) -> str:
-    """The string below the field, in the class or the one that it extends."""
-    return next((said for kind in node.__mro__ if (said := _strings().get(kind.__name__, {}).get(name))), "")
+    """The string below the field in the schema; "" if there is none."""
+    return node.model_fields[name].description or ""
 
 
 def _nodes(annotation: Any) -> list[type[Node]]:

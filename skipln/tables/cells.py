@@ -20,7 +20,7 @@ from skipln.system.strict_json import read_json
 from skipln.tables.manifest import Column, Manifest, Row
 
 CACHE = Path("runs/.configurations.json")
-_SCHEMA = ("configuration/schema.py", "configuration/composition.py", "seam/options.py")
+_SCHEMA = ("configuration/schema/*.py", "configuration/composition.py", "seam/options.py")
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,10 @@ def _sum(configurations: dict[str, Any]) -> str:
 
 def _digest() -> str:
     """The checksum of every file that decides what overrides mean."""
-    sources = [*sorted(CONFIGS.rglob("*.yaml")), *(PACKAGE / path for path in _SCHEMA)]
+    sources = [
+        *sorted(CONFIGS.rglob("*.yaml")),
+        *(path for pattern in _SCHEMA for path in sorted(PACKAGE.glob(pattern))),
+    ]
     content = hashlib.sha256()
     for path in sources:
         content.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())

@@ -18,19 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError as PydanticError
 
-from skipln.configuration.schema import (
-    ClassFolders,
-    Classification,
-    ImageTraining,
-    ParallelText,
-    Photographs,
-    ResNetModel,
-    RunConfig,
-    TextTraining,
-    Training,
-    TransferAttack,
-    TransformerModel,
-)
+from skipln.configuration.agreement import check_together
+from skipln.configuration.schema import ClassFolders, ParallelText, Photographs, RunConfig
 from skipln.data.present import require_class_folders, require_photographs
 from skipln.data.text.parallel import ParallelFiles
 from skipln.errors import UserError
@@ -127,7 +116,7 @@ def check(composed: DictConfig) -> RunConfig:
         config = RunConfig.model_validate(content)
     except PydanticError as error:
         raise UserError(_one_line_of(error)) from error
-    _check_together(config)
+    check_together(config)
     return config
 
 
@@ -149,7 +138,7 @@ def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
         changed = RunConfig.model_validate(content)
     except PydanticError as error:
         raise UserError(_one_line_of(error)) from error
-    _check_together(changed)
+    check_together(changed)
     return changed
 
 
@@ -195,64 +184,6 @@ def _name_weights(content: dict[str, Any]) -> None:
     content["init_weights"] = digest
 
 
-def _check_together(config: RunConfig) -> None:
-    """Check the keys that must fit each other."""
-    if isinstance(config.model, TransformerModel) and config.model.dim % config.model.heads:
-        raise UserError(f"model.dim={config.model.dim} is not divisible by model.heads={config.model.heads}")
-    if isinstance(config.task, TransferAttack):
-        _check_attack(config, config.task.gamma)
-    if isinstance(config.task, Classification | TransferAttack) and config.attention["name"] != "softmax":
-        raise UserError(f"attention={config.attention['name']}: a ResNet has no attention: leave it at softmax")
-    if config.engine == "fairseq" and config.init_weights:
-        raise UserError("init_from: engine=fairseq cannot start from weights: use engine=skipln")
-    if config.init_connections != "same" and not config.init_weights:
-        raise UserError(f"init_connections={config.init_connections} applies only to init_from: give init_from too")
-    _check_mimic(config)
-    training, data = config.training, config.data
-    if not config.task.test and getattr(data, "valid", None) == 0:
-        raise UserError("task.test=false with data.valid=0 leaves nothing to validate on: hold out images (data.valid)")
-    if isinstance(data, Photographs) and data.crop > data.resize:
-        raise UserError(
-            f"data.crop={data.crop} pixels cannot be cut out of an image scaled to data.resize={data.resize}"
-        )
-    if isinstance(config.task, Classification | TransferAttack):
-        _check_images(training)
-    elif not isinstance(training, TextTraining):
-        raise UserError("training.batch counts images: task=translation has training.max_tokens")
-    checkpoints = training.updates // training.checkpoint_every
-    if checkpoints < training.average:
-        raise UserError(
-            f"training.average={training.average} needs as many checkpoints, but training.updates={training.updates} "
-            f"with training.checkpoint_every={training.checkpoint_every} makes {checkpoints}"
-        )
-    world = config.compute.devices * config.compute.nodes
-    if training.accumulate < world:
-        raise UserError(
-            f"training.accumulate={training.accumulate} micro-batches are too few for {world} devices: give at least "
-            f"{world}, and divide training.max_tokens by the same factor"
-        )
-
-
-def _check_mimic(config: RunConfig) -> None:
-    """Check the two keys of the net that MimicNorm needs."""
-    if config.norm["name"] != "mimic":
-        return
-    if not isinstance(config.model, ResNetModel):
-        raise UserError("norm=mimic is for convolutional nets: choose task=classification, or another norm")
-    if (config.model.norm, config.model.head_norm) != ("none", "batch"):
-        raise UserError("norm=mimic replaces batch norm: give model.norm=none model.head_norm=batch")
-
-
-def _check_attack(config: RunConfig, gamma: float) -> None:
-    if len(config.inputs) != 2:
-        raise UserError("task=transfer_attack trains nothing: give two finished runs as inputs=[SOURCE,TARGET]")
-    if gamma != 1 and isinstance(config.model, ResNetModel) and max(config.model.blocks) == 1:
-        raise UserError(
-            f"task.gamma={gamma:g} would change nothing: it does not apply to the first block of a stage, "
-            "and model.blocks has no others: give task.gamma=1"
-        )
-
-
 def _check_kinds(content: dict[str, Any]) -> None:
     """Check data and model against the task before the schema complains of a recipe's keys for another kind."""
     task = content.get("task", {}).get("name")
@@ -260,13 +191,6 @@ def _check_kinds(content: dict[str, Any]) -> None:
         if (kind := content.get(group, {}).get("kind")) not in kinds:
             choices = sorted(p.stem for p in (CONFIGS / group).glob("*.yaml") if _kind(group, p.stem) in kinds)
             raise UserError(f"{group}: {kind} is not for task={task}: choose one of {', '.join(choices)}")
-
-
-def _check_images(training: Training) -> None:
-    if not isinstance(training, ImageTraining):
-        raise UserError("training.max_tokens counts tokens: task=classification has training.batch")
-    if training.batch < 2:
-        raise UserError("training.batch=1: batch norm cannot train on one image: give at least 2")
 
 
 def _kind(group: str, name: str) -> str:

@@ -20,7 +20,7 @@ from skipln.system.strict_json import read_json
 from skipln.tables.manifest import Column, Manifest, Row
 
 CACHE = Path("runs/.configurations.json")
-_SCHEMA = ("configuration/schema/*.py", "configuration/composition.py", "seam/options.py")
+_SCHEMA = ("configuration/schema/*.py", "configuration/agreement.py", "configuration/composition.py", "seam/options.py")
 
 
 @dataclass(frozen=True)

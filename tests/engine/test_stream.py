@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from skipln.engine.loop import Stream
+from skipln.engine.stream import Stream
 
 LENGTHS = [5, 3, 4]
 

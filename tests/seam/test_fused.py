@@ -88,3 +88,10 @@ def test_other_norms_other_types_and_norms_with_hooks_use_the_plain_form():
 def test_small_tensors_use_the_plain_form(monkeypatch):
     monkeypatch.setattr(fused, "SMALLEST", 10**6)
     assert not in_one_pass(build("rskip_ln", "btc", {})(torch.randn(SHAPES["btc"]), torch.tanh))
+
+
+def test_on_a_gpu_feature_maps_take_torchs_operations_unless_the_kernels_are_asked_for(monkeypatch):
+    gpu = torch.device("cuda")
+    assert fused.timed(gpu, "btc") and fused.timed(torch.device("cpu"), "nchw") and not fused.timed(gpu, "nchw")
+    monkeypatch.setattr(fused, "_choice", "always")
+    assert fused.timed(gpu, "nchw")

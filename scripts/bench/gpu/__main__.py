@@ -41,7 +41,11 @@ from skipln.tables.runner import YOURS
 
 RUNS = ROOT / "runs"
 # Files and not a folder, because a bare machine cannot import all tests.
-GPU_TESTS = ("tests/ops/residual_norm/test_triton.py", "tests/engine/devices/test_gpu.py")
+GPU_TESTS = (
+    "tests/ops/residual_norm/test_triton.py",
+    "tests/ops/residual_norm/test_triton_maps.py",
+    "tests/engine/devices/test_gpu.py",
+)
 LONGEST = 100  # seconds that one part may take, before the cells
 PACKING = 10.0  # seconds left at the end for writing the file
 

@@ -1,6 +1,6 @@
-"""The residual site on a GPU: Triton kernels for rows whose channels each have a gain and a bias.
+"""The residual site on a GPU: Triton kernels for rows and feature maps whose channels each have a gain and a bias.
 
-Feature maps are left to torch. Rows without gains, or too wide for the registers of one program, use the reference.
+Without gains, and with rows or channels too many for the registers of one program, it is the reference's.
 tests/ops/residual_norm/test_ahead_of_time.py compiles every kernel without a GPU and checks its registers and spills.
 """
 
@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skipln.ops.residual_norm import reference
+from skipln.ops.residual_norm import cuda_maps, reference
+from skipln.ops.residual_norm.cuda_maps.launch import MOST_CHANNELS, power_of_two
 from skipln.ops.residual_norm.reference import Site, dropped_of
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -28,7 +29,7 @@ def forward_warps(channels: int) -> int:
 
     Fewer lanes exchange less for a mean. `python -m scripts.bench.gpu` times sixteen, eight and four elements.
     """
-    return max(1, _power_of_two(channels) // 32 // 16)
+    return max(1, power_of_two(channels) // 32 // 16)
 
 
 def backward_warps(channels: int, steps: int) -> int:
@@ -37,7 +38,7 @@ def backward_warps(channels: int, steps: int) -> int:
     It holds every step's normalised sum, so its registers grow with steps × elements; these are the most that do not
     spill.
     """
-    return max(1, _power_of_two(channels) // 32 // (8 if steps <= 4 else 4))
+    return max(1, power_of_two(channels) // 32 // (8 if steps <= 4 else 4))
 
 
 def sum_warps(steps: int) -> int:
@@ -47,7 +48,7 @@ def sum_warps(steps: int) -> int:
 
 def available(x: torch.dtype, f: torch.dtype, layout: str) -> bool:
     """Return whether there is a kernel for x and F of these dtypes."""
-    return layout == "btc" and x in DTYPES and f in DTYPES and kernels() is not None
+    return x in DTYPES and f in DTYPES and kernels() is not None
 
 
 @functools.cache
@@ -62,6 +63,8 @@ def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tens
     """See `reference.forward`."""
     if not _takes(x, gains, site):
         return reference.forward(x, f, gains, biases, site)
+    if site.layout == "nchw":
+        return cuda_maps.forward(x, f, _stacked(gains), _stacked(biases), site)
     x, f = x.contiguous(), f.contiguous()
     rows = x.numel() // x.shape[-1]
     y = torch.empty_like(x, dtype=torch.promote_types(x.dtype, f.dtype))
@@ -69,7 +72,7 @@ def forward(x: Tensor, f: Tensor, gains: Sequence[Tensor], biases: Sequence[Tens
     statistics = x.new_empty(rows, site.steps, 2, dtype=torch.float32)
     kernels().forward_rows[(rows,)](
         x, f, y, kept, statistics, _stacked(gains), _stacked(biases), *_dropout(site), site.scale, site.eps,
-        x.shape[-1], _power_of_two(x.shape[-1]), site.steps, len(gains), site.dropout > 0,
+        x.shape[-1], power_of_two(x.shape[-1]), site.steps, len(gains), site.dropout > 0,
         num_warps=forward_warps(x.shape[-1]),
     )  # fmt: skip
     return y, kept, statistics
@@ -81,8 +84,12 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """See `reference.backward`; gradients of x and F have `dtypes`. Without `both` they are equal and x's is empty."""
     if not _takes(gy, gains, site):
+        dense = reference.memory_format(kept if x is None else x, site.layout)
         gx, gf, weights = reference.backward(gy, x, f, kept, gains, biases, site)
-        return gx.to(dtypes[0]) if both else gx.new_empty(0, dtype=dtypes[0]), gf.to(dtypes[1]), weights
+        gx = gx.to(dtypes[0], memory_format=dense) if both else gx.new_empty(0, dtype=dtypes[0])
+        return gx, gf.to(dtypes[1], memory_format=dense), weights
+    if site.layout == "nchw":
+        return cuda_maps.backward(gy, x, f, kept, statistics, _stacked(gains), _stacked(biases), dtypes, site, both)
     gy = gy.contiguous()
     x, f = (kept, kept) if x is None or f is None else (x.contiguous(), f.contiguous())
     channels = gy.shape[-1]
@@ -93,7 +100,7 @@ def backward(
     means = torch.empty_like(statistics)
     kernels().backward_rows[(rows,)](
         gy, x, f, statistics, gain, bias, gx, gf, means, *_dropout(site), site.scale,
-        channels, _power_of_two(channels), site.steps, len(gains), site.dropout > 0, both,
+        channels, power_of_two(channels), site.steps, len(gains), site.dropout > 0, both,
         num_warps=backward_warps(channels, site.steps),
     )  # fmt: skip
     programs = min(rows, max(1, SUMS // channels))
@@ -106,17 +113,18 @@ def backward(
 
 
 def _takes(x: Tensor, gains: Sequence[Tensor], site: Site) -> bool:
-    return bool(gains) and site.steps <= MOST_STEPS and backward_warps(x.shape[-1], site.steps) <= MOST_WARPS
+    if not gains:
+        return False
+    if site.layout == "nchw":
+        return x.shape[1] <= MOST_CHANNELS
+    return site.steps <= MOST_STEPS and backward_warps(x.shape[-1], site.steps) <= MOST_WARPS
 
 
 def _stacked(weights: Sequence[Tensor]) -> Tensor:
-    return weights[0].float() if len(weights) == 1 else torch.stack([weight.float() for weight in weights])
+    """Return float32 [1 or steps, channels], without a copy of a single one."""
+    return weights[0].float()[None] if len(weights) == 1 else torch.stack([weight.float() for weight in weights])
 
 
 def _dropout(site: Site) -> tuple[Tensor | None, int, float]:
     threshold = dropped_of(site.dropout)
     return site.seed, threshold, 2**32 / (2**32 - threshold)
-
-
-def _power_of_two(least: int) -> int:
-    return 1 << (least - 1).bit_length()

@@ -57,15 +57,21 @@ class Rows(Protocol):
         """Append the rows of another batch, which is not used again."""
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def beam_search(
-    begin: Callable[[list[int]], Rows], limits: Sequence[int], sizes: Sequence[int], room: int, rules: Rules
+    begin: Callable[[list[int]], Rows],
+    limits: Sequence[int],
+    sizes: Sequence[int],
+    room: int,
+    rules: Rules,
+    after_step: Callable[[int], object] = lambda ended: None,
 ) -> list[list[Hypothesis]]:
     """Return the hypotheses of every sentence, best first. A beam of 1 is greedy search.
 
     begin: the rows of some sentences, given by number. limits: the most tokens that each output may have, without eos.
     sizes: of each sentence; those that are searched at a time take at most `room`, or there is only one. A sentence is
     dropped as soon as `beam` of its hypotheses have ended, and the next ones take its place.
+    after_step: is given the number of sentences that have just been dropped.
     """
     found: list[list[Hypothesis]] = [[] for _ in limits]
     batch, start = None, 0
@@ -77,13 +83,13 @@ def beam_search(
                 end += 1
             group, start = list(range(start, end)), end
             fresh = _Batch(begin(group), group, [limits[i] for i in group], rules)
-            fresh.advance(found)
+            after_step(fresh.advance(found))
             if batch:
                 batch.join(fresh)
             else:
                 batch = fresh
         if batch:
-            batch.advance(found)
+            after_step(batch.advance(found))
     return [sorted(hypotheses, key=lambda h: -h.score) for hypotheses in found]
 
 
@@ -114,8 +120,11 @@ class _Batch:
         longest = max(self.tokens.size(2), other.tokens.size(2))
         self.tokens = torch.cat([F.pad(of.tokens, (0, longest - of.tokens.size(2))) for of in (self, other)])
 
-    def advance(self, found: list[list[Hypothesis]]) -> None:
-        """Make every hypothesis longer by a token; put those that end into `found`, and drop sentences with enough."""
+    def advance(self, found: list[list[Hypothesis]]) -> int:
+        """Make every hypothesis longer by a token, put those that end into `found`, and drop sentences with enough.
+
+        Return how many sentences were dropped.
+        """
         beam, eos, rows = self.rules.beam, self.rules.eos, self.scores.size(1)
         self.lengths += 1
         scores, origin, token = self._candidates()
@@ -139,6 +148,7 @@ class _Batch:
         self.scores, self.last = scores, token.flatten()
         self.tokens = self.tokens.flatten(0, 1).index_select(0, kept).unflatten(0, (-1, beam))
         self._append(token)
+        return len(done) - len(live)
 
     def _candidates(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return each sentence's best 2·beam continuations: log p, the hypothesis each continues, its next token."""

@@ -1,21 +1,24 @@
 """Translation of a list of sentences with an encoder-decoder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from threading import Lock
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from skipln.decode.beam import Hypothesis, Rules, beam_search
-from skipln.decode.workers import forked
+from skipln.decode.threads import side_by_side
 from skipln.models.transformer import Transformer
 from skipln.ops import best_words
 
-WORTH = 16  # sentences that justify one more process
+WORTH = 16  # sentences that justify one more thread
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-SHARE = 2_000  # sentences that a process searches, one after the other, before it says what it found
+SHARE = 2_000  # sentences that a thread searches before it takes others
+ENCODED = 16  # sources that a CPU encodes together: few, so that there is little padding
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,6 @@ def translate(
     return [best[0].tokens if best else [] for best in found]
 
 
-@torch.inference_mode()
 def hypotheses(
     model: Transformer,
     sources: Sequence[Sequence[int]],
@@ -56,37 +58,38 @@ def hypotheses(
     """Return the best `count` translations of every source (token ids without eos), in the given order, best first.
 
     Sentences are searched together with others of similar length; the result does not depend on these. On a CPU with
-    several threads, as many single-thread processes share the sentences.
+    several threads, as many single-thread searches share the sentences.
     progress: the label of the progress bar; "" shows no bar.
     """
     model.eval()
     translations: list[list[Hypothesis]] = [[] for _ in sources]
+    rules = search.rules(bos, eos, model.pad)
     on_cpu = model.embedding.weight.device.type == "cpu"
-    workers = max(1, min(torch.get_num_threads(), len(sources) // WORTH)) if on_cpu else 1
-    dealt = shares([len(source) for source in sources], workers)
-    work = partial(_translate_share, model, sources, search, search.rules(bos, eos, model.pad), count)
+    several = on_cpu and not torch.is_autocast_enabled("cpu")  # autocast is this thread's alone
+    threads = max(1, min(torch.get_num_threads(), len(sources) // WORTH)) if several else 1
     bar = tqdm(total=len(sources), desc=progress, unit="sentence", disable=not progress, leave=False)
-    with bar, model.packed_weights(PRECISIONS[search.precision]):
-        for indices, found in forked(work, dealt, min(workers, len(dealt))):
-            for i, best in zip(indices, found, strict=True):
-                translations[i] = best
-            bar.update(len(indices))
+    writing = Lock()
+
+    def translate_share(indices: list[int], check: Callable[[], None]) -> None:
+        chosen = [[*map(int, sources[i]), eos] for i in indices]
+        limits = [len(source) - 1 + search.extra_length for source in chosen]
+
+        def begin(numbers: list[int]) -> TransformerRows:
+            return TransformerRows(model, [chosen[n] for n in numbers], max(limits[n] for n in numbers) + 1)
+
+        def after_step(ended: int) -> None:
+            check()
+            with writing:
+                bar.update(ended)
+
+        sizes = [len(source) for source in chosen]
+        found = beam_search(begin, limits, sizes, search.max_tokens // search.beam, rules, after_step)
+        for i, best in zip(indices, found, strict=True):
+            translations[i] = best[:count]
+
+    with bar, torch.inference_mode(), model.packed_weights(PRECISIONS[search.precision]):
+        side_by_side(translate_share, shares([len(source) for source in sources], threads), threads)
     return translations
-
-
-def _translate_share(
-    model: Transformer, sources: Sequence[Sequence[int]], search: Search, rules: Rules, count: int, indices: list[int]
-) -> tuple[list[int], list[list[Hypothesis]]]:
-    """Return `indices` and the best `count` translations of the sources at these indices."""
-    chosen = [[*map(int, sources[i]), rules.eos] for i in indices]
-    limits = [len(source) - 1 + search.extra_length for source in chosen]
-
-    def begin(numbers: list[int]) -> TransformerRows:
-        return TransformerRows(model, [chosen[n] for n in numbers], max(limits[n] for n in numbers) + 1)
-
-    with torch.inference_mode():
-        found = beam_search(begin, limits, [len(source) for source in chosen], search.max_tokens // search.beam, rules)
-    return indices, [of[:count] for of in found]
 
 
 class TransformerRows:
@@ -94,9 +97,16 @@ class TransformerRows:
 
     def __init__(self, model: Transformer, sources: Sequence[Sequence[int]], steps: int) -> None:
         self.model, self.device = model, model.embedding.weight.device
-        tensors = [torch.tensor(source) for source in sources]
-        batch = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=model.pad)
-        self.state = model.start(*model.encode(batch.to(self.device)), steps)
+        longest, encoded = max(map(len, sources)), []
+        together = ENCODED if self.device.type == "cpu" else len(sources)
+        for start in range(0, len(sources), together):
+            tensors = [torch.tensor(source) for source in sources[start : start + together]]
+            tokens = pad_sequence(tensors, batch_first=True, padding_value=model.pad)
+            memory, mask = model.encode(tokens.to(self.device))
+            missing = longest - mask.size(1)
+            encoded.append((F.pad(memory, (0, 0, 0, missing)), F.pad(mask, (0, missing))))
+        memories, masks = zip(*encoded, strict=True)
+        self.state = model.start(torch.cat(memories), torch.cat(masks), steps)
 
     def best(self, tokens: Tensor, count: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
         hidden = self.model.advance(tokens.to(self.device), self.state)
@@ -109,11 +119,16 @@ class TransformerRows:
         self.state.join(other.state)
 
 
-def shares(lengths: Sequence[int], workers: int = 1) -> list[list[int]]:
-    """Return the indices in as many shares for each worker, each at most `SHARE` sentences, from long to short.
+def shares(lengths: Sequence[int], threads: int = 1) -> list[list[int]]:
+    """Return the indices in as many shares for each thread, each at most `SHARE` sentences, from long to short.
 
-    The shares are alike, so that no worker waits for another.
+    They are dealt to and fro, so that all shares take about as long and no thread waits for another.
     """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    number = -(-len(order) // (SHARE * workers)) * workers
-    return [order[first::number] for first in range(min(number, len(order)))]
+    number = min(-(-len(order) // (SHARE * threads)) * threads, len(order))
+    dealt: list[list[int]] = [[] for _ in range(number)]
+    for start in range(0, len(order), max(1, number)):
+        turn = order[start : start + number]
+        for share, i in zip(dealt if start // number % 2 == 0 else reversed(dealt), turn, strict=False):
+            share.append(i)
+    return dealt

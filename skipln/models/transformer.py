@@ -251,9 +251,12 @@ class Transformer(nn.Module):
     def _embed(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
         """Embed tokens [rows, time] at their positions, of the same shape; None: they begin at the first."""
         end = tokens.size(1) if positions is None else 1 + int(positions.max()) if len(positions) else 0
-        if end > self.positions.size(0):
-            self.positions = self.sinusoids(2 * end, self.dim).to(self.positions)
-        at = self.positions[:end] if positions is None else nn.functional.embedding(positions, self.positions)
+        table = (
+            self.positions
+        )  # a local name, because another thread may replace it by a shorter one than is needed here
+        if end > table.size(0):
+            table = self.positions = self.sinusoids(2 * end, self.dim).to(table)
+        at = table[:end] if positions is None else nn.functional.embedding(positions, table)
         if self.training and self.word_dropout:
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(dropped & (tokens != self.pad), self.unknown)

@@ -1,0 +1,110 @@
+import threading
+import time
+
+import pytest
+import torch
+
+from skipln import skips
+from skipln.attention import create
+from skipln.decode.threads import CancelledError, side_by_side
+from skipln.decode.translate import Search, hypotheses
+from skipln.models.transformer import Transformer, TransformerShape
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_every_item_is_done_in_a_thread_of_its_own_with_one_thread_of_torchs(two_threads):
+    meeting = threading.Barrier(2, timeout=20)  # no one passes before two are there
+
+    def work(item, check):
+        meeting.wait()
+        return item, threading.current_thread().name, torch.get_num_threads()
+
+    items, names, numbers = zip(*side_by_side(work, range(10), 2), strict=True)
+    assert items == tuple(range(10))
+    assert len(set(names)) == 2 and threading.current_thread().name not in names
+    assert set(numbers) == {1}
+    assert torch.get_num_threads() == 2
+    later: list[int] = []
+    thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert later == [2]
+
+
+def test_one_thread_is_this_one_and_keeps_torchs_threads(two_threads):
+    def work(item, check):
+        check()
+        return threading.current_thread(), torch.get_num_threads()
+
+    assert side_by_side(work, [1, 2], 1) == [(threading.current_thread(), 2)] * 2
+
+
+@pytest.mark.parametrize("error", [ValueError("an item"), KeyboardInterrupt()])
+def test_an_error_ends_the_others_and_is_raised_here(two_threads, error):
+    """The other piece would never end by itself, and those that wait do not begin."""
+    begun, ended = [], []
+
+    def work(item, check):
+        begun.append(item)
+        if item == 1:
+            raise error
+        try:
+            while True:
+                check()
+                time.sleep(0.001)
+        except CancelledError:
+            ended.append(item)
+            raise
+
+    with pytest.raises(type(error)):
+        side_by_side(work, range(50), 2)
+    assert ended == [item for item in begun if item != 1]
+    assert len(begun) < 50
+    assert torch.get_num_threads() == 2
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decoder")]
+
+
+def trained_like(connection: str, attention: str) -> Transformer:
+    torch.manual_seed(1)
+    model = Transformer(
+        30,
+        TransformerShape(1, 1, 16, 32, 2),
+        lambda dim, place: skips.create(connection, dim, place=place),
+        attention=create(attention),
+    )
+    model.embedding.weight.data *= 3
+    return model
+
+
+@pytest.mark.parametrize(
+    ("connection", "attention", "precision"),
+    [("skip", "softmax", "fp32"), ("rskip_ln", "softmax", "bf16"), ("xskip_ln", "favor", "fp32")],
+)
+def test_translations_do_not_depend_on_the_number_of_threads(two_threads, connection, attention, precision):
+    model = trained_like(connection, attention)
+    sources = [torch.randint(4, 30, (3 + n % 7,)).tolist() for n in range(40)]
+    search = Search(beam=3, max_tokens=96, extra_length=4, precision=precision)
+    together = hypotheses(model, sources, search, bos=2, eos=3, count=3)
+    again = hypotheses(model, sources, search, bos=2, eos=3, count=3)
+    assert together == again
+    torch.set_num_threads(1)
+    alone = hypotheses(model, sources, search, bos=2, eos=3, count=3)
+    assert [[one.tokens for one in of] for of in together] == [[one.tokens for one in of] for of in alone]
+    for of, others in zip(together, alone, strict=True):
+        assert [one.score for one in of] == pytest.approx([one.score for one in others], abs=1e-5)
+    assert model.packed is None
+
+
+def test_a_thread_that_needs_fewer_positions_does_not_take_them_from_another(two_threads):
+    """Both make the table of positions longer at once; the longer sentence is then still in it."""
+    model = trained_like("skip", "softmax")
+    sources = [[4 + n % 20 for n in range(length)] for length in (1500, 1100) * 16]
+    search = Search(beam=1, max_tokens=1500, extra_length=-1499)
+    assert len(hypotheses(model, sources, search, bos=2, eos=3)) == 32

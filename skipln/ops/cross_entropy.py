@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from skipln.ops import cuda_cross_entropy
+
 
 def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """Return (1 − ε)·nll + ε·mean_v(−log p_v) and nll, both summed over positions; only the first has a gradient.
@@ -16,6 +18,8 @@ def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) ->
     kept for the backward. Its gradient is multiplied by the loss's before it is rounded to their dtype, so in float16 a
     loss scale saves values below 6e-8.
     """
+    if cuda_cross_entropy.chosen(logits):
+        return _ByKernels.apply(logits.contiguous(), targets.contiguous(), smoothing)
     return _SmoothedCrossEntropy.apply(logits, targets, smoothing)
 
 
@@ -40,6 +44,25 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         index = targets.unsqueeze(1)
         gradient.scatter_add_(1, index, torch.full_like(index, ctx.smoothing - 1, dtype=gradient.dtype))
         return gradient.mul_(total_gradient).to(logits.dtype), None, None
+
+
+class _ByKernels(torch.autograd.Function):
+    """The same by the GPU's kernels, of contiguous logits and targets."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+        kept = cuda_cross_entropy.forward(logits, targets)
+        ctx.save_for_backward(logits, targets, kept)
+        ctx.smoothing = smoothing
+        nll, mean = kept[:, 2:].sum(0)
+        ctx.mark_non_differentiable(nll)
+        return (1 - smoothing) * nll + smoothing * mean if smoothing else nll.clone(), nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, total_gradient: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+        logits, targets, kept = ctx.saved_tensors
+        return cuda_cross_entropy.backward(logits, targets, kept, ctx.smoothing, total_gradient.float()), None, None
 
 
 def _log_softmax(logits: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """What a fast kernel may do instead of a connection's `join`: the `_ln` forms in one pass over x and F(x)."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,15 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skipln.ops.choice import CHOICE
 from skipln.ops.residual_norm import fused, scaled_residual_norm
 from skipln.seam.connection import Branch, DroppedBranch
 
-_choice = os.environ.get("SKIPLN_FUSED", "1")  # "0" never uses the kernels, "always" also where they gain nothing
-
 # Below this many elements a call costs more than its arithmetic, and torch's own calls cost least.
-SMALLEST = 0 if _choice == "always" else 1 << 17
+SMALLEST = 0 if CHOICE == "always" else 1 << 17
 
-_enabled = _choice != "0"
+_enabled = CHOICE != "0"
 
 
 @contextmanager
@@ -81,4 +79,4 @@ def timed(device: torch.device, layout: str) -> bool:
 
     No GPU has timed the kernels of feature maps yet (`python -m scripts.bench.gpu --parts maps` does).
     """
-    return _choice == "always" or device.type != "cuda" or layout == "btc"
+    return CHOICE == "always" or device.type != "cuda" or layout == "btc"

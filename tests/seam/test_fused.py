@@ -93,5 +93,5 @@ def test_small_tensors_use_the_plain_form(monkeypatch):
 def test_on_a_gpu_feature_maps_take_torchs_operations_unless_the_kernels_are_asked_for(monkeypatch):
     gpu = torch.device("cuda")
     assert fused.timed(gpu, "btc") and fused.timed(torch.device("cpu"), "nchw") and not fused.timed(gpu, "nchw")
-    monkeypatch.setattr(fused, "_choice", "always")
+    monkeypatch.setattr(fused, "CHOICE", "always")
     assert fused.timed(gpu, "nchw")

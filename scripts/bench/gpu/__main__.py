@@ -44,6 +44,8 @@ RUNS = ROOT / "runs"
 GPU_TESTS = (
     "tests/ops/residual_norm/test_triton.py",
     "tests/ops/residual_norm/test_triton_maps.py",
+    "tests/ops/test_triton_cross_entropy.py",
+    "tests/engine/test_optimizer.py",
     "tests/engine/devices/test_gpu.py",
 )
 LONGEST = 100  # seconds that one part may take, before the cells

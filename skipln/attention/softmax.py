@@ -28,13 +28,19 @@ class Kept:
         self.entries = torch.zeros(rows, longest, dtype=torch.int64, device=device)
         self.lengths = torch.zeros(rows, dtype=torch.int64, device=device)
 
-    def add(self, projected: Tensor) -> Tensor:
-        """Put keys and values [number, 2·dim] into the store; return their entries, which no row sees yet."""
+    def add(self, projected: Tensor) -> int:
+        """Put keys and values [number, 2·dim] into the store; return the first of their entries, which no row sees yet.
+
+        The first ones become the store itself, so their memory must not be used for anything else.
+        """
+        if not self.room:
+            self.cache, self.room, self.used = projected, len(projected), len(projected)
+            return 0
         if self.used + len(projected) > self.room:
-            self._renew(projected)
+            self._renew(len(projected))
         start, self.used = self.used, self.used + len(projected)
         self.cache[start : self.used] = projected
-        return torch.arange(start, self.used, device=projected.device)
+        return start
 
     def seen(self) -> Tensor:
         """bool, of the shape of `entries`: which of them count."""
@@ -44,21 +50,22 @@ class Kept:
         self.entries, self.lengths = self.entries.index_select(0, rows), self.lengths.index_select(0, rows)
 
     def join(self, other: "Kept") -> None:
-        seen = other.seen()
-        entries = other.entries.masked_scatter(seen, self.add(other.cache[other.entries[seen]]))
-        longest = max(self.entries.size(1), entries.size(1))
-        self.entries = torch.cat([F.pad(part, (0, longest - part.size(1))) for part in (self.entries, entries)])
+        start = self.add(other.cache[: other.used])  # which may renew the entries
+        parts = (self.entries, other.entries + start)
+        longest = max(part.size(1) for part in parts)
+        self.entries = torch.cat([F.pad(part, (0, longest - part.size(1))) for part in parts])
         self.lengths = torch.cat((self.lengths, other.lengths))
 
-    def _renew(self, projected: Tensor) -> None:
-        """Make a store with room for `projected` and more, and move there what some row still sees."""
-        seen, old, used = self.seen(), self.cache if self.room else projected, self.used
-        needed = torch.zeros(used, dtype=torch.bool, device=projected.device)
+    def _renew(self, more: int) -> None:
+        """Make a store with room for `more` entries and others, and move there what some row still sees."""
+        seen, old = self.seen(), self.cache
+        needed = torch.zeros(self.used, dtype=torch.bool, device=old.device)
         needed[self.entries[seen]] = True
-        self.used = int(needed.sum())
-        self.room = GROWTH * (self.used + len(projected))
-        self.cache = projected.new_empty(self.room, projected.size(-1))
-        self.cache[: self.used] = old[:used][needed]
+        kept = needed.nonzero().squeeze(1)
+        self.used = len(kept)
+        self.room = GROWTH * (self.used + more)
+        self.cache = old.new_empty(self.room, old.size(-1))
+        torch.index_select(old, 0, kept, out=self.cache[: self.used])
         places = needed.cumsum(0) - 1
         self.entries = self.entries.masked_scatter(seen, places[self.entries[seen]])
 
@@ -71,7 +78,8 @@ class Past(Kept):
         longest = int(self.lengths.max()) if len(self.lengths) else 0
         if not longest < self.entries.size(1) <= longest + 2 * SPARE:
             self.entries = F.pad(self.entries[:, :longest], (0, SPARE))
-        newest = self.add(projected)  # which may renew the entries
+        start = self.add(projected)  # which may renew the entries
+        newest = torch.arange(start, self.used, device=projected.device)
         self.entries.scatter_(1, self.lengths.unsqueeze(1), newest.unsqueeze(1))
         self.lengths += 1
 
@@ -89,8 +97,9 @@ class SoftmaxAttention(ProjectedAttention):
         rows, time = projected.shape[:2]
         state = Kept(rows, time, projected.device)
         real = projected.flatten(0, 1) if mask is None else projected[mask]
-        entries = state.add(real)
+        state.add(real)
         state.lengths += time if mask is None else mask.sum(1)
+        entries = torch.arange(len(real), device=real.device)
         state.entries = state.entries.masked_scatter(state.seen(), entries)
         return state
 

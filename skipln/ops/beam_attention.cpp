@@ -15,18 +15,21 @@ static void attend(const Beams &b, const T *queries, const T *cache, const int64
   const float scale = 1 / std::sqrt(float(depth));
 #pragma omp parallel num_threads(b.threads)
   {
-    std::vector<float> weights(b.longest + 31);
-    float *w = weights.data();
+    // All heads take each stage together, because the processor works on several while it would wait for one.
+    const int64_t room = (b.longest + 31) / 32 * 32;
+    std::vector<float> weights(b.heads * room), shares(b.heads);
 #pragma omp for schedule(static)
     for (int64_t row = 0; row < b.rows; ++row) {
       const int64_t list = row / together, *entry = entries + list * b.longest, n = lengths[list];
+      const int64_t whole = (n + 31) / 32 * 32;  // so that all lanes are taken: e^−∞ adds nothing
       // The entries of a list lie anywhere: without this the processor waits for most of them.
       if (row % together == 0 && list + 1 < b.lists)
         for (int64_t t = 0; t < lengths[list + 1]; ++t)
           for (int64_t j = 0; j < 2 * dim; j += 64 / sizeof(T))
             __builtin_prefetch(cache + entry[b.longest + t] * 2 * dim + j, 0, 2);
       for (int64_t h = 0; h < b.heads; ++h) {
-        const T *q = queries + row * dim + h * depth, *keys = cache + h * depth, *values = keys + dim;
+        const T *q = queries + row * dim + h * depth, *keys = cache + h * depth;
+        float *w = weights.data() + h * room;
         for (int64_t t = 0; t < n; ++t) {
           const T *k = keys + entry[t] * 2 * dim;
           Sum dot;
@@ -35,8 +38,10 @@ static void attend(const Beams &b, const T *queries, const T *cache, const int64
           });
           w[t] = dot.total() * scale;
         }
-        const int64_t whole = (n + 31) / 32 * 32;  // so that all lanes are taken: e^−∞ adds nothing
         std::fill(w + n, w + whole, -INFINITY);
+      }
+      for (int64_t h = 0; h < b.heads; ++h) {
+        float *w = weights.data() + h * room;
         const float highest = largest(w, whole);
         Sum total;
         each(whole, [&](auto lane, int64_t t, int slot) ALWAYS {
@@ -44,12 +49,26 @@ static void attend(const Beams &b, const T *queries, const T *cache, const int64
           store(w + t, e);
           total.add(e, slot);
         });
-        const float share = 1 / total.total();
-        each(depth, [&](auto lane, int64_t j, int) ALWAYS {
-          decltype(lane) sum = {};
-          for (int64_t t = 0; t < n; ++t) sum += w[t] * load<decltype(lane)>(values + entry[t] * 2 * dim + j);
-          store(out + row * dim + h * depth + j, sum * share);
-        });
+        shares[h] = 1 / total.total();
+      }
+      for (int64_t h = 0; h < b.heads; ++h) {
+        const T *values = cache + dim + h * depth;
+        const float *w = weights.data() + h * room;
+        T *o = out + row * dim + h * depth;
+        if constexpr (Depth > 0) {  // every value is visited once
+          floats sums[Depth / LANES] = {};
+          for (int64_t t = 0; t < n; ++t)
+#pragma GCC unroll 8
+            for (int v = 0; v < Depth / LANES; ++v)
+              sums[v] += w[t] * load<floats>(values + entry[t] * 2 * dim + v * LANES);
+          for (int v = 0; v < Depth / LANES; ++v) store(o + v * LANES, sums[v] * shares[h]);
+        } else {
+          each(depth, [&](auto lane, int64_t j, int) ALWAYS {
+            decltype(lane) sum = {};
+            for (int64_t t = 0; t < n; ++t) sum += w[t] * load<decltype(lane)>(values + entry[t] * 2 * dim + j);
+            store(o + j, sum * shares[h]);
+          });
+        }
       }
     }
   }

@@ -5,7 +5,9 @@ logit, where torch's operations move many copies in float32 (results/bench/READM
 kernels yet (`python -m scripts.bench.gpu --parts cross_entropy` does), so SKIPLN_FUSED=always asks for them.
 """
 
+import importlib
 import importlib.util
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from torch import Tensor
 from skipln.ops.choice import CHOICE
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+KEPT = 4  # numbers of a row: max x, log Σ exp(x − max x), −log p of the target, −mean of all log p
 BLOCK = 4096  # words that a program holds at a time, sixteen in a lane
 
 
@@ -35,27 +38,28 @@ def block(vocabulary: int) -> tuple[int, int]:
 
 
 def forward(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return, for each row of contiguous logits [rows, vocabulary], the numbers that triton_cross_entropy.KEPT lists.
+    """Return, for each row of contiguous logits [rows, vocabulary], its KEPT numbers.
 
-    Those of a target that is not a word are NaN.
+    −log p of a target that is not a word is NaN.
     """
-    from skipln.ops import triton_cross_entropy as kernels
-
     rows, vocabulary = logits.shape
-    kept = logits.new_empty(rows, kernels.KEPT.value, dtype=torch.float32)
+    kept = logits.new_empty(rows, KEPT, dtype=torch.float32)
     words, warps = block(vocabulary)
-    kernels.forward_rows[(rows,)](logits, targets, kept, vocabulary, words, num_warps=warps)
+    kernels().forward_rows[(rows,)](logits, targets, kept, vocabulary, words, num_warps=warps)
     return kept
 
 
 def backward(logits: Tensor, targets: Tensor, kept: Tensor, smoothing: float, upstream: Tensor) -> Tensor:
     """Return the gradient of the logits from that of the smoothed loss, a scalar."""
-    from skipln.ops import triton_cross_entropy as kernels
-
     rows, vocabulary = logits.shape
     gradient = torch.empty_like(logits)
     words, warps = block(vocabulary)
-    kernels.backward_rows[(rows, -(-vocabulary // words))](
+    kernels().backward_rows[(rows, -(-vocabulary // words))](
         logits, targets, kept, upstream, gradient, vocabulary, smoothing, words, num_warps=warps
     )
     return gradient
+
+
+def kernels() -> Any:
+    """Import the module of kernels, and Triton with it."""
+    return importlib.import_module("skipln.ops.triton_cross_entropy")

@@ -1,14 +1,19 @@
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 
 import pytest
+import torch
 
-from scripts.bench.gpu import sharing
+from scripts.bench.gpu import counts, floors, sharing
 from scripts.bench.gpu.__main__ import main, take
 from scripts.bench.gpu.archive import pack, unpack
 from scripts.bench.gpu.cells import planned
+from scripts.bench.gpu.kernels import MAP_KERNELS
+from scripts.bench.gpu.moved import operations
 from scripts.bench.gpu.page import section
 from scripts.bench.gpu.sharing import shared_gpu
 from skipln.errors import UserError
@@ -21,7 +26,8 @@ def test_smoke_runs_the_gpu_command_on_the_cpu(tmp_path):
     assert main(["--smoke", "--minutes", "0.1", "--output", str(archive)]) == 0
     found, runs = unpack(archive, tmp_path / "runs")
     assert found["smoke"] and found["hardware"] and found["copy_gb_per_second"] > 0 and runs == []
-    assert all(case["error"] < 1e-4 for case in found["residual_site"].values())
+    assert all(case["error"] < 1e-4 for case in (found["residual_site"] | found["maps"]).values())
+    assert "2×16×4×4 λ=4" in found["maps"] and found["updates_by_kernels"]["tiny"]["tokens_per_second"] > 0
     tiny = found["updates"]["tiny"]
     assert tiny["tokens_per_second"] > 0 and tiny["share"] > 0
     weights = 4 * 32**2 + 2 * 32 * 64 + 8 * 32**2 + 2 * 32 * 64 + 32 * 100  # encoder, decoder, output
@@ -144,9 +150,71 @@ def test_the_page_has_every_number_of_the_record_and_names_failures():
     assert section({**record, "updates": {"failed": "no memory"}}).count("Not measured") == 2
 
 
-def test_the_page_shows_a_kernels_times_beside_their_lower_bounds():
+def test_the_page_shows_a_kernels_times_beside_their_floors():
     record = json.loads((RESULTS / "bench" / "nvidia-h200" / "gpu.json").read_text("utf-8"))
-    case = {"floor_bytes": {"forward": 4_000_000, "backward": 8_000_000}, "backward_weights": 5.0}
-    case |= {"forward_rows, 16 a lane": 2.0, "forward_rows, 8 a lane": 3.0, "backward_rows, 8 a lane": 7.0}
-    record |= {"copy_gb_per_second": 1000.0, "kernels": {"8×512 λ=4": case}}
-    assert "| 8×512 λ=4 | 2 | 4 | 7 | 5 | 8 |" in section(record)
+    case = {"backward_weights": 5.0, "forward_rows, 16 a lane": 2.0, "forward_rows, 8 a lane": 3.0}
+    case |= {"backward_rows, 8 a lane": 7.0}
+    record |= {"copy_gb_per_second": 1.0, "kernels": {"8×512 λ=4": case}}
+    activation, weights, moments = 2 * 8 * 512, 2 * 4 * 512 * 4, 8 * 4 * 2 * 4
+    forward = 3 * activation + weights + moments
+    rows = 5 * activation + weights + 2 * moments
+    sums = 3 * activation + weights + 2 * moments + 8 * weights
+    assert f"| 8×512 λ=4 | 2 | {forward / 1e3:.0f} | 7 | {rows / 1e3:.0f} | 5 | {sums / 1e3:.0f} |" in section(record)
+
+
+def test_the_page_shows_maps_and_the_loss():
+    record = json.loads((RESULTS / "bench" / "nvidia-h200" / "gpu.json").read_text("utf-8"))
+    times = dict.fromkeys(MAP_KERNELS, 3.0)
+    side = {"milliseconds": 1.5, "error": 2e-3, "peak_mb": 1234.0}
+    record |= {"copy_gb_per_second": 1.0, "map_kernels": {"2×16×4×4 λ=2": times}}
+    record |= {"cross_entropy": {"8×50": {"kernels": side}}, "maps": record["residual_site"]}
+    text = section(record)
+    assert f"| 2×16×4×4 λ=2 | 3 / {(2 * 2 * 512 + 4 * 2 * 11 * 16) / 1e3:.0f} | " in text  # moments: x, F, and the sums
+    assert "| 8×50 | 1.50, 2e-03, 1,234 |" in text and "torch's group norms" in text
+
+
+def test_counts_are_those_of_the_tensors_shapes():
+    kernels, torchs = counts.cross_entropy(6, 50)
+    assert kernels == {"forward_rows": 2 * 6 * 50 + 6 * (8 + 16), "backward_rows": 4 * 6 * 50 + 6 * (8 + 16) + 4}
+    assert torchs > 20 * 6 * 50  # at the least, log p is made and read again as float32 in both passes
+    kernels, torchs = counts.site((2, 16, 4, 4), 2)
+    activation, sums, weights = 2 * 2 * 16 * 16, 4 * 2 * 11 * 16, 4 * 2 * 2 * 16
+    assert kernels["moments, backward"] == 3 * activation + sums
+    assert kernels["forward_maps"] == 3 * activation + 4 * 2 * 3 * 16
+    assert kernels["backward_maps"] == 5 * activation + 4 * 2 * 8 * 16
+    assert kernels["forward_steps"] == sums + weights + 4 * 2 * (3 * 16 + 2 * 2)
+    assert torchs > 2 * 10 * activation  # of each step: a sum, a norm, the gradient of the norm, and their sums
+    projected = 4 * 2 * 8  # keys and values of a token, and of each of three hypotheses
+    assert counts.beam_attention(1, 3, 2, 8, 2, torch.float32) > 2 * projected * (3 * (1 + 2) + 2 * 2)
+
+
+def test_operations_count_inputs_and_outputs_and_no_views():
+    x = torch.zeros(10, device="meta")
+    assert operations(lambda: x + x) == 40 + 40  # an input that is given twice is read once
+    assert operations(lambda: x.view(2, 5)[0]) == operations(lambda: torch.empty_like(x)) == 0
+    assert operations(lambda: x.mul_(2)) == 40 + 40
+
+
+def test_the_page_says_what_the_bytes_mean():
+    record = json.loads((RESULTS / "bench" / "nvidia-h100-80gb-hbm3" / "gpu.json").read_text("utf-8"))
+    text = floors.section(RESULTS / "bench")
+    torchs = counts.cross_entropy(4096, 32_000)[1] / record["copy_gb_per_second"] / 1e6
+    assert f"take {torchs:.1f} ms" in " ".join(text.split())
+    assert text.count(" λ=") > 20 and "Beam attention needs no kernel" in " ".join(text.split())
+    assert floors.section(RESULTS / "no such folder") == ""
+
+
+INTERPRETED = """
+from scripts.bench.gpu import kernels, loss
+import torch
+cpu = torch.device("cpu")
+for work in (*kernels.map_launches((2, 16, 4, 4), 2, cpu).values(), *kernels.row_launches(3, 16, 2, cpu).values()):
+    work()
+(case,) = loss.cross_entropy(cpu, 1, ((3, 50),)).values()
+assert all(side["error"] < 1e-2 for side in case.values()), case
+"""
+
+
+def test_what_is_timed_runs_in_tritons_interpreter():
+    pytest.importorskip("triton", reason="no Triton here")
+    subprocess.run([sys.executable, "-c", INTERPRETED], env={**os.environ, "TRITON_INTERPRET": "1"}, check=True)

@@ -4,8 +4,9 @@
     python -m scripts.bench.gpu --take gpu.tar.gz      # later, in a clone: files the record and the runs
 
 This needs Python 3.11, torch 2.11 and this repository. It measures, in this order: the residual site against its
-reference and against memory bandwidth; the tests that need a GPU; updates of base and big in bf16, plain and compiled,
-as a share of the measured product rate; DDP with one rank; then cells of tables 2 and 1 at the small scale until the
+reference and against memory bandwidth, for rows and for feature maps, and each of its kernels alone; cross-entropy; the
+tests that need a GPU; updates of base and big in bf16, plain, with the kernels that no GPU had timed, and compiled, as
+a share of the measured product rate; DDP with one rank; then cells of tables 2 and 1 at the small scale until the
 time is over.
 """
 
@@ -24,10 +25,11 @@ import torch
 
 from scripts.bench.gpu.archive import pack, unpack
 from scripts.bench.gpu.cells import TABLES, planned, run_cells
-from scripts.bench.gpu.kernels import kernel_times
-from scripts.bench.gpu.residual import SHAPES, residual_site
+from scripts.bench.gpu.kernels import kernel_times, map_kernel_times
+from scripts.bench.gpu.loss import cross_entropy
+from scripts.bench.gpu.residual import MAPS, SHAPES, residual_site
 from scripts.bench.gpu.timing import bandwidth
-from scripts.bench.gpu.updates import distributed, updates
+from scripts.bench.gpu.updates import distributed, updates, updates_by_kernels
 from skipln.engine.environment import describe
 from skipln.errors import UserError
 from skipln.runs.reading import read_config
@@ -68,8 +70,12 @@ def measure(options: argparse.Namespace) -> int:
         "copy_gb_per_second": lambda: bandwidth(device, n, 1 << 20 if smoke else 1 << 30),
         "residual_site": lambda: residual_site(device, n, ((4, 64),) if smoke else SHAPES),
         "kernels": lambda: "left out by --smoke" if smoke else kernel_times(),
+        "maps": lambda: residual_site(device, n, ((2, 16, 4, 4),) if smoke else MAPS),
+        "map_kernels": lambda: "left out by --smoke" if smoke else map_kernel_times(),
+        "cross_entropy": lambda: "left out by --smoke" if smoke else cross_entropy(device, n),
         "tests": lambda: "left out by --smoke" if smoke else gpu_tests(),
         "updates": lambda: updates(device, n, smoke),
+        "updates_by_kernels": lambda: updates_by_kernels(device, n, smoke),
         "updates_compiled": lambda: "left out by --smoke" if smoke else updates(device, n, smoke, compiled=True),
         "distributed": lambda: distributed(device, n, smoke),
     }

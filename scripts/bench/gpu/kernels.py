@@ -1,40 +1,53 @@
-"""Time each Triton kernel alone, without its launch, and count the bytes that it must move."""
+"""Time each Triton kernel of residual sites alone, without its launch."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from scripts.bench.gpu.residual import MAPS, Shape, name_of
 from skipln.ops.residual_norm import cuda
-from skipln.ops.residual_norm.reference import dropped_of
+from skipln.ops.residual_norm.cuda_maps import launch
+from skipln.ops.residual_norm.reference import Site, dropped_of
 
 SHAPES = ((16_384, 512), (8192, 1024), (65_536, 128))  # rows × channels
 STEPS = (1, 2, 4, 8)
 ELEMENTS = (16, 8, 4)  # elements of a row per lane
 DROPOUT = 0.1
+MAP_KERNELS = (
+    "moments", "forward_steps", "forward_maps", "moments, backward", "backward_steps", "backward_maps",
+)  # fmt: skip
+DEVICE = torch.device("cuda")
 
 
 def kernel_times() -> dict[str, Any]:
-    """Microseconds of every kernel in bf16 in a CUDA graph, and `floor_bytes` of forward and backward.
+    """Microseconds of every kernel of rows in bf16 in a CUDA graph.
 
     forward_rows and backward_rows are timed for each number of elements per lane; backward_weights includes the sum
     over its programs.
     """
+    return {
+        name_of(shape, steps): {name: timed(work) for name, work in row_launches(*shape, steps, DEVICE).items()}
+        for shape in SHAPES
+        for steps in STEPS
+    }
+
+
+def map_kernel_times() -> dict[str, Any]:
+    """Microseconds of every kernel of feature maps in bf16 in a CUDA graph; backward_steps includes the sum over the
+    examples."""
+    return {
+        name_of(shape, steps): {name: timed(work) for name, work in map_launches(shape, steps, DEVICE).items()}
+        for shape in MAPS
+        for steps in STEPS[1:]
+    }
+
+
+def timed(work: Callable[[], object]) -> float:
     from triton.testing import do_bench_cudagraph
 
-    def timed(launch: Callable[[], object]) -> float:
-        launch()
-        return round(1000 * do_bench_cudagraph(launch, rep=8, return_mode="median"), 1)
-
-    found: dict[str, Any] = {}
-    for rows, channels in SHAPES:
-        for steps in STEPS:
-            launches = _launches(rows, channels, steps)
-            found[f"{rows}×{channels} λ={steps}"] = {
-                "floor_bytes": {"forward": 6 * rows * channels, "backward": 10 * rows * channels},
-                **{name: timed(launch) for name, launch in launches.items()},
-            }
-    return found
+    work()
+    return round(1000 * do_bench_cudagraph(work, rep=8, return_mode="median"), 1)
 
 
 def launched(channels: int, steps: int) -> tuple[str, str]:
@@ -44,16 +57,36 @@ def launched(channels: int, steps: int) -> tuple[str, str]:
     return f"forward_rows, {block // lanes[0]} a lane", f"backward_rows, {block // lanes[1]} a lane"
 
 
-def _launches(rows: int, channels: int, steps: int) -> dict[str, Callable[[], object]]:
+def map_launches(shape: Shape, steps: int, device: torch.device) -> dict[str, Callable[[], object]]:
+    """The kernels of feature maps, channels last, with several steps, by their names in `counts.site`."""
+    x, f, g = (torch.randn(shape, device=device).bfloat16().to(memory_format=torch.channels_last) for _ in range(3))
+    gains, biases = torch.ones(steps, shape[1], device=device), torch.zeros(steps, shape[1], device=device)
+    site, maps = Site(steps, 1.0, 1e-5, 0.0, None, "nchw"), launch.of(x)
+    sums, more = launch.moments(maps, x, f, None), launch.moments(maps, x, f, g)
+    factors, statistics = launch.forward_steps(maps, sums, gains, biases, site)
+    of_gradients, _ = launch.backward_steps(maps, more, statistics, gains, biases, site)
+    launches: tuple[Callable[[], object], ...] = (
+        lambda: launch.moments(maps, x, f, None),
+        lambda: launch.forward_steps(maps, sums, gains, biases, site),
+        lambda: launch.forward_maps(maps, x, f, factors, site),
+        lambda: launch.moments(maps, x, f, g),
+        lambda: launch.backward_steps(maps, more, statistics, gains, biases, site)[1].sum(0),
+        lambda: launch.backward_maps(maps, g, x, f, of_gradients, (x.dtype, f.dtype), True),
+    )
+    return dict(zip(MAP_KERNELS, launches, strict=True))
+
+
+def row_launches(rows: int, channels: int, steps: int, device: torch.device) -> dict[str, Callable[[], object]]:
+    """The kernels of rows with dropout, by their names in `kernel_times`."""
     kernels, threshold = cuda.kernels(), dropped_of(DROPOUT)
-    x, f, gy, y, kept, gx, gf = (torch.randn(rows, channels, device="cuda").bfloat16() for _ in range(7))
-    gains, biases = torch.ones(steps, channels, device="cuda"), torch.zeros(steps, channels, device="cuda")
-    statistics, means = (torch.zeros(rows, steps, 2, device="cuda") for _ in range(2))
-    drawn = (torch.tensor(1234567, device="cuda"), threshold, 2**32 / (2**32 - threshold))
+    x, f, gy, y, kept, gx, gf = (torch.randn(rows, channels, device=device).bfloat16() for _ in range(7))
+    gains, biases = torch.ones(steps, channels, device=device), torch.zeros(steps, channels, device=device)
+    statistics, means = (torch.zeros(rows, steps, 2, device=device) for _ in range(2))
+    drawn = (torch.tensor(1234567, device=device), threshold, 2**32 / (2**32 - threshold))
     block = 1 << (channels - 1).bit_length()
     a, b = (kept, kept) if steps == 1 else (x, f)
     programs = min(rows, max(1, cuda.SUMS // channels))
-    weights = torch.empty(programs, steps, 2, channels, device="cuda")
+    weights = torch.empty(programs, steps, 2, channels, device=device)
 
     def forward(warps: int) -> None:
         kernels.forward_rows[(rows,)](

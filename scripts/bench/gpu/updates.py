@@ -24,6 +24,12 @@ SHAPES = {
 TINY = {"tiny": (TransformerShape(1, 1, 32, 64, 4), 100, 2, 8)}
 
 
+def updates_by_kernels(device: torch.device, n: int, smoke: bool) -> dict[str, Any]:
+    """`updates` with the kernels that no GPU has timed yet."""
+    with patch("skipln.ops.cuda_cross_entropy.CHOICE", "always"):
+        return updates(device, n, smoke)
+
+
 def updates(device: torch.device, n: int, smoke: bool, compiled: bool = False) -> dict[str, Any]:
     """For each shape: FLOPs of the products of an update, their measured rate, and time, tokens/s and share of products
     (FLOPs / rate / time). first_seconds: the time of the first update, including compilation if `compiled`."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from scripts.bench.gpu import floors
 from scripts.bench.gpu import page as gpu
 from scripts.bench.records.cost_picture import picture
 from scripts.bench.records.hardware import RESULTS
@@ -46,7 +47,7 @@ The cost of an update (`python -m scripts.bench.studies.cost`; numbers, machine 
 def page(results: Path = RESULTS) -> str:
     """The page as Markdown, from the records in the folders of `results`."""
     folders = sorted(path for path in results.iterdir() if path.is_dir())
-    return HEAD + "".join(map(_section, folders))
+    return HEAD + "".join(map(_section, folders)) + floors.section(results)
 
 
 def _section(folder: Path) -> str:

@@ -50,5 +50,5 @@ def test_steps_spill_nothing(architecture, width):
         (launch.kernel("forward").forward_steps, {}),
     ]
     for kernel, constants in kernels[: 2 if width == max(WIDTHS) else 1]:  # the forward pass holds less than the other
-        registers, stack = usage(kernel, architecture, warps, last=True, block=width, **constants)
+        registers, stack = usage(kernel, architecture, warps, block=width, **constants)
         assert stack == 0 and resident(registers, warps) >= warps, f"{kernel} {width}: {registers} registers"

@@ -17,9 +17,10 @@ SHAPES = [(2, 5, 7, 3), (3, 70, 1, 1), (2, 16, 20, 30)]
 KINDS = [(torch.float32, torch.float32), (torch.bfloat16, torch.bfloat16), (torch.float32, torch.bfloat16)]
 
 
-def check(device: str) -> None:
+def check(device: str, shapes: int = len(SHAPES)) -> None:
+    """Compare each case with some of the SHAPES."""
     for number, (steps, scale, dropout, count) in enumerate(CASES):
-        for index, shape in enumerate(SHAPES):
+        for index, shape in enumerate((SHAPES * 2)[number % 3 :][:shapes]):
             for memory in (torch.contiguous_format, torch.channels_last):
                 kinds = KINDS[(number + index) % len(KINDS)]
                 compare(shape, memory, kinds, Site(steps, scale, 1e-5, dropout, None, "nchw"), count, device)
@@ -71,7 +72,7 @@ def compare(shape, memory, kinds, site, count, device) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_kernels_on_the_gpu_equal_the_reference():
-    check("cuda")
+    check("cuda", shapes=1)  # a kernel's compilation takes longer than what it computes
     check_far_from_zero("cuda")
 
 

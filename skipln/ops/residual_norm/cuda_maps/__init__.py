@@ -19,7 +19,7 @@ def forward(x: Tensor, f: Tensor, gains: Tensor, biases: Tensor, site: Site) -> 
     x, f = x.contiguous(memory_format=memory), dropped(f, site).contiguous(memory_format=memory)
     maps = launch.of(x)
     sums = launch.moments(maps, x, f, None)
-    factors, statistics = launch.forward_steps(maps, x, f, sums, gains, biases, site)
+    factors, statistics = launch.forward_steps(maps, sums, gains, biases, site)
     return *launch.forward_maps(maps, x, f, factors, site), statistics
 
 
@@ -36,6 +36,6 @@ def backward(
         x, f = x.contiguous(memory_format=memory), dropped(f, site).contiguous(memory_format=memory)
     maps = launch.of(x)
     sums = launch.moments(maps, x, f, gy)
-    factors, weights = launch.backward_steps(maps, gy, x, f, sums, statistics, gains, biases, site)
+    factors, weights = launch.backward_steps(maps, sums, statistics, gains, biases, site)
     gx, gf = launch.backward_maps(maps, gy, x, f, factors, dtypes, both)
     return gx, dropped(gf, site).contiguous(memory_format=memory), weights.sum(0)

@@ -11,6 +11,11 @@ from skipln.ops.residual_norm.reference import Site, memory_format
 MOST_CHANNELS = 2048  # whose moments one program holds in its registers
 TILE = 1024  # elements of a map that a program of four warps holds at a time, eight in a lane
 PROGRAMS = 1024  # enough to hide the latency of memory: about eight for each multiprocessor of a large GPU
+# Numbers of a channel: sums of x, F, x², xF, F², g, gx and gF, where g is the gradient of y, and the first x, F and g,
+# which have been subtracted before.
+SUMS = 11
+FORWARD_FACTORS = 3  # of a channel: of x, of F, and the constant
+BACKWARD_FACTORS = 8  # of g, x and F, and the constant: first for the gradient of F, then for that of x
 MOST_PARTS = 8  # into which a map's pixels are divided; the steps wait for one after another
 
 
@@ -72,25 +77,21 @@ def moments(maps: Maps, x: Tensor, f: Tensor | None, g: Tensor | None) -> Tensor
 
     x, F and g must be dense in the memory format of `maps`.
     """
-    run = kernel("moments")
-    sums = x.new_empty(maps.examples, maps.parts, run.SUMS.value, maps.channels, dtype=torch.float32)
-    run.moments[(*maps.blocks[:2], maps.parts)](
+    sums = x.new_empty(maps.examples, maps.parts, SUMS, maps.channels, dtype=torch.float32)
+    kernel("moments").moments[(*maps.blocks[:2], maps.parts)](
         x, f, g, sums, maps.channels, maps.pixels, maps.pixels_each, maps.last, maps.block_c, maps.block_p,
         f is not None, g is not None,
     )  # fmt: skip
     return sums
 
 
-def forward_steps(
-    maps: Maps, x: Tensor, f: Tensor, sums: Tensor, gains: Tensor, biases: Tensor, site: Site
-) -> tuple[Tensor, Tensor]:
+def forward_steps(maps: Maps, sums: Tensor, gains: Tensor, biases: Tensor, site: Site) -> tuple[Tensor, Tensor]:
     """Return y's factors for each example and channel, and mean and 1/std of every h_k."""
-    run = kernel("forward")
-    factors = sums.new_empty(maps.examples, run.FACTORS.value, maps.channels)
+    factors = sums.new_empty(maps.examples, FORWARD_FACTORS, maps.channels)
     statistics = sums.new_empty(maps.examples, site.steps, 2)
-    run.forward_steps[(maps.examples,)](
-        x, f, sums, gains, biases, factors, statistics, site.scale, site.eps, maps.parts, maps.channels, maps.pixels,
-        site.steps, len(gains), maps.last, power_of_two(maps.channels), num_warps=step_warps(maps.channels),
+    kernel("forward").forward_steps[(maps.examples,)](
+        sums, gains, biases, factors, statistics, site.scale, site.eps, maps.parts, maps.channels, maps.pixels,
+        site.steps, len(gains), power_of_two(maps.channels), num_warps=step_warps(maps.channels),
     )  # fmt: skip
     return factors, statistics
 
@@ -107,18 +108,16 @@ def forward_maps(maps: Maps, x: Tensor, f: Tensor, factors: Tensor, site: Site) 
 
 
 def backward_steps(
-    maps: Maps, g: Tensor, x: Tensor, f: Tensor | None, sums: Tensor, statistics: Tensor, gains: Tensor,
-    biases: Tensor, site: Site,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    maps: Maps, sums: Tensor, statistics: Tensor, gains: Tensor, biases: Tensor, site: Site
+) -> tuple[Tensor, Tensor]:
     """Return the gradients' factors for each example and channel, and the gradients of gains and biases of each
     example, [examples, steps, 2, channels]."""
-    run = kernel("backward")
-    factors = sums.new_empty(maps.examples, run.FACTORS.value, maps.channels)
+    factors = sums.new_empty(maps.examples, BACKWARD_FACTORS, maps.channels)
     weights = sums.new_empty(maps.examples, site.steps, 2, maps.channels)
     normalised = sums.new_empty(maps.examples, site.steps, 3, maps.channels)
-    run.backward_steps[(maps.examples,)](
-        g, x, f, sums, statistics, gains, biases, normalised, factors, weights, site.scale, maps.parts, maps.channels,
-        maps.pixels, site.steps, len(gains), maps.last, power_of_two(maps.channels), site.steps == 1,
+    kernel("backward").backward_steps[(maps.examples,)](
+        sums, statistics, gains, biases, normalised, factors, weights, site.scale, maps.parts, maps.channels,
+        maps.pixels, site.steps, len(gains), power_of_two(maps.channels), site.steps == 1,
         num_warps=step_warps(maps.channels),
     )  # fmt: skip
     return factors, weights

@@ -5,24 +5,23 @@
 import triton
 import triton.language as tl
 
+from skipln.ops.residual_norm.cuda_maps import launch
 from skipln.ops.residual_norm.cuda_maps.triton_moments import about_means, factor, places
 
-FACTORS = tl.constexpr(8)  # of g, x and F, and the constant: first for the gradient of F, then for that of x
+FACTORS = tl.constexpr(launch.BACKWARD_FACTORS)
 
 
 @triton.jit
 def backward_steps(
-    g_pointer, x_pointer, f_pointer, sums, statistics, gains, biases, normalised, factors, weights_pointer, scale,
-    parts, channels, pixels, steps, count, last: tl.constexpr, block: tl.constexpr, once: tl.constexpr,
+    sums, statistics, gains, biases, normalised, factors, weights_pointer, scale, parts, channels, pixels, steps, count,
+    block: tl.constexpr, once: tl.constexpr,
 ):  # fmt: skip
     """Compute an example's factors [examples, FACTORS, channels] and its gradients of gains and biases, [examples,
     steps, 2, channels]. normalised: room for the factors of each step's xhat, [examples, steps, 3, channels]."""
     example = tl.program_id(0).to(tl.int64)
     c = tl.arange(0, block)
     here = c < channels
-    mean_x, mean_f, xx, xf, ff, mean_g, gx, gf = about_means(
-        x_pointer, f_pointer, g_pointer, sums, parts, channels, pixels, c, last, not once, True
-    )
+    mean_x, mean_f, xx, xf, ff, mean_g, gx, gf = about_means(sums, parts, channels, pixels, c, not once, True)
     zero = tl.zeros_like(mean_x)
     a, b, m = zero + scale, zero + 1, scale * mean_x + mean_f
     if once:  # x is the kept sum, and there is no F

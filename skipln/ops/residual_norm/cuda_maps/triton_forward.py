@@ -5,23 +5,21 @@
 import triton
 import triton.language as tl
 
+from skipln.ops.residual_norm.cuda_maps import launch
 from skipln.ops.residual_norm.cuda_maps.triton_moments import about_means, factor, places
 
-FACTORS = tl.constexpr(3)  # of x, of F, and the constant
+FACTORS = tl.constexpr(launch.FORWARD_FACTORS)
 
 
 @triton.jit
 def forward_steps(
-    x_pointer, f_pointer, sums, gains, biases, factors, statistics, scale, eps, parts, channels, pixels, steps, count,
-    last: tl.constexpr, block: tl.constexpr,
+    sums, gains, biases, factors, statistics, scale, eps, parts, channels, pixels, steps, count, block: tl.constexpr,
 ):  # fmt: skip
     """Compute mean and 1/std of every h_k of an example, and y's factors, [examples, FACTORS, channels]."""
     example = tl.program_id(0).to(tl.int64)
     c = tl.arange(0, block)
     here = c < channels
-    mean_x, mean_f, xx, xf, ff, _, _, _ = about_means(
-        x_pointer, f_pointer, f_pointer, sums, parts, channels, pixels, c, last, True, False
-    )
+    mean_x, mean_f, xx, xf, ff, _, _, _ = about_means(sums, parts, channels, pixels, c, True, False)
     # h_k = a·(x − mean x) + b·(F − mean F) + m
     a, b, m = tl.zeros_like(mean_x) + scale, tl.zeros_like(mean_x) + 1, scale * mean_x + mean_f
     for k in range(steps):

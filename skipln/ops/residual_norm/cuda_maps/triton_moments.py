@@ -5,7 +5,9 @@
 import triton
 import triton.language as tl
 
-SUMS = tl.constexpr(8)  # of x, F, x², xF, F², g, gx and gF, in this order; g is the gradient of y
+from skipln.ops.residual_norm.cuda_maps import launch
+
+SUMS = tl.constexpr(launch.SUMS)
 
 
 @triton.jit
@@ -30,26 +32,27 @@ def moments(
     x_pointer, f_pointer, g_pointer, sums, channels, pixels, pixels_each, last: tl.constexpr, block_c: tl.constexpr,
     block_p: tl.constexpr, has_f: tl.constexpr, has_g: tl.constexpr,
 ):  # fmt: skip
-    """Sum over `pixels_each` pixels, a multiple of block_p. sums: [examples, parts, SUMS, channels]."""
+    """Sum over `pixels_each` pixels, a multiple of block_p, what `launch.SUMS` lists, into sums [examples, parts, SUMS,
+    channels]."""
     c = tl.program_id(1) * block_c + tl.arange(0, block_c)
-    x0 = _first(x_pointer, channels, pixels, c, last)[:, None]
+    x0 = _first(x_pointer, channels, pixels, c, last)
     f0, g0 = x0, x0
     if has_f:
-        f0 = _first(f_pointer, channels, pixels, c, last)[:, None]
+        f0 = _first(f_pointer, channels, pixels, c, last)
     if has_g:
-        g0 = _first(g_pointer, channels, pixels, c, last)[:, None]
+        g0 = _first(g_pointer, channels, pixels, c, last)
     zero = tl.zeros((block_c, block_p), tl.float32)
     x, f, xx, xf, ff, g, gx, gf = zero, zero, zero, zero, zero, zero, zero, zero
     begin = tl.program_id(2) * pixels_each
     for start in range(begin, tl.minimum(begin + pixels_each, pixels), block_p):
         at, inside = places(channels, pixels, c, start + tl.arange(0, block_p), last)
-        xi = tl.where(inside, tl.load(x_pointer + at, inside, 0.0).to(tl.float32) - x0, 0.0)
+        xi = tl.where(inside, tl.load(x_pointer + at, inside, 0.0).to(tl.float32) - x0[:, None], 0.0)
         x, xx = x + xi, xx + xi * xi
         if has_f:
-            fi = tl.where(inside, tl.load(f_pointer + at, inside, 0.0).to(tl.float32) - f0, 0.0)
+            fi = tl.where(inside, tl.load(f_pointer + at, inside, 0.0).to(tl.float32) - f0[:, None], 0.0)
             f, xf, ff = f + fi, xf + xi * fi, ff + fi * fi
         if has_g:
-            gi = tl.where(inside, tl.load(g_pointer + at, inside, 0.0).to(tl.float32) - g0, 0.0)
+            gi = tl.where(inside, tl.load(g_pointer + at, inside, 0.0).to(tl.float32) - g0[:, None], 0.0)
             g, gx = g + gi, gx + gi * xi
             if has_f:
                 gf += gi * fi
@@ -66,13 +69,13 @@ def moments(
         tl.store(out + 6 * channels, tl.sum(gx, 1), here)
     if has_f and has_g:
         tl.store(out + 7 * channels, tl.sum(gf, 1), here)
+    tl.store(out + 8 * channels, x0, here)
+    tl.store(out + 9 * channels, f0, here)
+    tl.store(out + 10 * channels, g0, here)
 
 
 @triton.jit
-def about_means(
-    x_pointer, f_pointer, g_pointer, sums, parts, channels, pixels, c, last: tl.constexpr, has_f: tl.constexpr,
-    has_g: tl.constexpr,
-):  # fmt: skip
+def about_means(sums, parts, channels, pixels, c, has_f: tl.constexpr, has_g: tl.constexpr):
     """Return, for each channel, the means of x, F and g, and the sums of their products about the means."""
     here = c < channels
     zero = tl.zeros_like(c).to(tl.float32)
@@ -93,11 +96,12 @@ def about_means(
     x, f, g = x / pixels, f / pixels, g / pixels
     xx, xf, ff = xx - pixels * x * x, xf - pixels * x * f, ff - pixels * f * f
     gx, gf = gx - pixels * g * x, gf - pixels * g * f
-    x += _first(x_pointer, channels, pixels, c, last)
+    first = sums + tl.program_id(0).to(tl.int64) * parts * SUMS * channels + 8 * channels + c
+    x += tl.load(first, here, 0.0)
     if has_f:
-        f += _first(f_pointer, channels, pixels, c, last)
+        f += tl.load(first + channels, here, 0.0)
     if has_g:
-        g += _first(g_pointer, channels, pixels, c, last)
+        g += tl.load(first + 2 * channels, here, 0.0)
     return x, f, xx, xf, ff, g, gx, gf
 
 

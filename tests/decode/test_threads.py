@@ -1,5 +1,6 @@
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -108,3 +109,22 @@ def test_a_thread_that_needs_fewer_positions_does_not_take_them_from_another(two
     sources = [[4 + n % 20 for n in range(length)] for length in (1500, 1100) * 16]
     search = Search(beam=1, max_tokens=1500, extra_length=-1499)
     assert len(hypotheses(model, sources, search, bos=2, eos=3)) == 32
+
+
+def test_the_progress_bar_counts_sentences_as_they_end(two_threads, monkeypatch):
+    counted: list[int] = []
+
+    class Bar(nullcontext):
+        def __init__(self, total: int, **_: object) -> None:
+            super().__init__()
+            assert total == 40
+
+        def update(self, ended: int) -> None:
+            counted.append(ended)
+
+    monkeypatch.setattr("skipln.decode.translate.tqdm", Bar)
+    model = trained_like("skip", "softmax")
+    sources = [torch.randint(4, 30, (3 + n % 7,)).tolist() for n in range(40)]
+    hypotheses(model, sources, Search(beam=3, max_tokens=96, extra_length=4), bos=2, eos=3, progress="translate")
+    assert sum(counted) == 40
+    assert max(counted) < 20  # not a whole share at once

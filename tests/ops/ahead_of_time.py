@@ -27,7 +27,8 @@ ACTIVATIONS = {f"{name}_pointer" for name in ("gy", "g", "x", "f", "y", "kept", 
 def usage(kernel: Any, architecture: int, warps: int, **constants: Any) -> tuple[int, int]:
     """Compile a kernel of bf16 activations for sm_`architecture`; return (registers, bytes of stack) per thread.
 
-    Pointers and numbers of channels are multiples of 16, as in the zoo.
+    Pointers and numbers of channels are multiples of 16, as in the zoo. constants: also arguments for whose value a
+    launch compiles a kernel of its own: numbers that are 1, and pointers that are None.
     """
     kinds = INTEGERS | OTHERS | NUMBERS | dict.fromkeys(ACTIVATIONS, "*bf16") | dict.fromkeys(constants, "constexpr")
     signature = {name: kinds.get(name, "*fp32") for name in kernel.arg_names}

@@ -52,3 +52,21 @@ def test_steps_spill_nothing(architecture, width):
     for kernel, constants in kernels[: 2 if width == max(WIDTHS) else 1]:  # the forward pass holds less than the other
         registers, stack = usage(kernel, architecture, warps, block=width, **constants)
         assert stack == 0 and resident(registers, warps) >= warps, f"{kernel} {width}: {registers} registers"
+
+
+def test_what_a_launch_compiles_for_one_step_and_one_tile_compiles():
+    """Triton compiles a kernel of its own for numbers that are 1 and for tensors that are None."""
+    one = {"parts": 1, "steps": 1, "count": 1}
+    tile = {"last": True, "block_c": 64, "block_p": 16, "pixels": 1}
+    once = {"f_pointer": None, "once": True}
+    forward, backward = (launch.kernel(name) for name in ("forward", "backward"))
+    kernels = [
+        (launch.kernel("moments").moments, {**tile, "f_pointer": None, "has_f": False, "has_g": True}),
+        (launch.kernel("moments").moments, {**tile, "g_pointer": None, "has_f": True, "has_g": False}),
+        (forward.forward_steps, {**one, "pixels": 1, "block": 64}),
+        (forward.forward_maps, {**tile, "once": True}),
+        (backward.backward_steps, {**one, "pixels": 1, "block": 64, "once": True}),
+        (backward.backward_maps, {**tile, **once, "gx_pointer": None, "both": False}),
+    ]
+    for kernel, constants in kernels:
+        assert usage(kernel, 90, 1 if "block" in constants else 4, **constants)[1] == 0

@@ -65,7 +65,10 @@ class Kept:
         self.used = len(kept)
         self.room = GROWTH * (self.used + more)
         self.cache = old.new_empty(self.room, old.size(-1))
-        torch.index_select(old, 0, kept, out=self.cache[: self.used])
+        if torch.is_grad_enabled() and old.requires_grad:  # torch differentiates no result that is written to `out`
+            self.cache[: self.used] = old.index_select(0, kept)
+        else:
+            torch.index_select(old, 0, kept, out=self.cache[: self.used])
         places = needed.cumsum(0) - 1
         self.entries = self.entries.masked_scatter(seen, places[self.entries[seen]])
 

@@ -1,4 +1,4 @@
-"""Independent pieces of work in single-thread threads, because small tensors gain little from several threads each."""
+"""Independent pieces of work in threads of Python, because small tensors gain little from several of torch's."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 def side_by_side(
     work: Callable[[Item, Callable[[], None]], Result], items: Sequence[Item], threads: int
 ) -> list[Result]:
-    """Return work(item, check) of every item, done by `threads` threads (1: by this one, with all of torch's threads).
+    """Return work(item, check) of every item, done by `threads` threads (1: by this one), which divide torch's threads.
 
     torch's operations and our kernels release Python's lock, so the threads compute at the same time. `work` has to
     call `check` often: as soon as one piece of work fails or this thread is interrupted, it raises CancelledError in
@@ -31,7 +31,7 @@ def side_by_side(
 
     try:
         # OpenMP keeps its number of threads for each thread, but torch keeps it as the default of later ones too.
-        with ThreadPoolExecutor(threads, "decoder", torch.set_num_threads, (1,)) as pool:
+        with ThreadPoolExecutor(threads, "decoder", torch.set_num_threads, (max(1, before // threads),)) as pool:
             pieces = [pool.submit(work, item, check) for item in items]
             try:
                 for piece in as_completed(pieces):

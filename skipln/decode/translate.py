@@ -15,9 +15,10 @@ from skipln.decode.threads import side_by_side
 from skipln.models.transformer import Transformer
 from skipln.ops import best_words
 
-WORTH = 16  # sentences that justify one more thread
+DECODERS = 4  # at most, side by side: more would mostly wait for Python's lock
+WORTH = 128  # hypotheses that justify one more decoder
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-SHARE = 2_000  # sentences that a thread searches before it takes others
+SHARE = 2_000  # sentences that a decoder searches before it takes others
 ENCODED = 16  # sources that a CPU encodes together: few, so that there is little padding
 
 
@@ -58,7 +59,7 @@ def hypotheses(
     """Return the best `count` translations of every source (token ids without eos), in the given order, best first.
 
     Sentences are searched together with others of similar length; the result does not depend on these. On a CPU with
-    several threads, as many single-thread searches share the sentences.
+    several threads, up to `DECODERS` searches side by side share the sentences.
     progress: the label of the progress bar; "" shows no bar.
     """
     model.eval()
@@ -66,7 +67,8 @@ def hypotheses(
     rules = search.rules(bos, eos, model.pad)
     on_cpu = model.embedding.weight.device.type == "cpu"
     several = on_cpu and not torch.is_autocast_enabled("cpu")  # autocast is this thread's alone
-    threads = max(1, min(torch.get_num_threads(), len(sources) // WORTH)) if several else 1
+    most = min(DECODERS, torch.get_num_threads(), len(sources) * search.beam // WORTH) if several else 1
+    decoders = max(1, most)
     bar = tqdm(total=len(sources), desc=progress, unit="sentence", disable=not progress, leave=False)
     writing = Lock()
 
@@ -88,7 +90,7 @@ def hypotheses(
             translations[i] = best[:count]
 
     with bar, torch.inference_mode(), model.packed_weights(PRECISIONS[search.precision]):
-        side_by_side(translate_share, shares([len(source) for source in sources], threads), threads)
+        side_by_side(translate_share, shares([len(source) for source in sources], decoders), decoders)
     return translations
 
 
@@ -119,13 +121,13 @@ class TransformerRows:
         self.state.join(other.state)
 
 
-def shares(lengths: Sequence[int], threads: int = 1) -> list[list[int]]:
-    """Return the indices in as many shares for each thread, each at most `SHARE` sentences, from long to short.
+def shares(lengths: Sequence[int], decoders: int = 1) -> list[list[int]]:
+    """Return the indices in as many shares for each decoder, each at most `SHARE` sentences, from long to short.
 
-    They are dealt to and fro, so that all shares take about as long and no thread waits for another.
+    They are dealt to and fro, so that all shares take about as long and no decoder waits for another.
     """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    number = min(-(-len(order) // (SHARE * threads)) * threads, len(order))
+    number = min(-(-len(order) // (SHARE * decoders)) * decoders, len(order))
     dealt: list[list[int]] = [[] for _ in range(number)]
     for start in range(0, len(order), max(1, number)):
         turn = order[start : start + number]

@@ -7,6 +7,7 @@ import torch
 
 from skipln import skips
 from skipln.attention import create
+from skipln.decode import beam_search
 from skipln.decode.threads import CancelledError, side_by_side
 from skipln.decode.translate import Search, hypotheses
 from skipln.models.transformer import Transformer, TransformerShape
@@ -18,6 +19,19 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def searching(monkeypatch):
+    """The names of the threads that searched."""
+    names: set[str] = set()
+
+    def search(*arguments):
+        names.add(threading.current_thread().name)
+        return beam_search(*arguments)
+
+    monkeypatch.setattr("skipln.decode.translate.beam_search", search)
+    return names
 
 
 def test_every_item_is_done_in_a_thread_of_its_own_with_one_thread_of_torchs(two_threads):
@@ -32,6 +46,9 @@ def test_every_item_is_done_in_a_thread_of_its_own_with_one_thread_of_torchs(two
     assert len(set(names)) == 2 and threading.current_thread().name not in names
     assert set(numbers) == {1}
     assert torch.get_num_threads() == 2
+    torch.set_num_threads(4)
+    assert side_by_side(lambda item, check: torch.get_num_threads(), [1, 2, 3], 2) == [2] * 3  # each has half of them
+    torch.set_num_threads(2)
     later: list[int] = []
     thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
     thread.start()
@@ -88,13 +105,14 @@ def trained_like(connection: str, attention: str) -> Transformer:
     ("connection", "attention", "precision"),
     [("skip", "softmax", "fp32"), ("rskip_ln", "softmax", "bf16"), ("xskip_ln", "favor", "fp32")],
 )
-def test_translations_do_not_depend_on_the_number_of_threads(two_threads, connection, attention, precision):
+def test_translations_do_not_depend_on_the_number_of_threads(two_threads, searching, connection, attention, precision):
     model = trained_like(connection, attention)
-    sources = [torch.randint(4, 30, (3 + n % 7,)).tolist() for n in range(40)]
+    sources = [torch.randint(4, 30, (3 + n % 7,)).tolist() for n in range(100)]
     search = Search(beam=3, max_tokens=96, extra_length=4, precision=precision)
     together = hypotheses(model, sources, search, bos=2, eos=3, count=3)
     again = hypotheses(model, sources, search, bos=2, eos=3, count=3)
     assert together == again
+    assert len(searching) == 2
     torch.set_num_threads(1)
     alone = hypotheses(model, sources, search, bos=2, eos=3, count=3)
     assert [[one.tokens for one in of] for of in together] == [[one.tokens for one in of] for of in alone]
@@ -103,12 +121,35 @@ def test_translations_do_not_depend_on_the_number_of_threads(two_threads, connec
     assert model.packed is None
 
 
-def test_a_thread_that_needs_fewer_positions_does_not_take_them_from_another(two_threads):
-    """Both make the table of positions longer at once; the longer sentence is then still in it."""
+@pytest.mark.parametrize(
+    ("threads", "sentences", "beam", "decoders"),
+    [(2, 1000, 5, 2), (2, 1000, 1, 2), (2, 20, 5, 1), (2, 200, 1, 1), (1, 1000, 5, 1), (32, 1000, 5, 4), (32, 0, 5, 1)],
+)
+def test_decoders_share_torchs_threads_where_there_is_enough_to_do(
+    two_threads, monkeypatch, threads, sentences, beam, decoders
+):
+    used: list[int] = []
+    monkeypatch.setattr("skipln.decode.translate.side_by_side", lambda work, items, threads: used.append(threads))
+    torch.set_num_threads(threads)
+    hypotheses(trained_like("skip", "softmax"), [[4]] * sentences, Search(beam=beam), bos=2, eos=3)
+    assert used == [decoders]
+
+
+def test_a_thread_that_needs_fewer_positions_does_not_take_them_from_another():
+    """Both make the table of positions longer; here the other one always comes in between with its shorter table."""
+
+    class Raced(Transformer):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value[:1024] if name == "positions" else value)
+
     model = trained_like("skip", "softmax")
-    sources = [[4 + n % 20 for n in range(length)] for length in (1500, 1100) * 16]
-    search = Search(beam=1, max_tokens=1500, extra_length=-1499)
-    assert len(hypotheses(model, sources, search, bos=2, eos=3)) == 32
+    search = Search(beam=1, extra_length=-1199)
+    alone = hypotheses(model, [[4, 5, 6] * 400], search, bos=2, eos=3)
+    assert len(model.positions) > 1200
+    model.positions = model.positions[:1024]
+    model.__class__ = Raced
+    assert hypotheses(model, [[4, 5, 6] * 400], search, bos=2, eos=3) == alone
+    assert len(model.positions) == 1024
 
 
 def test_the_progress_bar_counts_sentences_as_they_end(two_threads, monkeypatch):
@@ -117,14 +158,14 @@ def test_the_progress_bar_counts_sentences_as_they_end(two_threads, monkeypatch)
     class Bar(nullcontext):
         def __init__(self, total: int, **_: object) -> None:
             super().__init__()
-            assert total == 40
+            assert total == 100
 
         def update(self, ended: int) -> None:
             counted.append(ended)
 
     monkeypatch.setattr("skipln.decode.translate.tqdm", Bar)
     model = trained_like("skip", "softmax")
-    sources = [torch.randint(4, 30, (3 + n % 7,)).tolist() for n in range(40)]
+    sources = [torch.randint(4, 30, (3 + n % 7,)).tolist() for n in range(100)]
     hypotheses(model, sources, Search(beam=3, max_tokens=96, extra_length=4), bos=2, eos=3, progress="translate")
-    assert sum(counted) == 40
-    assert max(counted) < 20  # not a whole share at once
+    assert sum(counted) == 100
+    assert max(counted) < 50  # not a whole share at once

@@ -9,9 +9,9 @@ SMALLEST = 0.5  # percent; what takes less is said as a sum
 
 
 def shares(work: Callable[[], object]) -> dict[str, float]:
-    """Operator -> its own share of all operators' time in this process, in percent, largest first, "others" last.
+    """Operator -> its own share of all operators' time, in percent, largest first, "others" last.
 
-    It runs on one thread, because with more threads other processes would decode, which the profiler does not see.
+    It runs on one thread, because with more other threads would decode, which the profiler does not see.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

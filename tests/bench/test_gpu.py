@@ -12,9 +12,10 @@ from scripts.bench.gpu import counts, floors, sharing
 from scripts.bench.gpu.__main__ import main, take
 from scripts.bench.gpu.archive import pack, unpack
 from scripts.bench.gpu.cells import planned
-from scripts.bench.gpu.kernels import MAP_KERNELS
+from scripts.bench.gpu.kernels import MAP_KERNELS, SHAPES
 from scripts.bench.gpu.moved import operations
 from scripts.bench.gpu.page import section
+from scripts.bench.gpu.residual import MAPS
 from scripts.bench.gpu.sharing import shared_gpu
 from skipln.errors import UserError
 from skipln.system.places import RESULTS
@@ -186,6 +187,13 @@ def test_counts_are_those_of_the_tensors_shapes():
     assert torchs > 2 * 10 * activation  # of each step: a sum, a norm, the gradient of the norm, and their sums
     projected = 4 * 2 * 8  # keys and values of a token, and of each of three hypotheses
     assert counts.beam_attention(1, 3, 2, 8, 2, torch.float32) > 2 * projected * (3 * (1 + 2) + 2 * 2)
+
+
+@pytest.mark.parametrize("shape", [*MAPS, *SHAPES])
+def test_from_two_steps_on_our_kernels_move_fewer_bytes_than_torchs_steps(shape):
+    for steps, fewer in ((1, False), (2, True), (8, True)):
+        kernels, torchs = counts.site(shape, steps)
+        assert (sum(kernels.values()) < torchs) == fewer
 
 
 def test_operations_count_inputs_and_outputs_and_no_views():

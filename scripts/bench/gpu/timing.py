@@ -48,4 +48,4 @@ def product_rate(device: torch.device, n: int, products: Sequence[Product]) -> f
 
         seconds += median(milliseconds(work, device, n)) / 1000
         total += 6 * rows * inputs * outputs
-    return round(total / seconds / 1e12, 3)
+    return round(total / seconds / 1e12, 6)

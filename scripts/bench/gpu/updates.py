@@ -59,7 +59,7 @@ def updates(device: torch.device, n: int, smoke: bool, compiled: bool = False) -
             "first_seconds": round(first, 2),
             "milliseconds": times,
             "tokens_per_second": round(1000 * tokens / median(times)),
-            "share": round(flops / (rate * 1e9) / median(times), 3),
+            "share": round(flops / (rate * 1e9) / median(times), 6),
         }
         del model, step
     return found

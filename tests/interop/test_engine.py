@@ -66,7 +66,7 @@ def test_differences_between_the_engines_are_listed():
     said = "; ".join(differences(compose(["precision=bf16"]), cpu=True))
     for part in ("sinusoids", "</s>", "one update behind", "fp32, the only precision", "length^0.6"):
         assert part in said
-    same = ["model.positions=fairseq", "task.start=eos", "task.penalty=power"]
+    same = ["precision=fp32", "model.positions=fairseq", "task.start=eos", "task.penalty=power"]
     assert len(differences(compose(same), cpu=True)) == 2
 
 

@@ -32,10 +32,11 @@ SPARE = (
     ("#868686", "#b4b4b4", WHOLE),
     ("#7a3b1d", "#d49a78", DASHED),
 )
+# The spare hues again with other dashes, those first that also differ in their greys.
 MORE = tuple(
     (colour, on_dark, dash)
+    for colour, on_dark, own in (SPARE[0], SPARE[3], *SPARE[1:3], *HUES.values())
     for dash in (DASHED, DOTTED, MIXED, WHOLE)
-    for colour, on_dark, own in (*SPARE, *HUES.values())
     if dash != own
 )
 STRONGEST = 12.0  # contrast of the last shade of a family to its ground; the first has the least that a line may have

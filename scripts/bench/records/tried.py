@@ -36,13 +36,13 @@ _FP32_STEP = (
 _SEARCH = (
     "removing finished sentences from the batch at once, and putting waiting ones in their places; weights in panels; "
     "lists of entries instead of gathered keys and values, fetched ahead; a bound for the best words from the lanes' "
-    "maxima; exponentials by lanes, their constants not divided anew; sources encoded 16 at a time, which halves the "
-    "padding; a share of the sentences for each thread; attention's scores, weights and sums for all heads at once "
+    "maxima; exponentials by lanes, their constants not divided anew; sources encoded 16 at a time; "
+    "a share of the sentences for each thread; attention's scores, weights and sums for all heads at once "
     "(all kept). oneDNN's own packed weights, chunks of 32, 64 or 256 rows of logits instead of 128, exponentials by "
     "fused multiplication, scores of eight keys at once (no gain); half, two and four times the sentences at a time "
     "(slower); forked processes instead of threads (more processor time, because they copy the memory that they write "
-    "to). What remains, on one thread: about half are products at the processor's rate for float32, an eighth "
-    "attention, a tenth ranking words, and a quarter Python and small operations, about a millisecond a step"
+    "to). What remains is in the profile above: products first, then "
+    "attention and the ranking of words"
 )
 _ONE_STEP = "with one step and no dropout the site uses torch's own LN, so any difference from 1 is noise"
 TRIED = {  # (part, precision of ours): the words on the page

@@ -49,5 +49,5 @@ def standings(results: Path, experiments: Path) -> Iterator[Standing]:
 
 
 def _hours(manifest: Manifest, scale: Scale, published: set[str]) -> float:
-    planned = cells(manifest, scale, None)
-    return sum(gpu_hours(cell, [])[0] for cell in planned if cell.hash not in published)
+    planned = [run for cell in cells(manifest, scale, None) if cell.hash not in published for run in cell.runs]
+    return sum(gpu_hours(run, [])[0] for run in planned)

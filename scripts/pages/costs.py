@@ -99,7 +99,7 @@ def page() -> str:
             fewest, most = (f(len(manifest.seeds_of(scale, row)) for row in manifest.rows) for f in (min, max))
             seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
             asked = cells(manifest, scale, None)
-            planned = [run for cell in asked for run in (*cell.candidates, cell)]
+            planned = [run for cell in asked for run in cell.runs]
             costs = [core_hours(cell, records[manifest.name, scale], sustained) for cell in planned]
             gpu = sum(gpu_hours(cell, records[manifest.name, scale])[0] for cell in planned)
             known = sum(was for _, was in costs)

@@ -50,6 +50,11 @@ class Cell:
         """The configuration keys that decide the run, taken from `config` and not from a folder's files."""
         return public(self.config.model_dump())
 
+    @property
+    def runs(self) -> tuple["Cell", ...]:
+        """Every run that the cell needs: those of its search, then its own."""
+        return (*self.candidates, self)
+
     def describe(self) -> str:
         """The run in words: "rSkip+LN λ=2, Multi30k En-De, seed 1" or, in a search, "…, seed 1, optim.lr=0.1"."""
         return ", ".join([self.row.label, self.column.label, f"seed {self.seed}", *self.setting])

@@ -64,7 +64,7 @@ def run(order: Order, launcher: Launcher) -> int:
     made = {record.hash for record in adoptable(folder).records}
     unfinished = unfinished_of([cell for cell in planned if cell.hash not in made])
     missing = [cell for cell in unfinished if not cell.lacks]
-    total = sum(1 + len(cell.candidates) for cell in planned)
+    total = sum(len(cell.runs) for cell in planned)
     say(f"{manifest.name} · {scale}: {total - len(unfinished)} of {total} runs are finished")
     failures = _launch(launcher, missing, total)
 
@@ -86,7 +86,7 @@ def run(order: Order, launcher: Launcher) -> int:
 def unfinished_of(planned: Iterable[Cell]) -> list[Cell]:
     """The missing runs: each cell without a result, preceded by the unfinished runs of its search."""
     missing = [cell for cell in planned if read_state(cell.folder).result is None]
-    runs = [run for cell in missing for run in (*cell.candidates, cell)]
+    runs = [run for cell in missing for run in cell.runs]
     return [run for run in runs if not run.setting or read_state(run.folder).result is None]
 
 
@@ -109,7 +109,7 @@ def dry_run(order: Order, launcher: Launcher) -> None:
 
     The assumptions behind the estimates go to stderr.
     """
-    planned = [run for cell in order.plan() for run in (*cell.candidates, cell)]
+    planned = [run for cell in order.plan() for run in cell.runs]
     records = [*read_records(order.output()), *read_records(order.published())]
     total = left = 0.0
     for cell in planned:

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from scripts.evidence.comparing import Comparison, claims, comparisons
-from scripts.evidence.costs import Standing
+from scripts.evidence.costs import Standing, standings
 from scripts.evidence.page import page, summary
 from scripts.evidence.picture import picture
 from scripts.pages.readme import README, what_of_the_claims
@@ -84,6 +84,19 @@ def test_the_page_the_summary_and_the_picture(tmp_path: Path) -> None:
     drawn = picture(asked, found).svg()
     assert drawn == picture(asked, found).svg() and drawn.count("<svg") == 1
     assert "no comparison has three runs" not in page(asked, [], []) and picture(asked, []).svg().startswith("<?xml")
+
+
+def test_the_runs_of_a_search_are_part_of_the_cost(tmp_path: Path) -> None:
+    """With three rates a cell costs three trainings; the evaluation of the best costs nothing."""
+    plain = "{name: cifar10, label: CIFAR-10, overrides: [task=classification, data.valid=5000]%s}"
+    table = "title: t\nmetrics: [error]\nbaseline: skip\nseeds: {paper: 1}\ncolumns: {paper: [%s]}\n"
+    table += "rows: [{name: skip, label: skip, overrides: [skip=skip]}]\n"
+    hours = []
+    for search in ("", ", search: {optim.lr: [0.03, 0.1, 0.3]}"):
+        (tmp_path / "table1.yaml").write_text(table % (plain % search))
+        hours.append(next(standings(tmp_path / "results", tmp_path)).hours)
+    one, three = hours
+    assert one is not None and three is not None and 0 < one == pytest.approx(three / 3)
 
 
 def test_readme_shows_the_published_evidence() -> None:

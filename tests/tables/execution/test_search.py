@@ -58,7 +58,7 @@ def test_candidates_run_first_and_a_failed_one_stops_its_cell(
     searching: Workplace, capfd: pytest.CaptureFixture[str]
 ) -> None:
     chosen = searching.cell("post_ln")
-    runs = [*chosen.candidates, chosen]
+    runs = [*chosen.runs]
     plan = {" ".join(run.overrides): [str(run.folder), "0.7"] for run in runs}
     failing = searching.cell("rskip_ln")
     plan |= {" ".join(run.overrides): [str(run.folder), "crash"] for run in failing.candidates[:1]}
@@ -128,7 +128,7 @@ def test_a_recorded_cell_needs_no_candidates(searching: Workplace) -> None:
     assert searching.run() == 0
     before = searching.texts()
     for cell in searching.cells():
-        for run in (*cell.candidates, cell):
+        for run in cell.runs:
             shutil.rmtree(run.folder)
     page = status(searching.manifest, "test", [1])
     assert "table9 · test · 4 runs: 3 done, 1 diverged" in page

@@ -126,7 +126,10 @@ def _cell(
     tracking = [f"tracker.group={manifest.name}/{row.name}", f"tracker.tags=[{scale}/{column.name}]"]
     wanted = (*(tracking if "tracker=wandb" in given else []), *given)
     its, values, inputs = manifest.overrides_of(row), dict(setting), list[str]()
-    if row.evaluates is not None:
+    if column.evaluates is not None:
+        trained_in = next(other for other in manifest.columns_at(scale) if other.name == column.evaluates)
+        inputs = [_cell(manifest, scale, row, trained_in, seed, extra, composer).hash]
+    elif row.evaluates is not None:
         names = [name for name in (row.evaluates, column.against) if name is not None]
         trained = [next(other for other in manifest.rows if other.name == name) for name in names]
         inputs = [_cell(manifest, scale, other, column, seed, extra, composer).hash for other in trained]
@@ -190,7 +193,10 @@ def _meant_for(column: Column, columns: Sequence[Column], extra: Sequence[str]) 
     needed_elsewhere = {key for other in columns for key in other.needs} - set(column.needs)
     addressed = [_addressed(text, columns) for text in extra]
     return [
-        text for name, text in addressed if name == column.name or (name is None and _key(text) not in needed_elsewhere)
+        text
+        for name, text in addressed
+        if name in (column.name, column.evaluates or column.name)
+        or (name is None and _key(text) not in needed_elsewhere)
     ]
 
 

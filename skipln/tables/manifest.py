@@ -89,6 +89,9 @@ class Column(Node):
     `metrics`: shown in place of the table's. `rows`: those that it has (default: all that are not another column's
     `only`).
 
+    `evaluates`: the column whose finished runs are tested again with these overrides, such as another test set; it has
+    the same rows and needs the same keys, and nothing is trained.
+
     `search`: keys of optim and schedule, each with its values. Every cell then trains one run per combination, and none
     of them reads the test set; the cell evaluates the one with the lowest validation loss.
 
@@ -103,6 +106,7 @@ class Column(Node):
     needs: list[str] = []
     metrics: MetricKeys | None = None
     rows: list[str] | None = None
+    evaluates: str | None = None
     targets: list[str] = []
     against: str | None = None
     search: dict[Annotated[str, Field(pattern=r"^(optim|schedule)\.\w+$")], Values] = {}
@@ -153,7 +157,7 @@ class Manifest(Node):
         return [
             row
             for row in self.rows
-            if (row.only is None or column.name in row.only)
+            if (row.only is None or (column.evaluates or column.name) in row.only)
             and (column.rows is None or row.name in column.rows)
             and not (pairs and (row.evaluates is None) == (column.against is not None))
         ]
@@ -170,7 +174,8 @@ class Manifest(Node):
         if scale not in SCALES:
             raise UserError(f"scale={scale}: choose one of {', '.join(SCALES)}")
         own: list[Column] = self.columns.get(scale, [])  # type: ignore[call-overload]
-        return [made for column in own for made in (column, *(self._against(column, row) for row in column.targets))]
+        whole = [column if column.evaluates is None else _again(column, own) for column in own]
+        return [made for column in whole for made in (column, *(self._against(column, row) for row in column.targets))]
 
     def _against(self, column: Column, target: str) -> Column:
         label = next(row.label for row in self.rows if row.name == target)
@@ -179,7 +184,7 @@ class Manifest(Node):
 
     def asked(self, scale: str, column: Column) -> list[str]:
         """What the user must give for `column`, as ARGS has it: COLUMN.KEY where other columns need the same key."""
-        others = {key for other in self.columns_at(scale) if other is not column for key in other.needs}
+        others = {key for other in self.columns_at(scale) if not _related(other, column) for key in other.needs}
         return [f"{column.name}.{key}=…" if key in others else f"{key}=…" for key in column.needs]
 
     @model_validator(mode="after")
@@ -203,6 +208,16 @@ class Manifest(Node):
                 raise ValueError(f"{column.name}.targets={unknown[0]}: choose one of {', '.join(trained)}")
             if column.against is not None:
                 raise ValueError(f"{column.name}.against: list the rows as targets of the column that trains them")
+        for columns in self.columns.values():
+            plain = [one.name for one in columns if not (one.evaluates or one.search or one.targets)]
+            for column in (one for one in columns if one.evaluates is not None):
+                if column.evaluates not in plain:
+                    raise ValueError(f"{column.name}.evaluates={column.evaluates}: choose one of {', '.join(plain)}")
+                if column.needs or column.rows or column.search or column.targets or trained != rows:
+                    raise ValueError(
+                        f"{column.name}.evaluates: such a column has the rows of {column.evaluates}, which all train, "
+                        "and needs what it needs: leave out needs, rows, search, targets and rows that evaluate others"
+                    )
         searching = any(column.search for columns in self.columns.values() for column in columns)
         for row in self.rows:
             if row.evaluates is not None and searching:
@@ -216,6 +231,18 @@ class Manifest(Node):
                             f"{row.name}.{where}: no column {name}; choose one of {', '.join(sorted(known))}"
                         )
         return self
+
+
+def _again(column: Column, columns: list[Column]) -> Column:
+    """A column that evaluates another, with what it takes from it."""
+    other = next(one for one in columns if one.name == column.evaluates)
+    taken = {"needs": other.needs, "rows": other.rows, "metrics": column.metrics or other.metrics}
+    return column.model_copy(update={**taken, "overrides": [*other.overrides, *column.overrides]})
+
+
+def _related(one: Column, other: Column) -> bool:
+    """Whether both are about the same trained runs, so that what the user gives for one holds for the other."""
+    return (one.evaluates or one.name) == (other.evaluates or other.name)
 
 
 def _unique(where: str, names: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Evaluations test finished runs again in another way, without training."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -55,6 +56,32 @@ def test_an_evaluation_with_the_same_task_gives_the_same_numbers(run, trained):
     assert result(evaluation)["metrics"] == result(trained)["metrics"]
 
 
+def test_another_test_set_gives_what_such_a_run_gives(run, trained):
+    """The result equals that of a run with the same training that had this test set from the start."""
+    evaluation, whole = run(*LONGER, "data.test=valid", f"inputs=[{trained.hash}]"), run(*LONGER, "data.test=valid")
+    assert execute(evaluation) == "done"
+    assert execute(whole) == "done"
+    assert result(evaluation)["metrics"] == result(whole)["metrics"] != result(trained)["metrics"]
+    assert result(evaluation)["data"] == result(whole)["data"] != result(trained)["data"]
+    assert (evaluation.folder / "examples.npy").read_bytes() == (whole.folder / "examples.npy").read_bytes()
+
+
+def test_another_test_set_needs_the_vocabulary_of_the_run(run, trained):
+    (vocabulary,) = (trained.folder / "inputs").glob("*.model")
+    vocabulary.write_bytes(vocabulary.read_bytes() + b"\n")
+    with pytest.raises(UserError, match=r"inputs: the vocabulary is not .*, with which the run was trained"):
+        execute(run(*LONGER, "data.test=valid", f"inputs=[{trained.hash}]"))
+
+
+def test_another_test_set_does_not_excuse_other_training_data(run, trained, tmp_path):
+    folder = tmp_path / "other"
+    shutil.copytree(trained.data.dir, folder)
+    (folder / "train.en").write_text((folder / "train.en").read_text().replace("red", "blue"))
+    data = [f"data.dir={folder}", f"data.name={trained.data.name}", "data.test=valid"]
+    with pytest.raises(UserError, match="inputs: the data has changed since"):
+        execute(run(*LONGER, *data, f"inputs=[{trained.hash}]"))
+
+
 def test_missing_interrupted_and_failed_inputs_are_one_line(run, tmp_path):
     config = run("seed=7")
     evaluation = run("seed=7", f"inputs=[{config.hash}]")
@@ -78,8 +105,8 @@ def test_an_evaluation_of_a_diverged_run_is_diverged(run):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("seed=2", "is another run; an evaluation may differ from its input in keys of task alone"),
-        ("skip=skip", "is another run; an evaluation may differ from its input in keys of task alone"),
+        ("seed=2", "is another run; an evaluation may differ from its input only in data.test and keys of task"),
+        ("skip=skip", "is another run; an evaluation may differ from its input only in data.test and keys of task"),
         ("inputs=[0123456789ab,0123456789ac]", "0123456789ab has no result (missing); run it first"),
     ],
 )

@@ -135,6 +135,57 @@ def test_a_column_may_have_some_of_the_rows() -> None:
     assert all(cell.config.precision.name == "fp32" for cell in deep)
 
 
+AGAIN = """
+title: Two test sets
+metrics: [bleu]
+baseline: skip
+seeds: {small: 1}
+columns:
+  small:
+    - name: m2016
+      label: test_2016
+      overrides: [task=translation, data=multi30k]
+      needs: [data.dir]
+      rows: [skip, xskip]
+    - {name: m2017, label: test_2017, evaluates: m2016, overrides: [data.test=test_2017_flickr]}
+rows:
+  - {name: skip, label: skip, overrides: [skip=skip]}
+  - {name: xskip, label: xSkip, overrides: [skip=xskip], only: [m2016]}
+  - {name: rskip, label: rSkip, overrides: [skip=rskip_ln]}
+"""
+
+
+@pytest.mark.parametrize("given", ["data.dir=x", "m2016.data.dir=x"])
+def test_a_column_may_evaluate_the_runs_of_another(tmp_path: Path, given: str) -> None:
+    """It has the same rows and needs the same keys; each cell's input is the same row's run."""
+    (tmp_path / "table9.yaml").write_text(AGAIN)
+    manifest = load("table9", tmp_path)
+    first, second, *again = cells(manifest, "small", [1], [given], cache=None)
+    assert [cell.row.name for cell in again] == ["skip", "xskip"]
+    assert [cell.config.inputs for cell in again] == [[first.hash], [second.hash]]
+    assert [cell.config.data.test for cell in (first, *again)] == ["test_2016_flickr", *["test_2017_flickr"] * 2]
+    assert not any(cell.lacks for cell in again) and all(cell.config.data.dir == "x" for cell in again)
+    assert all(compose(list(cell.overrides)).hash == cell.hash for cell in again)
+    assert manifest.asked("small", again[0].column) == manifest.asked("small", first.column) == ["data.dir=…"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("evaluates: m2016", "evaluates: none", "m2017.evaluates=none: choose one of m2016"),
+        ("evaluates: m2016", "evaluates: m2017", "m2017.evaluates=m2017: choose one of m2016"),
+        ("evaluates: m2016", "evaluates: m2016, rows: [skip]", "m2017.evaluates: such a column has the rows of m2016"),
+        ("overrides: [skip=rskip_ln]", "overrides: [], evaluates: skip", "m2017.evaluates: such a column has the rows"),
+    ],
+)
+def test_a_column_evaluates_a_trained_one(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in AGAIN
+    (tmp_path / "table9.yaml").write_text(AGAIN.replace(old, new))
+    with pytest.raises(UserError) as caught:
+        load("table9", tmp_path)
+    assert said in str(caught.value)
+
+
 TARGETS = """
 title: Attacks
 metrics: [success]

@@ -50,6 +50,11 @@ from tests.tables.conftest import MANIFEST
             "overrides: [], evaluates: xskip}",
             "xskip.evaluates=xskip: choose one of post_ln",
         ),
+        (
+            "label: Multi30k,",
+            "label: Multi30k, evaluates: multi30k,",
+            "multi30k.evaluates=multi30k: choose one of ",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:

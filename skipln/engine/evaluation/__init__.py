@@ -33,8 +33,10 @@ def _test_the_best(config: RunConfig, fabric: Fabric, folder: RunFolder) -> Stat
     source = best(inputs)
     if not fabric.is_global_zero:
         return source.state
-    task = create_task(config)
-    source.check(task)
+    task, tested_there = create_task(config), source.with_its_test_set(config)
+    source.check(task if tested_there is config else create_task(tested_there))
+    if tested_there is not config:
+        source.check_vocabulary(task)
     environment = _begin_all(config, fabric, folder, task, [source])
     model = task.build().to(fabric.device)
     message = f"evaluates {source.name}"

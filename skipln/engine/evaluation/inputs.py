@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 from torch import nn
 
-from skipln.configuration.schema import RunConfig
+from skipln.configuration.schema import ParallelText, RunConfig
 from skipln.engine.checkpoint import Checkpoints
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
@@ -65,14 +66,30 @@ class Input:
         return self.result.metrics.get("valid_loss")
 
     def is_like(self, config: RunConfig, groups: Sequence[str]) -> bool:
-        """Return whether this is the run that `config` describes, apart from these groups of keys."""
+        """Return whether this is the run that `config` describes, apart from these groups of keys and the test set."""
         theirs = {group: getattr(self.config, group) for group in groups}
-        return config.model_copy(update={"inputs": [], **theirs}).hash == self.name
+        return self.with_its_test_set(config).model_copy(update={"inputs": [], **theirs}).hash == self.name
+
+    def with_its_test_set(self, config: RunConfig) -> RunConfig:
+        """Return `config` with the test set that the run was tested on."""
+        ours, theirs = config.data, self.config.data
+        if not (isinstance(ours, ParallelText) and isinstance(theirs, ParallelText)) or ours.test == theirs.test:
+            return config
+        return config.model_copy(update={"data": ours.model_copy(update={"test": theirs.test})})
 
     def check(self, task: Task) -> None:
-        """Raise UserError if the data is not what the run was trained on."""
+        """Raise UserError if the data is not what the run was trained on; `task` has its test set."""
         if task.describe().fingerprint != self.result.data.fingerprint:
             raise UserError(f"inputs: the data has changed since {self.folder.path} was trained")
+
+    def check_vocabulary(self, task: Task) -> None:
+        """Raise UserError if the task's vocabulary is not that with which the run was trained."""
+        with TemporaryDirectory() as folder:
+            task.save_inputs(Path(folder))
+            for path in Path(folder).iterdir():
+                own = self.folder.inputs / path.name
+                if not own.is_file() or own.read_bytes() != path.read_bytes():
+                    raise UserError(f"inputs: the vocabulary is not {own}, with which the run was trained")
 
     def load(self, model: nn.Module) -> None:
         """Load the weights that the run itself was tested with."""
@@ -83,16 +100,18 @@ class Input:
 def read_inputs(config: RunConfig) -> list[Input]:
     """Return the runs of which an evaluation tests the best.
 
-    All must be finished. A single one may differ from the evaluation only in keys of task. Several, which are a search,
-    may also differ in keys of optim and schedule, and must not have read the test set. Raises UserError otherwise.
+    All must be finished. A single one may differ from the evaluation only in keys of task and, for text, in data.test.
+    Several, which are a search, may also differ in keys of optim and schedule, and must not have read the test set.
+    Raises UserError otherwise.
     """
     found = [Input.read(Path(config.paths.runs) / name) for name in config.inputs]
     groups = ("task",) if len(found) == 1 else ("task", *SEARCHED)
     for one in found:
         if not one.is_like(config, groups):
-            may = "task alone" if len(found) == 1 else "task, optim and schedule"
+            may = "task" if len(found) == 1 else "task, optim and schedule"
             raise UserError(
-                f"inputs: {one.name} is another run; an evaluation may differ from its input in keys of {may}"
+                f"inputs: {one.name} is another run; an evaluation may differ from its input only in data.test and "
+                f"keys of {may}"
             )
         if len(found) > 1 and one.config.task.test:
             raise UserError(f"inputs: {one.name} has read the test set; runs to be compared need task.test=false")

@@ -132,7 +132,7 @@ def test_a_column_may_have_some_of_the_rows() -> None:
     manifest = load("table1")
     deep = [cell for cell in cells(manifest, "small", [1], cache=None) if cell.column.name == "cifar10_jpeg_56"]
     assert [cell.row.name for cell in deep] == ["skip", "xskip_05", "xskip_2", "xskip_ln_2", "rskip_ln_2"]
-    assert all(cell.config.precision.name == "fp32" for cell in deep)
+    assert all(cell.config.precision.name == "bf16" for cell in deep)
 
 
 AGAIN = """

@@ -133,7 +133,7 @@ test: setup ## run the default tests: minutes, no network
 test-slow: setup ## run the tests marked slow
 	@$(RUN) -m pytest -m slow $(ARGS)
 
-test-matrix: setup ## test every legal connection × kind of net × norm: train, stop and continue, decode
+test-matrix: setup ## test every legal connection × kind of net × norm, and compile the GPU kernels for older GPUs too
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 -m matrix $(ARGS)
 
 test-slurm: setup ## run the tests on a private SLURM cluster; without root and SLURM's Debian packages they skip

@@ -13,7 +13,7 @@ triton = pytest.importorskip("triton", reason="no Triton here")
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
-ARCHITECTURES = (80, 90)
+ARCHITECTURES = (pytest.param(80, marks=pytest.mark.matrix), 90)  # the default tests compile for one of them
 REGISTERS = 65_536  # per multiprocessor, on sm_80 as on sm_90
 WARPS = 64  # that a multiprocessor holds at most
 # Any other argument is a pointer to float32.

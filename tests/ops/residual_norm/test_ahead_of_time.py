@@ -5,7 +5,7 @@ import yaml
 
 from skipln.ops.residual_norm import cuda
 from skipln.system.places import CONFIGS
-from tests.ops.ahead_of_time import resident, usage
+from tests.ops.ahead_of_time import ARCHITECTURES, resident, usage
 
 # Bytes that the warps of a multiprocessor can request from memory at a time. Full bandwidth takes about 19 KB on an
 # H200 (4.2 TB/s, 132 multiprocessors, 0.6 µs assumed). Sums of gains and biases have fewest, and arithmetic to hide it.
@@ -20,7 +20,7 @@ def widths() -> list[int]:
 
 @pytest.mark.parametrize("drops", [False, True], ids=["plain", "dropout"])
 @pytest.mark.parametrize("steps", range(1, cuda.MOST_STEPS + 1))
-@pytest.mark.parametrize("architecture", [80, 90])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_no_kernel_spills_and_enough_warps_fit(architecture, steps, drops):
     shared = {"steps": steps, "count": steps, "drops": drops}
     kernels = [("backward_weights", cuda.sum_warps(steps), {"block": cuda.BLOCK})]

@@ -135,6 +135,14 @@ def test_a_column_may_have_some_of_the_rows() -> None:
     assert all(cell.config.precision.name == "bf16" for cell in deep)
 
 
+def test_table_3_shares_its_runs_with_tables_1_and_2() -> None:
+    """At small scale, too, every row that has no BN is a run of table 1 or table 2."""
+    ours, *others = (cells(load(name), "small", [1], cache=None) for name in ("table3", "table1", "table2"))
+    shared = {cell.hash for other in others for cell in other}
+    own = {cell.row.name for cell in ours if cell.hash not in shared}
+    assert own == {"xskip_bn_1", "xskip_bn_2", "xskip_bn_3", "rskip_bn_2", "rskip_bn_3"}
+
+
 AGAIN = """
 title: Two test sets
 metrics: [bleu]

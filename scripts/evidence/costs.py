@@ -10,12 +10,14 @@ from skipln.tables import store
 from skipln.tables.cells import cells
 from skipln.tables.execution.cost import gpu_hours
 from skipln.tables.manifest import Manifest, Scale
+from skipln.tables.store import Record
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A table at one scale. least: the number of runs of the cell with the fewest, among those with any. hours: the
-    GPU-hours of the unpublished runs, only at scale paper."""
+    """A table at one scale. least: the number of runs of the cell with the fewest, among those with any. seed_hours:
+    what one more seed of every begun cell takes, as its records say. hours: the GPU-hours of the unpublished runs, only
+    at scale paper."""
 
     table: str
     scale: str
@@ -23,6 +25,7 @@ class Standing:
     begun: int
     runs: int
     least: int
+    seed_hours: float
     examples_bytes: int
     hours: float | None
 
@@ -43,9 +46,15 @@ def standings(results: Path, experiments: Path) -> Iterator[Standing]:
                     begun=len(found),
                     runs=len(records),
                     least=min(found.values(), default=0),
+                    seed_hours=sum(hours_of(one) / found[one.row, one.column] for one in records),
                     examples_bytes=store.examples_bytes(folder),
                     hours=_hours(manifest, scale, {record.hash for record in records}) if scale == "paper" else None,
                 )
+
+
+def hours_of(record: Record) -> float:
+    """Training and test; the runs of a search count as much as the chosen one."""
+    return (record.train_seconds * max(1, len(record.compared)) + record.test_seconds) / 3600
 
 
 def _hours(manifest: Manifest, scale: Scale, published: set[str]) -> float:

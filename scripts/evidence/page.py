@@ -101,19 +101,19 @@ def _line(one: Comparison) -> list[str]:
 
 
 def _costs(tables: Sequence[Standing]) -> str:
-    lines = [
-        ["table, scale", "cells begun", "runs published", "fewest runs of a cell begun", "examples, bytes", "GPU-hours"]
-    ]
+    counts = ["cells begun", "runs published", "fewest runs", "hours of a seed", "examples, bytes", "GPU-hours"]
+    lines = [["table, scale", *counts]]
     for one in tables:
         hours = EMPTY if one.hours is None else f"{one.hours:,.1f}"
         begun = f"{one.begun} of {one.cells}"
-        lines.append(
-            [f"{one.table}, {one.scale}", begun, str(one.runs), str(one.least), f"{one.examples_bytes:,}", hours]
-        )
+        least, seed = (str(one.least), f"{one.seed_hours:.1f}") if one.runs else (EMPTY, EMPTY)
+        lines.append([f"{one.table}, {one.scale}", begun, str(one.runs), least, seed, f"{one.examples_bytes:,}", hours])
     total = sum(one.hours or 0 for one in tables)
     return (
-        f"{aligned(lines)}\n\nExamples: the compressed statistics of single test sentences or images, from which "
-        f"scores and the tests over them are recomputed. GPU-hours: the cost of what is not published at scale paper, "
+        f"{aligned(lines)}\n\nFewest runs: of a cell that was begun. Where it is below {FEWEST}, the reason is time: one "
+        "more seed of every begun cell takes the hours of the next column, training and test, on the hardware of its "
+        "records. Examples: the compressed statistics of single test sentences or images, from which scores and the "
+        "tests over them are recomputed. GPU-hours: the cost of what is not published at scale paper, "
         f"{total:,.1f} together; estimated: {ASSUMED}. A run that two tables share counts in both. Scales demo and "
         "small need no GPU."
     )

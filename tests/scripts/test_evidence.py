@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from scripts.evidence.comparing import Comparison, claims, comparisons
-from scripts.evidence.costs import Standing, standings
+from scripts.evidence.costs import Standing, hours_of, standings
 from scripts.evidence.page import page, summary
 from scripts.evidence.picture import picture
 from scripts.pages.readme import README, what_of_the_claims
@@ -73,7 +73,10 @@ def test_runs_shared_by_two_tables_count_once(tmp_path: Path) -> None:
 def test_the_page_the_summary_and_the_picture(tmp_path: Path) -> None:
     asked = claims(EXPERIMENTS)
     found = published(tmp_path, {"skip": [5.0, 5.2, 4.9], "xskip_2": [9.0, 9.3, 8.8], "rskip_ln_2": [5.0]})
-    costs = [Standing("table1", "paper", 18, 0, 0, 0, 0, 33.46), Standing("table4", "paper", 8, 0, 0, 0, 0, 172.84)]
+    costs = [
+        Standing("table1", "paper", 18, 0, 0, 0, 0, 0, 33.46),
+        Standing("table4", "paper", 8, 0, 0, 0, 0, 0, 172.84),
+    ]
     text = page(asked, found, costs)
     assert "| xSkip λ=2 against skip | " in text.replace("  ", "") and "| 3, 3 |" in text
     assert "Not tested, with fewer than 3 runs on a side: 1 in table1, demo: digits, PreAct-ResNet-56." in text
@@ -84,6 +87,19 @@ def test_the_page_the_summary_and_the_picture(tmp_path: Path) -> None:
     drawn = picture(asked, found).svg()
     assert drawn == picture(asked, found).svg() and drawn.count("<svg") == 1
     assert "no comparison has three runs" not in page(asked, [], []) and picture(asked, []).svg().startswith("<?xml")
+
+
+def test_the_hours_of_a_seed_are_those_of_one_run_of_every_begun_cell(tmp_path: Path) -> None:
+    """Two runs of skip took 1 and 3 hours; the search of three rates chose one that took half an hour."""
+    timed = [
+        record("skip", 1, 5.0).model_copy(update={"train_seconds": 3600.0}),
+        record("skip", 2, 5.0).model_copy(update={"train_seconds": 10_000.0, "test_seconds": 800.0}),
+        record("xskip_2", 1, 5.0).model_copy(update={"train_seconds": 1800.0, "compared": [None] * 3}),
+    ]
+    store.write(tmp_path / "demo" / "table1", store.Kept(timed[:2]))
+    demo = next(one for one in standings(tmp_path, EXPERIMENTS) if (one.table, one.scale) == ("table1", "demo"))
+    assert demo.seed_hours == pytest.approx(2.0) and demo.least == 2
+    assert hours_of(timed[2]) == pytest.approx(1.5)
 
 
 def test_the_runs_of_a_search_are_part_of_the_cost(tmp_path: Path) -> None:

@@ -112,8 +112,8 @@ def _costs(tables: Sequence[Standing]) -> str:
     return (
         f"{aligned(lines)}\n\nFewest runs: of a cell that was begun. Where it is below {FEWEST}, the reason is time: "
         "one more seed of every begun cell takes the hours of the next column, training and test, on the hardware of "
-        "its records. Examples: the compressed statistics of single test sentences or images, from which scores and the "
-        "tests over them are recomputed. GPU-hours: the cost of what is not published at scale paper, "
+        "its records. Examples: the compressed statistics of single test sentences or images, from which scores and "
+        "the tests over them are recomputed. GPU-hours: the cost of what is not published at scale paper, "
         f"{total:,.1f} together; estimated: {ASSUMED}. A run that two tables share counts in both. Scales demo and "
         "small need no GPU."
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skipln.errors import UserError
+from skipln.trained.folder import read_run
 from skipln.trained.options import answered, parser_for, use_threads
 
 
@@ -23,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> None:
         if missing := next((path for path in given.images if not path.is_file()), None):
             raise UserError(f"{missing}: no such image")
+        read_run(given.run, "classification")  # reports mistakes before torch is loaded
         from skipln.trained.run import load_run
 
         use_threads(given.threads)

@@ -12,6 +12,7 @@ from pathlib import Path
 from skipln.data.text.lines import decoded
 from skipln.errors import UserError
 from skipln.system.files import atomic_write
+from skipln.trained.folder import read_run
 from skipln.trained.options import answered, parser_for, use_threads
 
 BLOCK = 10_000  # lines in memory at a time
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> None:
         if given.file and not given.file.is_file():
             raise UserError(f"{given.file}: no such file of text")
+        read_run(given.run, "translation")  # reports mistakes before torch is loaded
         from skipln.trained.run import load_run
 
         use_threads(given.threads)

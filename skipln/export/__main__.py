@@ -12,6 +12,7 @@ from pathlib import Path
 
 from skipln.errors import UserError
 from skipln.export.folder import require_free
+from skipln.trained.folder import read_run
 from skipln.trained.options import answered, parser_for
 
 FORMATS = {"ctranslate2": ("ctranslate2",), "safetensors": (), "onnx": ("onnx", "onnxscript")}  # with needed packages
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         missing = [name for name in FORMATS[given.to] if find_spec(name) is None]
         if missing:
             raise UserError(f"--to {given.to} needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+        read_run(given.run)  # reports mistakes before torch is loaded
         from skipln.export.formats import export
         from skipln.trained.run import load_run
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import yaml
+
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
 from skipln.runs.reading import read_state
@@ -12,7 +14,10 @@ IMPORTED = "weights.pt"  # in a folder that `skipln.interop.fairseq convert` wro
 
 
 def usable_result(folder: Path) -> Result:
-    """Return the result of a run that is done, wherever its folder is. Raises UserError, one line, for any other."""
+    """Return the result of a run that was trained and is done, wherever its folder is.
+
+    Raises UserError, one line, for any other.
+    """
     result = read_result(folder, moved=True)
     if result is None:
         state = read_state(folder)
@@ -22,7 +27,18 @@ def usable_result(folder: Path) -> Result:
         )
     if result.state == "diverged":
         raise UserError(f"{folder}: this run diverged at update {result.update} and has no model to use")
+    if others := [result.chosen] if result.chosen else _evaluated(folder):
+        raise UserError(f"{folder}: this run trained nothing: use the one that it tested, {' or '.join(others)}")
     return result
+
+
+def _evaluated(folder: Path) -> list[str]:
+    """Return the runs that an evaluation in `folder` tested; none for a run that was trained."""
+    try:
+        found = yaml.safe_load((folder / "config.yaml").read_text("utf-8")).get("inputs") or []
+        return [str(name) for name in found]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError):
+        return []
 
 
 def weights_file(source: Path) -> Path:

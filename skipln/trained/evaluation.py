@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
-from pydantic import ValidationError
 
-from skipln.configuration.composition import compose
 from skipln.configuration.schema import Catalogs, Classification, ParallelText, RunConfig, Translation
 from skipln.data.text.dataset import held_out
 from skipln.data.text.demo import catalogs
@@ -25,9 +22,8 @@ from skipln.tasks.classification import ClassificationTask
 from skipln.tasks.task import TestResult
 from skipln.tasks.translation import search_of
 from skipln.tasks.translation_score import scored
+from skipln.trained.overrides import changed
 from skipln.trained.run import Run, load_run
-
-CHANGEABLE = ("data", "task")
 
 
 def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[Path, Result]:
@@ -60,34 +56,6 @@ def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[
     made.write_config(config)
     made.write_result(result)
     return made.path, result
-
-
-def changed(config: RunConfig, overrides: list[str]) -> RunConfig:
-    """The configuration with the overrides applied, which may change only data and search; otherwise UserError."""
-    content = config.model_dump()
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        group, _, rest = key.partition(".")
-        if not equals or group not in CHANGEABLE or key == "task":
-            raise UserError(f"{override}: an evaluation changes only data=NAME, data.KEY=VALUE and task.KEY=VALUE")
-        if not rest:
-            own = [one for one in overrides if one.startswith("data.")]
-            content["data"] = compose([f"task={config.task.name}", override, *own]).data.model_dump()
-        elif rest not in content[group]:
-            raise UserError(f"{group} has no key '{rest}': its keys are {', '.join(content[group])}")
-        else:
-            content[group][rest] = yaml.safe_load(value)
-    try:
-        found = RunConfig.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{'.'.join(map(str, first['loc']))}={first['input']!r}: {first['msg'].lower()}") from error
-    texts = [isinstance(one.data, Catalogs | ParallelText) for one in (config, found)]
-    if texts[0] != texts[1]:
-        raise UserError(
-            f"data={found.data.name} is {'images' if texts[0] else 'text'}, but this run is of the other kind"
-        )
-    return found
 
 
 def _text(run: Run, config: RunConfig) -> tuple[TestResult, str]:

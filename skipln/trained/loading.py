@@ -1,10 +1,8 @@
-"""Load a run's model with the averaged weights from the run's folder; nothing else is needed."""
+"""Load the weights that a run was tested with from the run's folder."""
 
 from pathlib import Path
 
 import torch
-import yaml
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from skipln.configuration.schema import RunConfig
@@ -13,25 +11,7 @@ from skipln.engine.checkpoint import Checkpoints
 from skipln.engine.weights.tensors import load_tensors
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
-from skipln.runs.result import Result
-from skipln.runs.weights import EXPORTED, usable_result
-
-
-def read_run(folder: Path) -> tuple[RunConfig, Result]:
-    """Read the configuration and result of a run that is done. Raises UserError, one line, for any other folder."""
-    try:
-        content = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
-        config = RunConfig.model_validate(content)
-    except OSError as error:
-        raise UserError(f"{folder}: not a run's folder, because it has no config.yaml") from error
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise UserError(f"{folder}: a run of another version ({where}: {error.errors()[0]['msg'].lower()})") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{folder}/config.yaml: damaged") from error
-    if config.engine != "skipln":
-        raise UserError(f"{folder}: trained by {config.engine}, whose checkpoints are beside it; use fairseq-generate")
-    return config, usable_result(folder)  # the weights must match the configuration's hash
+from skipln.runs.weights import EXPORTED
 
 
 def load_weights(model: nn.Module, folder: Path, config: RunConfig, update: int) -> None:

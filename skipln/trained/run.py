@@ -19,7 +19,8 @@ from skipln.runs.folder import RunFolder
 from skipln.runs.result import Result
 from skipln.tasks.classification import build_resnet
 from skipln.tasks.translation import build_transformer, first_and_last, search_of
-from skipln.trained.loading import device_of, load_weights, read_run
+from skipln.trained.folder import read_run, require_task
+from skipln.trained.loading import device_of, load_weights
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,13 @@ class Run:
         return np.concatenate(rows)
 
     def _text(self) -> RawText:
-        if self.text is None:
-            raise UserError(f"{self.folder}: this run classifies images; it has no translations")
+        require_task(self.folder, self.config, "translation")
+        assert self.text is not None
         return self.text
 
     def _images(self) -> ImageInputs:
-        if self.images is None:
-            raise UserError(f"{self.folder}: this run translates; it has no classes")
+        require_task(self.folder, self.config, "classification")
+        assert self.images is not None
         return self.images
 
 
@@ -127,8 +128,6 @@ def load_run(folder: Path | str, device: str = "auto") -> Run:
     folder = Path(folder)
     config, result = read_run(folder)
     inputs, on = RunFolder(folder).inputs, device_of(device)
-    if not inputs.is_dir():
-        raise UserError(f"{folder}: this run is of an older version, which wrote no {inputs.name}/; train it again")
     data = config.data
     if isinstance(data, Catalogs | ParallelText):
         encoding = data.encoding if isinstance(data, ParallelText) else "sentencepiece"

@@ -10,6 +10,8 @@ from skipln.configuration.composition import compose
 from skipln.engine.run import execute
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
+from skipln.runs.weights import weights_file
+from skipln.trained.run import load_run
 
 LONGER = ["training.updates=60", "training.checkpoint_every=30", "training.average=2", "optim.lr=0.01"]
 
@@ -54,6 +56,9 @@ def test_an_evaluation_with_the_same_task_gives_the_same_numbers(run, trained):
     evaluation = run(*LONGER, f"inputs=[{trained.hash}]")
     assert execute(evaluation) == "done"
     assert result(evaluation)["metrics"] == result(trained)["metrics"]
+    for use in (load_run, weights_file):  # it has no model of its own
+        with pytest.raises(UserError, match=f"trained nothing: use the one that it tested, {trained.hash}$"):
+            use(evaluation.folder)
 
 
 def test_another_test_set_gives_what_such_a_run_gives(run, trained):

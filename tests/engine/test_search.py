@@ -8,6 +8,7 @@ from skipln.configuration.composition import compose
 from skipln.engine.run import execute
 from skipln.errors import UserError
 from skipln.tasks.translation import TranslationTask
+from skipln.trained.run import load_run
 
 RATES = ("1e-4", "1e-2", "1e-3")  # in 20 updates the highest rate learns most
 
@@ -52,6 +53,8 @@ def test_the_best_on_the_validation_set_is_tested(search):
     ]
     for key in ("tokens_per_second", "train_seconds", "seconds_per_update", "kept_bytes"):
         assert given[key] == result(found["1e-2"])[key] > 0
+    with pytest.raises(UserError, match=f"trained nothing: use the one that it tested, {given['chosen']}$"):
+        load_run(cell.folder)
 
 
 def test_a_run_with_task_test_false_writes_no_test_outputs(search):

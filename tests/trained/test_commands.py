@@ -74,3 +74,33 @@ def test_a_run_ends_with_the_line_that_uses_it(tiny: list[str], tmp_path: Path, 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 2
+
+
+MISTAKES = """
+import contextlib, importlib, io, json, sys
+for module, words in json.loads(sys.argv[1]):
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        status = importlib.import_module(module).main(words)
+    print(status, "torch" in sys.modules, said.getvalue().strip())
+"""
+
+
+def test_mistakes_about_a_run_are_answered_without_torch(translator: Path, classifier: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("two red dogs\n")
+    file, missing = str(tmp_path / "file"), str(tmp_path / "none")
+    no_run = f"error: {missing}: not a run's folder, because it has no config.yaml"
+    cases = [
+        ("skipln.translate", [missing, file], no_run),
+        ("skipln.classify", [missing, file], no_run),
+        ("skipln.evaluate", [missing], no_run),
+        ("skipln.export.__main__", [missing, "--to", "safetensors", "-o", f"{tmp_path}/out"], no_run),
+        ("skipln.translate", [str(classifier), file], f"error: {classifier}: this run classifies images; it has no"),
+        ("skipln.classify", [str(translator), file], f"error: {translator}: this run translates; it has no classes"),
+        ("skipln.evaluate", [str(translator), "seed=3"], "error: seed=3: an evaluation changes only data=NAME"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", MISTAKES, json.dumps([[module, words] for module, words, _ in cases])],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for line, (_, _, said) in zip(done.stdout.splitlines(), cases, strict=True):
+        assert line.startswith(f"2 False {said}")

@@ -102,7 +102,8 @@ def comparisons(results: Path, experiments: Path) -> list[Comparison]:
 
 def _pairs(claim: Claim, folder: Path, manifest: Manifest, records: Sequence[Record]) -> Iterator[Comparison]:
     scale = folder.parent.name
-    for column in manifest.columns_at(scale):
+    trained = [column for column in manifest.columns_at(scale) if column.evaluates is None]
+    for column in trained:  # another test set of the same runs is not another comparison
         rows = {row.name: row for row in manifest.rows_of(scale, column)}
         for first, second in claim.pairs:
             sides = tuple([r for r in records if (r.row, r.column) == (name, column.name)] for name in (first, second))

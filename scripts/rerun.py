@@ -3,8 +3,8 @@
 CELL is TABLE/SCALE/ROW/seedN, or TABLE/SCALE/ROW/COLUMN/seedN if the table has several columns. The run is made in
 runs/rerun/; results/ does not change. With the machine, versions and commit of the published run, the metrics must be
 equal. Otherwise each must lie in the 95 % prediction interval of the row's published runs, which needs three of them.
-For a cell whose learning rate was searched, all runs of the search are made. The exit status is 0 if the results agree
-or nothing can be said, and 1 if they do not agree.
+For a cell whose learning rate was searched, all runs of the search are made, and for an evaluation the runs that it
+tests. The exit status is 0 if the results agree or nothing can be said, and 1 if they do not agree.
 """
 
 import argparse
@@ -80,17 +80,36 @@ def _short(value: float | None) -> str:
     return "none" if value is None else f"{value:.6g}"
 
 
-def rerun(cell: str, extra: Sequence[str], results: Path, trainer: Sequence[str]) -> int:
-    record, siblings = published(cell, results)
+def evaluated(record: Record, results: Path) -> list[Record]:
+    """The published runs that an evaluation tests, each once; none for a training or a search, which has its own.
+
+    Raises UserError if one of them is not published.
+    """
+    inputs = [] if record.compared else dict.fromkeys(record.config.get("inputs", []))
+    by_hash = {one.hash: one for folder in sorted(results.glob("*/*")) for one in store.read_records(folder)}
+    if unknown := [name for name in inputs if name not in by_hash]:
+        raise UserError(f"{record.row}, {record.column}: evaluates run {unknown[0]}, which is not published")
+    return [by_hash[name] for name in inputs]
+
+
+def _again(record: Record, extra: Sequence[str], overrides: Sequence[str] | None = None) -> list[str]:
+    """The overrides that make a published run, or one of its search, again in a folder of its own."""
     threads = record.environment.get("threads")
     where = [f"compute.threads={threads}"] if threads else []
-    overrides = [*record.overrides, *where, *extra, f"paths.runs={RUNS}"]
-    config = compose(overrides)
+    return [*(record.overrides if overrides is None else overrides), *where, *extra, f"paths.runs={RUNS}"]
+
+
+def rerun(cell: str, extra: Sequence[str], results: Path, trainer: Sequence[str]) -> int:
+    record, siblings = published(cell, results)
+    config = compose(_again(record, extra))
     if config.hash != record.hash:
         raise UserError(f"CELL={cell} is run {record.hash}, but training it would make another run, {config.hash}")
-    searched = [candidate_overrides(record.overrides, one.settings) for one in record.compared]
-    for given in (*([*own, *where, *extra, f"paths.runs={RUNS}"] for own in searched), overrides):
-        status = subprocess.run([*trainer, *given], check=False).returncode
+    first = [
+        *(_again(record, extra, candidate_overrides(record.overrides, one.settings)) for one in record.compared),
+        *(_again(one, extra) for one in evaluated(record, results)),
+    ]
+    for overrides in (*first, _again(record, extra)):
+        status = subprocess.run([*trainer, *overrides], check=False).returncode
         if status:
             return status
     result = read_result(config.folder)

@@ -2,14 +2,18 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from scripts.rerun import compared, main
+from scripts.rerun import compared, evaluated, main
+from skipln.configuration.composition import compose
+from skipln.errors import UserError
 from skipln.runs.reading import Result
 from skipln.tables import store
 from skipln.tables.statistics.prediction import prediction_interval
@@ -40,6 +44,29 @@ def run(cell: str, result: Result) -> int:
     """Run the command with a trainer that writes `result`."""
     trainer = [sys.executable, "-c", WRITE, f"runs/rerun/{result.hash}", json.dumps(result.model_dump())]
     return main([cell, "--results", "results"], trainer)
+
+
+def test_the_runs_that_an_evaluation_tests_are_made_first(records, monkeypatch):
+    """An attack of table 11 has a source and a target; with both the same form, that run is made once."""
+    attacks = [r for r in store.read_records(Path("results/demo/table11")) if r.row == "skip_pgd" and r.seed == 1]
+    trained = {r.hash: r for r in store.read_records(Path("results/demo/table11")) if not r.config.get("inputs")}
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, check: started.append(command) or SimpleNamespace(returncode=1)
+    )
+    for attack in attacks[:3]:
+        started: list[list[str]] = []
+        cell = f"table11/demo/{attack.row}/{attack.column}/seed1"
+        assert main([cell, "--results", "results"], []) == 1
+        needed = list(dict.fromkeys(attack.config["inputs"]))
+        assert [compose(command).hash for command in started] == [needed[0]]  # it failed, so nothing else was started
+        assert evaluated(attack, Path("results")) == [trained[name] for name in needed]
+
+
+def test_an_evaluation_of_an_unpublished_run_is_one_line(records):
+    attack = next(r for r in store.read_records(Path("results/demo/table11")) if r.config.get("inputs"))
+    lost = attack.model_copy(update={"config": {**attack.config, "inputs": ["0123456789ab"]}})
+    with pytest.raises(UserError, match="evaluates run 0123456789ab, which is not published"):
+        evaluated(lost, Path("results"))
 
 
 def test_an_equal_run_agrees_and_leaves_results_unchanged(records, capsys):

@@ -8,7 +8,7 @@ import sys
 
 from skipln.trained.folder import read_run
 from skipln.trained.options import answered, parser_for, use_threads
-from skipln.trained.overrides import changed
+from skipln.trained.overrides import changed, require_test_set
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     def work() -> None:
-        changed(read_run(given.run)[0], given.overrides)  # reports mistakes before torch is loaded
+        require_test_set(changed(read_run(given.run)[0], given.overrides))  # reports mistakes before torch is loaded
         from skipln.trained.evaluation import evaluate
 
         use_threads(given.threads)

@@ -1,5 +1,7 @@
 """Classification of images: bytes, a residual network, cross-entropy, error."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from skipln.configuration.schema import (
 from skipln.data.images import ImageBatches, ImageData, ImageSplit
 from skipln.data.images.augmentation import augmented, centre_crop, normalise
 from skipln.data.images.batches import ImageBatch
+from skipln.data.images.held_out import HeldOut
 from skipln.data.images.inputs import ImageInputs
 from skipln.data.prefetch import prefetched
 from skipln.models.resnet import ResNet, ResNetShape
@@ -73,31 +76,15 @@ class ClassificationTask:
         return {"valid/loss": float(losses.mean()), "valid/error": 100 * float(wrong[:, 0].mean())}
 
     def test(self, model: nn.Module) -> TestResult:
-        losses, wrong = self._evaluate(model, self.data.test)
-        metrics = {key: 100 * float(found.mean()) for key, found in zip(("error", "error5"), wrong.T, strict=False)}
-        return TestResult({**metrics, "nll": float(losses.mean())}, {}, wrong.astype(np.int8))
+        return as_result(*self._evaluate(model, self.data.test))
 
     def describe(self) -> Data:
         return Data(name=self.options.name, fingerprint=self.data.fingerprint, test_examples=len(self.data.test))
 
     def _evaluate(self, model: nn.Module, split: ImageSplit) -> tuple[np.ndarray, np.ndarray]:
-        """Negative log-likelihood in nats, float64 [n], and which images are wrong, bool [n, 1 or 2].
-
-        An image is wrong if its class is not the likeliest one; with 100 classes or more, the second column tells
-        whether its class is not among the likeliest 5.
-        """
-        device = next(model.parameters()).device
-        ranks = (1, 5) if len(self.data.classes) >= 100 else (1,)
-        losses, wrong = [], []
         batches = ImageBatches(split, self.batch)
-        for batch in prefetched(batches.__getitem__, range(len(batches)), self.workers):
-            logits = model(self._prepare(batch.images.to(device), training=False)).float().cpu()
-            losses.append(nn.functional.cross_entropy(logits, batch.labels, reduction="none"))
-            hits = logits.topk(ranks[-1]).indices == batch.labels[:, None]
-            # NaN is no class: a net that has diverged since the last log point is wrong everywhere.
-            broken = ~logits.isfinite().all(1)
-            wrong.append(torch.stack([~hits[:, :rank].any(1) | broken for rank in ranks], 1))
-        return torch.cat(losses).double().numpy(), torch.cat(wrong).numpy()
+        loaded = prefetched(batches.__getitem__, range(len(batches)), self.workers)
+        return evaluated(model, loaded, partial(self._prepare, training=False), len(self.data.classes))
 
     def _prepare(self, images: Tensor, training: bool) -> Tensor:
         """Prepare uint8 images [B, C, H, W] for the net: crop, flip at random in training, normalise."""
@@ -109,6 +96,33 @@ class ClassificationTask:
         else:
             return self.inputs.normalised(images)
         return images.contiguous(memory_format=torch.channels_last)
+
+
+def evaluated(
+    model: nn.Module, batches: Iterable[ImageBatch], prepare: Callable[[Tensor], Tensor], classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Negative log-likelihood in nats, float64 [n], and which images are wrong, bool [n, 1 or 2].
+
+    An image is wrong if its class is not the likeliest one; with 100 classes or more, the second column tells whether
+    its class is not among the likeliest 5. prepare: makes the net's input of a batch's images.
+    """
+    device = next(model.parameters()).device
+    ranks = (1, 5) if classes >= 100 else (1,)
+    losses, wrong = [], []
+    for batch in batches:
+        logits = model(prepare(batch.images.to(device))).float().cpu()
+        losses.append(nn.functional.cross_entropy(logits, batch.labels, reduction="none"))
+        hits = logits.topk(ranks[-1]).indices == batch.labels[:, None]
+        # NaN is no class: a net that has diverged since the last log point is wrong everywhere.
+        broken = ~logits.isfinite().all(1)
+        wrong.append(torch.stack([~hits[:, :rank].any(1) | broken for rank in ranks], 1))
+    return torch.cat(losses).double().numpy(), torch.cat(wrong).numpy()
+
+
+def as_result(losses: np.ndarray, wrong: np.ndarray) -> TestResult:
+    """The result of a test from what `evaluated` returns: errors in percent, and nll in nats."""
+    metrics = {key: 100 * float(found.mean()) for key, found in zip(("error", "error5"), wrong.T, strict=False)}
+    return TestResult({**metrics, "nll": float(losses.mean())}, {}, wrong.astype(np.int8))
 
 
 def build_resnet(config: RunConfig, channels: int, classes: int) -> ResNet:
@@ -140,3 +154,26 @@ def prepare_images(config: RunConfig) -> ImageData:
         assert isinstance(data, ClassFolders)  # the schema ensures it
         found = load_class_folders(Path(data.dir), data.size, cache)
     return ImageData.assemble(data.name, *found, valid=data.valid)
+
+
+def held_out_images(config: RunConfig) -> HeldOut:
+    """The test images of `config.data` as they are given; nothing else of it is read. Raises UserError likewise."""
+    data = config.data
+    if isinstance(data, Photographs):
+        from skipln.data.images.photographs import held_out_photographs
+
+        return held_out_photographs(Path(data.dir))
+    if isinstance(data, ClassFolders):
+        from skipln.data.images.class_folders import held_out_folders
+
+        return held_out_folders(Path(data.dir))
+    if isinstance(data, PublishedImages):
+        from skipln.data.images.published import load_published
+
+        classes, _, test = load_published(data.dataset, Path(data.dir))
+    else:
+        from skipln.data.images.digits import load_digits
+
+        assert isinstance(data, Digits)  # the schema ensures it
+        classes, _, test = load_digits()
+    return HeldOut.of_arrays(classes, test)

@@ -2,13 +2,15 @@
 
 import hashlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from skipln.configuration.schema import Catalogs, Classification, ParallelText, RunConfig, Translation
+from skipln.configuration.schema import Catalogs, ImageTraining, ParallelText, RunConfig, Translation
+from skipln.data.images.batches import ImageBatch
 from skipln.data.text.dataset import held_out
 from skipln.data.text.demo import catalogs
 from skipln.data.text.parallel import ParallelFiles
@@ -18,11 +20,11 @@ from skipln.runs.folder import RunFolder
 from skipln.runs.result import Data, Result
 from skipln.scores.bleu_tokeniser import chosen
 from skipln.system.files import atomic_write
-from skipln.tasks.classification import ClassificationTask
+from skipln.tasks.classification import as_result, evaluated, held_out_images
 from skipln.tasks.task import TestResult
 from skipln.tasks.translation import search_of
 from skipln.tasks.translation_score import scored
-from skipln.trained.overrides import changed
+from skipln.trained.overrides import changed, require_test_set, scored_files
 from skipln.trained.run import Run, load_run
 
 
@@ -33,6 +35,7 @@ def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[
     """
     run = load_run(folder, device)
     config = changed(run.config, overrides)
+    require_test_set(config)
     started = time.monotonic()
     if isinstance(config.task, Translation):
         tested, fingerprint = _text(run, config)
@@ -65,7 +68,7 @@ def _text(run: Run, config: RunConfig) -> tuple[TestResult, str]:
     if isinstance(data, Catalogs):
         files = held_out(ParallelFiles(catalogs.prepare(Path(config.paths.cache))))
     else:
-        files = held_out(ParallelFiles(Path(data.dir), data.source, data.target, data.train, data.valid, data.test))
+        files = scored_files(data)
     pairs = list(files.pairs("test"))
     if not pairs:
         raise UserError(f"{files.paths('test')[0]}: contains no sentences")
@@ -76,13 +79,22 @@ def _text(run: Run, config: RunConfig) -> tuple[TestResult, str]:
 
 
 def _images(run: Run, config: RunConfig) -> tuple[TestResult, str]:
-    assert isinstance(config.task, Classification) and run.images is not None
-    task = ClassificationTask(config)
-    if task.data.classes != run.classes or task.inputs.channels != run.images.channels:
-        raise UserError(
-            f"data={config.data.name}: {len(task.data.classes)} classes with {task.inputs.channels} channels, but the "
-            f"run has learnt {len(run.classes)} with {run.images.channels}; give a test set of the same classes"
-        )
-    task.inputs = run.images  # normalises by the moments of the run's own training set
+    assert isinstance(config.training, ImageTraining) and run.images is not None
+    given, inputs, size = held_out_images(config), run.images, config.training.batch
+    if unknown := next((name for name in given.classes if name not in run.classes), None):
+        known = ", ".join(run.classes[:10]) + (", …" if len(run.classes) > 10 else "")
+        raise UserError(f"data={config.data.name}: the run has not learnt its class '{unknown}', but {known}")
+    places = np.array([run.classes.index(name) for name in given.classes])
+    labels, digest = torch.from_numpy(places[given.labels]), hashlib.sha256()
+    digest.update(labels.numpy().data)
+
+    def batches() -> Iterator[ImageBatch]:
+        """Read every image as `skipln-classify` does."""
+        for start in range(0, len(labels), size):
+            images = inputs.read([load() for load in given.images[start : start + size]])
+            digest.update(images.contiguous().numpy().data)
+            yield ImageBatch(images, labels[start : start + size])
+
     with torch.inference_mode():
-        return task.test(run.model), task.data.fingerprint
+        tested = as_result(*evaluated(run.model, batches(), inputs.normalised, len(run.classes)))
+    return tested, digest.hexdigest()

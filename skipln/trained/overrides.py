@@ -1,10 +1,14 @@
 """What an evaluation of a run may change: its test set and its search. No torch, so that mistakes are answered soon."""
 
+from pathlib import Path
+
 import yaml
 from pydantic import ValidationError
 
-from skipln.configuration.composition import compose
+from skipln.configuration.composition import compose, require_data
 from skipln.configuration.schema import Catalogs, ParallelText, RunConfig
+from skipln.data.text.dataset import held_out
+from skipln.data.text.parallel import ParallelFiles
 from skipln.errors import UserError
 
 CHANGEABLE = ("data", "task")
@@ -36,3 +40,18 @@ def changed(config: RunConfig, overrides: list[str]) -> RunConfig:
             f"data={found.data.name} is {'images' if texts[0] else 'text'}, but this run is of the other kind"
         )
     return found
+
+
+def scored_files(data: ParallelText) -> ParallelFiles:
+    """The files of a test set in plain text, from before its encoding where it came encoded."""
+    return held_out(ParallelFiles(Path(data.dir), data.source, data.target, data.train, data.valid, data.test))
+
+
+def require_test_set(config: RunConfig) -> None:
+    """Raise UserError if the files or the folder of the test set are missing."""
+    if not isinstance(config.data, ParallelText):
+        require_data(config)
+        return
+    for path in scored_files(config.data).paths("test"):
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; data.dir, data.test, data.source and data.target name it")

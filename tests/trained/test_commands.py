@@ -26,14 +26,15 @@ SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 def test_readmes_command_works(command: str, translator: Path, classifier: Path, tmp_path: Path) -> None:
     script, rest = command.removeprefix(".venv/bin/").split(" ", 1)
     module = SCRIPTS[script].partition(":")[0]
-    run = classifier if "classify" in script or "onnx" in rest else translator
+    run = classifier if "classify" in script or "onnx" in rest or "class_folders" in rest else translator
     for package in ("ctranslate2", "onnx"):
         if package in rest and importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed: make peers")
     rest = rest.replace("runs/HASH", shlex.quote(str(run))).replace("FOLDER", shlex.quote(str(tmp_path)))
     for name in ("text.en", "mine.en", "mine.de"):
         (tmp_path / name).write_text("two red dogs\n")
-    for name in ("a.jpg", "photo.jpg"):
+    (tmp_path / "test" / "3").mkdir(parents=True)
+    for name in ("a.jpg", "photo.jpg", "test/3/a.jpg"):
         Image.fromarray(np.full((9, 9), 60, np.uint8)).save(tmp_path / name)
     done = subprocess.run(
         f"{shlex.quote(sys.executable)} -m {module} {rest}", shell=True, cwd=tmp_path, capture_output=True, text=True,
@@ -51,7 +52,7 @@ def test_readmes_command_works(command: str, translator: Path, classifier: Path,
     elif "classify" in script:
         assert len(done.stdout.splitlines()) == 1 + 2 * 5
     else:
-        assert done.stdout.startswith("bleu ") and "n = 1" in done.stdout
+        assert done.stdout.startswith("bleu " if run == translator else "error ") and "n = 1 " in done.stdout
 
 
 @pytest.mark.parametrize("script", ["skipln-translate", "skipln-classify", "skipln-evaluate", "skipln-export"])
@@ -97,6 +98,12 @@ def test_mistakes_about_a_run_are_answered_without_torch(translator: Path, class
         ("skipln.translate", [str(classifier), file], f"error: {classifier}: this run classifies images; it has no"),
         ("skipln.classify", [str(translator), file], f"error: {translator}: this run translates; it has no classes"),
         ("skipln.evaluate", [str(translator), "seed=3"], "error: seed=3: an evaluation changes only data=NAME"),
+        ("skipln.evaluate", [str(translator), f"data.dir={missing}"], f"error: {missing}/test.en: no such file; data."),
+        (
+            "skipln.evaluate",
+            [str(classifier), "data=class_folders", f"data.dir={missing}"],
+            f"error: {missing}: no such folder or archive",
+        ),
     ]
     done = subprocess.run(
         [sys.executable, "-c", MISTAKES, json.dumps([[module, words] for module, words, _ in cases])],

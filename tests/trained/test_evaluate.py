@@ -50,17 +50,48 @@ def test_another_test_set_and_another_search(translator: Path, tmp_path: Path, c
     assert record["evaluated"] == overrides
 
 
-def test_a_classifier_is_evaluated_and_other_channels_are_refused(classifier: Path, tmp_path: Path) -> None:
+def as_files(folder: Path, scale: int = 1, only: str = "0123456789") -> Path:
+    """Write the digits' test set as folders of RGB images, every pixel as scale × scale equal ones. No train/."""
+    _, _, test = load_digits()
+    for i, (image, label) in enumerate(zip(test.images[..., 0], test.labels, strict=True)):
+        if str(label) in only:
+            path = folder / "test" / str(label) / f"{i:04}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.repeat(scale, 0).repeat(scale, 1)).convert("RGB").save(path)
+    return folder
+
+
+def test_a_classifier_is_evaluated_on_its_own_test_set(classifier: Path) -> None:
     own = json.loads((classifier / "result.json").read_text())
-    assert evaluate(classifier, [], "cpu")[1].metrics == own["metrics"]
-    _, train, test = load_digits()  # the same classes as files, a few of them
-    for split, found in (("train", train), ("test", test)):
-        for i in range(60):
-            folder = tmp_path / "digits" / split / str(found.labels[i])
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(found.images[i, :, :, 0]).save(folder / f"{i}.png")
-    with pytest.raises(UserError, match="10 classes with 3 channels, but the run has learnt 10 with 1"):
-        evaluate(classifier, ["data=class_folders", f"data.dir={tmp_path / 'digits'}", "data.valid=0"], "cpu")
+    folder, result = evaluate(classifier, [], "cpu")
+    assert result.metrics == own["metrics"]
+    assert (folder / "examples.npy").read_bytes() == (classifier / "examples.npy").read_bytes()
+
+
+@pytest.mark.parametrize("tar", [False, True])
+def test_a_classifier_is_evaluated_on_a_folder_of_test_images(classifier: Path, tmp_path: Path, tar: bool) -> None:
+    """The images of a grey training set, in colour and without any for training: the same pixels, the same result."""
+    where = as_files(tmp_path / "digits")
+    if tar:
+        where = Path(shutil.make_archive(str(tmp_path / "digits"), "tar", where))
+    _, result = evaluate(classifier, ["data=class_folders", f"data.dir={where}"], "cpu")
+    assert result.metrics == pytest.approx(json.loads((classifier / "result.json").read_text())["metrics"])
+    assert result.data.test_examples == 450
+
+
+def test_test_images_are_brought_to_the_nets_size_and_classes(classifier: Path, tmp_path: Path) -> None:
+    """The answers are those of `predict`: larger images are scaled, not cut, and classes are known by their names."""
+    where = as_files(tmp_path / "large", scale=3, only="58")
+    folder, result = evaluate(classifier, ["data=class_folders", f"data.dir={where}"], "cpu")
+    files = sorted(where.rglob("*.png"))
+    predicted = skipln.load_run(classifier, "cpu").predict(files)
+    wrong = [answer != path.parent.name for answer, path in zip(predicted, files, strict=True)]
+    assert result.metrics["error"] == pytest.approx(100 * np.mean(wrong))
+    assert np.load(folder / "examples.npy")[:, 0].tolist() == wrong
+    assert 0 < np.mean(wrong) < 1
+    (where / "test" / "5").rename(where / "test" / "five")
+    with pytest.raises(UserError, match="large: the run has not learnt its class 'five', but 0, 1, 2"):
+        evaluate(classifier, ["data=class_folders", f"data.dir={where}"], "cpu")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +102,10 @@ def test_a_classifier_is_evaluated_and_other_channels_are_refused(classifier: Pa
         (["data.foo=3"], "data has no key 'foo': its keys are"),
         (["task.beam=0"], "task.translation.beam=0: input should be greater than 0"),
         (["task.beam=x"], "task.translation.beam='x': input should be a valid integer"),
-        (["data.dir=/nowhere"], "No such file or directory"),
+        (
+            ["data.dir=/nowhere"],
+            "/nowhere/test.en: no such file; data.dir, data.test, data.source and data.target name it",
+        ),
         (["data=digits"], "data: digits is not for task=translation"),
         (["data=multi30k"], "data.dir has no default: give it as data.dir=…"),
     ],

@@ -7,7 +7,7 @@ import os
 import posixpath
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -19,6 +19,7 @@ from skipln.data.checksums import remembered_sha256
 from skipln.data.folders import atomic_folder, check_sums
 from skipln.data.images.dataset import Split
 from skipln.data.images.decoding import decode, fitted
+from skipln.data.images.held_out import HeldOut, read_file
 from skipln.data.images.layout import by_class, left_out
 from skipln.data.present import require_class_folders
 from skipln.data.tars import DAMAGED, CarefulTarInfo
@@ -55,8 +56,7 @@ def load_class_folders(source: Path, size: int, cache: Path) -> tuple[list[str],
                     log.warning("%s; the images are decoded again", error)
                 with atomic_folder(prepared) as work:
                     _build(work, source, by_class(source, names, SPLITS), read, size)
-    if others := left_out(names, SPLITS, dangling):
-        print(f"note: {source}: left out: {one_line(others)}", file=sys.stderr)
+    _say_left_out(source, names, SPLITS, dangling)
     classes = json.loads((prepared / "about.json").read_text("utf-8"))["classes"]
     train, test = (
         Split(np.load(prepared / f"{split}.images.npy", mmap_mode="r"), np.load(prepared / f"{split}.labels.npy"))
@@ -65,12 +65,34 @@ def load_class_folders(source: Path, size: int, cache: Path) -> tuple[list[str],
     return classes, train, test
 
 
+def held_out_folders(source: Path) -> HeldOut:
+    """Return the images below `test/` as they are, which is all that `source`, a folder or a tar, needs to contain.
+
+    Raises UserError like `load_class_folders`, and for a damaged image once it is loaded.
+    """
+    require_class_folders(source)
+    with _opened(source) as (names, read, dangling):
+        files = by_class(source, names, ("test",))["test"]
+        if source.is_dir():
+            found = HeldOut.of_files(files, f"{source}/", read)
+        else:
+            content = {name: read(name) for of in files.values() for name in of}
+            found = HeldOut.of_files(files, f"{source}: ", content.__getitem__)
+    _say_left_out(source, [name for name in names if not name.startswith("train/")], ("test",), dangling)
+    return found
+
+
+def _say_left_out(source: Path, names: list[str], splits: Sequence[str], dangling: int) -> None:
+    if others := left_out(names, splits, dangling):
+        print(f"note: {source}: left out: {one_line(others)}", file=sys.stderr)
+
+
 @contextmanager
 def _opened(source: Path) -> Iterator[tuple[list[str], Read, int]]:
     """Yield the names below `source` (folders end in "/"), a function that reads one, and the number of dead links."""
     if source.is_dir():
         names, dangling = _below(source)
-        yield names, partial(_read_file, source), dangling
+        yield names, partial(read_file, source), dangling
         return
     try:
         with tarfile.open(source, tarinfo=CarefulTarInfo) as archive:
@@ -102,13 +124,6 @@ def _below(source: Path) -> tuple[list[str], int]:
         if len(where.parts) == 2:
             folders.clear()  # no image is taken from deeper down, and a link that leads up is never followed
     return sorted(names), dangling
-
-
-def _read_file(source: Path, name: str) -> bytes:
-    try:
-        return (source / name).read_bytes()
-    except OSError as error:
-        raise UserError(f"{source / name}: cannot be read ({error.strerror})") from error
 
 
 def _members(archive: tarfile.TarFile) -> tuple[dict[str, tarfile.TarInfo], int]:

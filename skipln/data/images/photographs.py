@@ -4,9 +4,9 @@ import hashlib
 import os
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from skipln.data.folders import atomic_folder
 from skipln.data.images.decoding import decode
+from skipln.data.images.held_out import HeldOut, read_file
 from skipln.data.images.layout import by_class, left_out
 from skipln.data.present import require_photographs
 from skipln.data.seeds import mixed
@@ -96,14 +97,7 @@ def load_photographs(
     For ImageNet the official archives suffice: they are checked and unpacked beside themselves, once. Raises UserError
     when neither is there, an archive is damaged, or a class has no image in one of the splits.
     """
-    require_photographs(folder)
-    for split in SPLITS:
-        if not (folder / split).is_dir():
-            _unpack(folder, split)
-    names = list(_names(folder))
-    found = by_class(folder, names, SPLITS)
-    if others := left_out(names, SPLITS):
-        print(f"note: {folder}: left out: {one_line(others)}", file=sys.stderr)
+    found = _files(folder, SPLITS)
     classes = sorted(found["train"])
     train, test = (
         PhotographSplit(
@@ -119,9 +113,27 @@ def load_photographs(
     return classes, train, test
 
 
-def _names(folder: Path) -> Iterator[str]:
+def held_out_photographs(folder: Path) -> HeldOut:
+    """Return the images below `val/`, which is all that the folder needs to contain. Raises UserError as above."""
+    return HeldOut.of_files(_files(folder, ("val",))["val"], f"{folder}/", partial(read_file, folder))
+
+
+def _files(folder: Path, splits: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+    """Return the names of the files of each split and class, and say in one line what is left out."""
+    require_photographs(folder)
+    for split in splits:
+        if not (folder / split).is_dir():
+            _unpack(folder, split)
+    names = list(_names(folder, splits))
+    found = by_class(folder, names, splits)
+    if others := left_out(names, splits):
+        print(f"note: {folder}: left out: {one_line(others)}", file=sys.stderr)
+    return found
+
+
+def _names(folder: Path, splits: Sequence[str]) -> Iterator[str]:
     """Name the class folders and their contents, without a system call for each of a million files."""
-    for split in SPLITS:
+    for split in splits:
         with os.scandir(folder / split) as entries:
             classes = [entry.name for entry in entries if entry.is_dir()]
         for cls in classes:

@@ -17,6 +17,7 @@ from skipln.data.images import ImageBatches, ImageData
 from skipln.data.images.photographs import load_photographs
 from skipln.engine.run import execute
 from skipln.errors import UserError
+from skipln.trained.evaluation import evaluate
 from tests.data.images.conftest import jpeg, write_image
 
 COLOURS = {"n01": (200, 30, 30), "n02": (30, 30, 200)}
@@ -212,3 +213,5 @@ def test_top_5_error_is_reported_for_a_hundred_classes(photographs, tmp_path):
     assert examples.shape == (104, 2)
     assert (100 * examples.mean(0)).tolist() == pytest.approx([found["error"], found["error5"]])
     assert 0 < found["error5"] < found["error"]
+    shutil.rmtree(photographs / "train")
+    assert evaluate(config.folder, [], "cpu")[1].metrics == found  # which reads nothing but val/

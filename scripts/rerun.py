@@ -86,7 +86,8 @@ def evaluated(record: Record, results: Path) -> list[Record]:
     Raises UserError if one of them is not published.
     """
     inputs = [] if record.compared else dict.fromkeys(record.config.get("inputs", []))
-    by_hash = {one.hash: one for folder in sorted(results.glob("*/*")) for one in store.read_records(folder)}
+    folders = sorted(path.parent for path in results.glob("*/*/records.jsonl"))
+    by_hash = {one.hash: one for folder in folders for one in store.read_records(folder)}
     if unknown := [name for name in inputs if name not in by_hash]:
         raise UserError(f"{record.row}, {record.column}: evaluates run {unknown[0]}, which is not published")
     return [by_hash[name] for name in inputs]

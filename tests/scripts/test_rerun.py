@@ -30,7 +30,7 @@ folder.mkdir(parents=True)
 
 @pytest.fixture
 def records(tmp_path, monkeypatch) -> list[store.Record]:
-    shutil.copytree(ROOT / "results/demo", tmp_path / "results/demo")
+    shutil.copytree(ROOT / "results", tmp_path / "results")
     monkeypatch.chdir(tmp_path)
     return [r for r in store.read_records(Path("results/demo/table2")) if r.row == "xskip_ln_1"]
 

@@ -15,6 +15,7 @@ import yaml
 
 import skipln
 from skipln.configuration.composition import compose
+from skipln.decode.translate import hypotheses
 from skipln.engine.checkpoint import save
 from skipln.engine.run import execute
 from skipln.errors import UserError
@@ -102,6 +103,32 @@ def test_the_products_can_be_in_bfloat16(translator: Path, tmp_path: Path, run: 
     )
     with pytest.raises(UserError, match=r"^precision fp8: give one of fp32, bf16$"):
         run.candidates(["blue"], precision="fp8")
+
+
+def test_batches_are_as_large_as_asked_and_files_have_a_bar(
+    translator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, run: Run
+) -> None:
+    """On a terminal; beside text that is typed there, a bar would be in the way."""
+    searched = []
+
+    def spy(model, sources, search, **options):
+        searched.append((search.max_tokens, options["progress"]))
+        return hypotheses(model, sources, search, **options)
+
+    monkeypatch.setattr("skipln.trained.run.hypotheses", spy)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    (tmp_path / "text").write_text("one red house\nblue\n")
+    given = [str(translator), "--device", "cpu", "--max-tokens", "9", "--beam", "1"]
+    assert main([*given, str(tmp_path / "text")]) == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"blue\n")))
+    assert main(given) == 0
+    assert searched == [(9, "translate"), (9, "")]
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        *run.translate(["one red house", "blue"], beam=1),
+        run.translate(["blue"], beam=1)[0],
+    ]
+    assert "translate: " in said.err and "0/2" in said.err
 
 
 def test_nbest_output_has_moses_format(translator: Path, tmp_path: Path, run: Run) -> None:

@@ -1,6 +1,8 @@
 """From a web server to batches: small versions of WMT14 and IWSLT15 with the real steps and file names."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import skipln
+from skipln.configuration.composition import compose
 from skipln.data.text import bpe
 from skipln.data.text.dataset import TextData
 from skipln.data.text.published import corpora, preparation
 from skipln.data.text.published.corpora import Corpus, Origin, Recipe
 from skipln.data.text.published.preparation import prepare
+from skipln.engine.run import execute
 from skipln.errors import UserError
+from skipln.export.formats import export
+from skipln.trained.evaluation import evaluate
 from tests.data.text.conftest import SENTENCES, write_tgz
 from tests.data.text.server import Server
 
@@ -256,11 +263,8 @@ def test_a_long_test_sentence_is_cut_but_not_its_reference(origins: Origins, mak
     assert data.references("test") == ["Ein langer Satz.\u200b"]  # as given, but without its line end
 
 
-def test_a_model_trains_on_prepared_text_and_is_scored(origins: Origins, make: Callable, tmp_path: Path) -> None:
-    """data=wmt14_en_de in small: the result has both BLEU scores, computed on plain text."""
-    from skipln.configuration.composition import compose
-    from skipln.engine.run import execute
-
+def trained(origins: Origins, make: Callable, tmp_path: Path) -> Path:
+    """Return the folder of a run of data=wmt14_en_de in small, whose text went through Moses and BPE."""
     make(origins.wmt14(), "wmt14_en_de")
     overrides = [
         "scale=test", "data=wmt14_en_de", "data.vocabulary=150", f"paths.cache={tmp_path}",
@@ -270,8 +274,41 @@ def test_a_model_trains_on_prepared_text_and_is_scored(origins: Origins, make: C
     ]  # fmt: skip
     config = compose(overrides)
     assert execute(config) == "done"
-    result = json.loads((config.folder / "result.json").read_text())
+    return config.folder
+
+
+def test_a_model_trains_on_prepared_text_and_is_scored(origins: Origins, make: Callable, tmp_path: Path) -> None:
+    """The result has both BLEU scores, computed on plain text."""
+    folder = trained(origins, make, tmp_path)
+    result = json.loads((folder / "result.json").read_text())
     assert set(result["metrics"]) == {"bleu", "chrf", "bleu_tokenised"}
     assert "tok:moses-de-split-compounds" in result["signatures"]["bleu_tokenised"]
-    assert "@@" not in (config.folder / "translations.txt").read_text()
-    assert np.load(config.folder / "examples.npy").shape == (2, 10)
+    assert "@@" not in (folder / "translations.txt").read_text()
+    assert np.load(folder / "examples.npy").shape == (2, 10)
+
+    # The folder alone takes raw text through Moses and BPE, and gives raw text.
+    assert evaluate(folder, [], "cpu")[1].metrics == result["metrics"]
+    data = load(tmp_path / "wmt14_en_de", tmp_path)
+    shutil.rmtree(tmp_path / "wmt14_en_de")
+    run = skipln.load_run(folder.rename(tmp_path / "mine"), "cpu")
+    assert run.text and [run.text.encode(line) for line in data.sources("test")] == [
+        ids.tolist() for ids in data.test.source
+    ]
+    assert [run.text.decode(ids.tolist()) for ids in data.train.target][: len(TRAIN)] == [pair[1] for pair in TRAIN]
+    assert run.translate(data.sources("test")) == (tmp_path / "mine/translations.txt").read_text("utf-8").splitlines()
+    (spaces,) = run.translate(["  two\u200b \u201cred\u201d\tkettles  "])
+    assert "@@" not in spaces
+
+
+def test_the_page_of_its_export_to_ctranslate2_translates_raw_text(
+    origins: Origins, make: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed: make peers")
+    out = tmp_path / "out"
+    export(skipln.load_run(trained(origins, make, tmp_path), "cpu"), "ctranslate2", out)
+    (code,) = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text("utf-8"), re.DOTALL)
+    monkeypatch.chdir(out)
+    capsys.readouterr()
+    exec(code.replace("a sentence", HELD_OUT[2][0]), {})
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and "@@" not in said

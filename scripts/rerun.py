@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINE
     parser.add_argument("cell", help="such as table2/demo/rskip_ln_2/seed1")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="needed by the data, as data.dir=FOLDER")
     parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     resume = "stopped; the same command continues where it stopped"
     return exit_status(lambda: rerun(options.cell, options.overrides, options.results, trainer), resume)
 

@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     parser.add_argument("--top", type=int, default=1, metavar="K", help="number of classes for each image [1]")
     parser.add_argument("--format", choices=("csv", "json"), default="csv", help="output format [csv]")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)  # words may stand before and after options
     if given.top < 1 or given.threads < 0:
         parser.error("--top is at least 1, --threads at least 0")
 

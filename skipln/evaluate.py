@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE", help="overrides of data and task; none: the run's own test"
     )
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)  # words may stand before and after options
 
     def work() -> None:
         require_test_set(changed(read_run(given.run)[0], given.overrides))  # reports mistakes before torch is loaded

@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         choices=("fp32", "bf16"),
         help="of the products' factors; bf16 is faster where it is native [the run's]",
     )
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)  # words may stand before and after options
     for name in ("beam", "max_tokens"):
         if (value := getattr(given, name)) is not None and value < 1:
             parser.error(f"--{name.replace('_', '-')} {value}: give at least 1")

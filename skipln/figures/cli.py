@@ -9,6 +9,7 @@ from pathlib import Path
 from skipln.figures.manifest import load
 from skipln.figures.publishing import ALLOWED, publish, yours
 from skipln.figures.render import render_all
+from skipln.system.arguments import parse_subcommand
 from skipln.system.places import EXPERIMENTS, RESULTS
 from skipln.system.printing import exit_status
 from skipln.tables.execution.launching import say
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     resume = f"stopped; to continue: python -m skipln.figures {shlex.join(given)}"
-    return exit_status(lambda: _command(_parser().parse_args(given)), resume)
+    return exit_status(lambda: _command(parse_subcommand(_parser(), given)), resume)
 
 
 def _command(options: argparse.Namespace) -> int:

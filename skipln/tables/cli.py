@@ -10,6 +10,7 @@ from pathlib import Path
 from skipln.configuration.composition import compose
 from skipln.configuration.schema import SEEDS
 from skipln.errors import UserError
+from skipln.system.arguments import parse_subcommand
 from skipln.system.places import EXPERIMENTS, RESULTS
 from skipln.system.printing import exit_status, one_line
 from skipln.tables import manifest as manifests
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None, trainer: Sequence[str] = TRAINE
     given = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     resume = f"stopped; to continue: python -m skipln.tables {shlex.join(given)}"
-    return exit_status(lambda: _command(_parse(given), trainer), resume)
+    return exit_status(lambda: _command(parse_subcommand(_parser(), given), trainer), resume)
 
 
 def _command(options: argparse.Namespace, trainer: Sequence[str]) -> int | None:
@@ -130,18 +131,6 @@ def seeds_of(text: str | None) -> list[int] | None:
     if len(numbers) < len(parts) or max(numbers) >= (SEEDS if "," in text else MOST):
         raise UserError(f"seeds={one_line(text)}: a seed is below 2^63, and a table has fewer than {MOST:,} seeds")
     return sorted(set(numbers)) if "," in text else list(range(1, numbers[0] + 1))
-
-
-def _parse(given: Sequence[str]) -> argparse.Namespace:
-    """Parse overrides before and after options, which argparse alone does not allow."""
-    parser = _parser()
-    options, rest = parser.parse_known_args(given)
-    words = getattr(options, "overrides", getattr(options, "words", None))
-    for word in rest:
-        if words is None or word.startswith("-"):
-            parser.error(f"{word} is not an option of this command; --help lists them")
-        words.append(word)
-    return options
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -134,6 +134,7 @@ def test_a_net_is_measured_before_and_after_training(tiny, tmp_path):
         (["run", "table1"], "no figure table1: choose one of figure9"),
         (["run", "figure9", "--scale", "huge"], "figure9 has nothing at scale=huge: choose one of test"),
         (["run", "figure9"], "figure9 has nothing at scale=demo: choose one of test"),
+        (["run", "figure9", "--scale", "huge", "data.dir=x"], "figure9 has nothing at scale=huge"),  # as make gives it
     ],
 )
 def test_mistakes_are_one_line(tiny, words, said, capsys):

@@ -97,7 +97,11 @@ def test_mistakes_about_a_run_are_answered_without_torch(translator: Path, class
         ("skipln.export.__main__", [missing, "--to", "safetensors", "-o", f"{tmp_path}/out"], no_run),
         ("skipln.translate", [str(classifier), file], f"error: {classifier}: this run classifies images; it has no"),
         ("skipln.classify", [str(translator), file], f"error: {translator}: this run translates; it has no classes"),
-        ("skipln.evaluate", [str(translator), "seed=3"], "error: seed=3: an evaluation changes only data=NAME"),
+        (
+            "skipln.evaluate",
+            [str(translator), "--threads", "1", "seed=3"],
+            "error: seed=3: an evaluation changes only data=NAME",
+        ),
         ("skipln.evaluate", [str(translator), f"data.dir={missing}"], f"error: {missing}/test.en: no such file; data."),
         (
             "skipln.evaluate",

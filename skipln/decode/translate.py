@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from tqdm import tqdm
 
 from skipln.decode.beam import Hypothesis, Rules, beam_search
 from skipln.decode.threads import side_by_side
 from skipln.models.transformer import Transformer
 from skipln.ops import best_words
+from skipln.system.progress import progress_bar
 
 DECODERS = 4  # at most, side by side: more would mostly wait for Python's lock
 WORTH = 128  # hypotheses that justify one more decoder
@@ -69,7 +69,7 @@ def hypotheses(
     several = on_cpu and not torch.is_autocast_enabled("cpu")  # autocast is this thread's alone
     most = min(DECODERS, torch.get_num_threads(), len(sources) * search.beam // WORTH) if several else 1
     decoders = max(1, most)
-    bar = tqdm(total=len(sources), desc=progress, unit="sentence", disable=not progress, leave=False)
+    bar = progress_bar(len(sources), "sentence", progress, shown=bool(progress), leave=False)
     writing = Lock()
 
     def translate_share(indices: list[int], check: Callable[[], None]) -> None:

@@ -25,9 +25,11 @@ class _Lines(tqdm):
         """Do nothing: a line that was written stays."""
 
 
-def progress_bar(total: float | None, unit: str, label: str = "", initial: int = 0, shown: bool = True) -> tqdm:
-    """A bar on stderr that counts `unit`s from `initial` to `total`."""
+def progress_bar(
+    total: float | None, unit: str, label: str = "", initial: int = 0, shown: bool = True, leave: bool = True
+) -> tqdm:
+    """A bar on stderr that counts `unit`s from `initial` to `total`. leave: whether it stays on a terminal."""
     options: dict[str, Any] = {"total": total, "unit": unit, "desc": label or None, "initial": initial}
     if sys.stderr.isatty():
-        return tqdm(**options, dynamic_ncols=True, disable=not shown)
+        return tqdm(**options, dynamic_ncols=True, disable=not shown, leave=leave)
     return _Lines(**options, mininterval=EVERY, disable=not shown)

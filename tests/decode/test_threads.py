@@ -156,14 +156,14 @@ def test_the_progress_bar_counts_sentences_as_they_end(two_threads, monkeypatch)
     counted: list[int] = []
 
     class Bar(nullcontext):
-        def __init__(self, total: int, **_: object) -> None:
+        def __init__(self, total: int, unit: str, label: str, **_: object) -> None:
             super().__init__()
-            assert total == 100
+            assert (total, unit, label) == (100, "sentence", "translate")
 
         def update(self, ended: int) -> None:
             counted.append(ended)
 
-    monkeypatch.setattr("skipln.decode.translate.tqdm", Bar)
+    monkeypatch.setattr("skipln.decode.translate.progress_bar", Bar)
     model = trained_like("skip", "softmax")
     sources = [torch.randint(4, 30, (3 + n % 7,)).tolist() for n in range(100)]
     hypotheses(model, sources, Search(beam=3, max_tokens=96, extra_length=4), bos=2, eos=3, progress="translate")

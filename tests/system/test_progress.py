@@ -12,13 +12,14 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.parametrize("leave", [True, False])
 @pytest.mark.parametrize(("stream", "returns"), [(io.StringIO, False), (Terminal, True)])
 def test_only_terminals_get_carriage_returns(
-    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], returns: bool
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], returns: bool, leave: bool
 ) -> None:
     monkeypatch.setattr("sys.stderr", stream())
     monkeypatch.setattr(progress, "EVERY", 0.0)
-    with progress.progress_bar(3, "update", "rskip_ln seed 1", initial=1) as bar:
+    with progress.progress_bar(3, "update", "rskip_ln seed 1", initial=1, leave=leave) as bar:
         for _ in range(2):
             bar.update()
             bar.set_postfix_str("loss 1.000", refresh=False)

@@ -1,6 +1,7 @@
 """Whole classification runs of seconds: their files, exact resuming, every connection, and clear mistakes."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -43,9 +44,12 @@ def test_every_model_config_builds(name):
     assert [len(stage) for stage in net.stages] == config.model.blocks
 
 
-def test_a_run_writes_all_its_files(run):
+def test_a_run_writes_all_its_files(run, capsys):
     config = run()
     assert execute(config) == "done"
+    said = capsys.readouterr().err
+    assert re.search(rf"^use it: \S*skipln[-.]classify {config.folder} IMAGE$", said.replace("python -m ", ""), re.M)
+    assert "\r" not in said
     result = json.loads((config.folder / "result.json").read_text())
     assert set(result["metrics"]) == {"error", "nll"}
     assert result["data"]["test_examples"] == 450

@@ -67,7 +67,9 @@ def test_a_script_has_help(script: str, capsys: pytest.CaptureFixture) -> None:
 def test_a_run_ends_with_the_line_that_uses_it(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     short = ["training.updates=4", "training.checkpoint_every=2", "training.average=1"]
     assert execute(compose([*tiny, *short, f"paths.runs={tmp_path}/runs"])) == "done"
-    (command,) = re.findall(r"^use it: (.* FILE)$", capsys.readouterr().err, re.MULTILINE)
+    said = capsys.readouterr().err
+    assert "\r" not in said  # here stderr is no terminal
+    (command,) = re.findall(r"^use it: (.* FILE)$", said, re.MULTILINE)
     (tmp_path / "text").write_text("two red dogs\none\n")
     done = subprocess.run(
         command.replace("FILE", shlex.quote(str(tmp_path / "text"))), shell=True, capture_output=True, text=True,

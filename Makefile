@@ -148,7 +148,7 @@ test-browser: setup ## test the pages in headless Chromium
 test-faults: setup ## attack a table and its files, and write docs/reliability.md (SHARE=0.1: a tenth of the attacks)
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m faults --faults $(or $(SHARE),1) -p no:xdist -s --timeout 1800 tests/faults $(ARGS)
 
-FUZZ_TARGETS := overrides manifest records run_folder bpe tar checkpoint
+FUZZ_TARGETS := overrides manifest records run_folder configuration small_files bpe tar idx_files checkpoint
 SECONDS_EACH ?= 60
 
 fuzz: setup ## feed every reader coverage-guided bytes for a minute each (SECONDS_EACH=600); installs atheris into .venv

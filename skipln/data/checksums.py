@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skipln.system.files import atomic_write, sha256
+from skipln.system.strict_json import read_json
 
 SMALL = 16 << 20  # bytes: smaller files are always read, since modification times can mislead
 
@@ -33,7 +34,7 @@ def remembered(reading: Callable[[Path], str], path: Path, memory: Path) -> str:
 
 def _read(memory: Path) -> dict[str, list]:
     try:
-        known = json.loads(memory.read_text("utf-8"))
+        known = read_json(memory)
         return {name: entry for name, entry in known.items() if len(entry) == 3}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}

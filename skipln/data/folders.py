@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 
 from skipln.errors import UserError
 from skipln.system.files import atomic_write, disk_errors, sha256
+from skipln.system.strict_json import read_json
 
 SUMS = "sums.json"
 
@@ -51,7 +52,7 @@ def check_sums(folder: Path, only: str = "") -> None:
     This reads all bytes: a core hashes about a gigabyte a second, and the encoded text of WMT14 is half of one.
     """
     try:
-        content = json.loads((folder / SUMS).read_text("utf-8"))
+        content = read_json(folder / SUMS)
         files = dict(content["files"])
         if content["sha256"] != _digest(files):
             raise UserError(f"{folder / SUMS}: damaged")
@@ -60,7 +61,7 @@ def check_sums(folder: Path, only: str = "") -> None:
                 raise UserError(f"{folder / name}: changed since it was made")
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: missing") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / SUMS}: damaged ({type(error).__name__})") from error
 
 

@@ -16,6 +16,7 @@ from skipln.figures.measuring import Measurement
 from skipln.figures.points import Point
 from skipln.report.provenance import arithmetic, code, machine
 from skipln.system.files import atomic_write
+from skipln.system.strict_json import read_json
 
 Net = tuple[Point, Measurement]
 
@@ -120,9 +121,9 @@ def write(folder: Path, numbers: Numbers) -> bool:
 def load(folder: Path) -> Numbers:
     """Read what `write` wrote. Raises UserError if a file is missing or damaged."""
     try:
-        about = About(**json.loads((folder / "about.json").read_text("utf-8")))
+        about = About(**read_json(folder / "about.json"))
         return Numbers(_rows(SiteRow, folder / "sites.csv"), _rows(NetRow, folder / "nets.csv"), about)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UserError(f"{folder}: damaged ({error}); restore it with git, or make the figure again") from error
 
 

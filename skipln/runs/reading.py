@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 
 from skipln.runs.queue import Queue, read_ticket
 from skipln.runs.result import Checked, Count, Result, read_result
 from skipln.system.files import is_locked
 from skipln.system.printing import one_line
 from skipln.system.strict_json import loads, read_json
+from skipln.system.strict_yaml import read_dumped
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +144,8 @@ def read_examples(folder: Path) -> np.ndarray | None:
 def read_config(folder: Path) -> dict[str, Any]:
     """Return config.yaml as plain values, with nothing resolved; empty if it cannot be read."""
     try:
-        content = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        content = read_dumped(folder / "config.yaml")
         return content if isinstance(content, dict) else {}
-    except Exception:  # any error of the parser: a page without it is better than none
+    except (OSError, ValueError):  # a page without it is better than none
         log.warning("%s: no config.yaml that can be read", folder)
         return {}

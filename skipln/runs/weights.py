@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import yaml
-
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
-from skipln.runs.reading import read_state
+from skipln.runs.reading import read_config, read_state
 from skipln.runs.result import Result, read_result
 
 EXPORTED = "model.safetensors"  # instead of checkpoints/, in a folder that an export wrote
@@ -34,11 +32,8 @@ def usable_result(folder: Path) -> Result:
 
 def _evaluated(folder: Path) -> list[str]:
     """Return the runs that an evaluation in `folder` tested; none for a run that was trained."""
-    try:
-        found = yaml.safe_load((folder / "config.yaml").read_text("utf-8")).get("inputs") or []
-        return [str(name) for name in found]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError):
-        return []
+    found = read_config(folder).get("inputs")
+    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def weights_file(source: Path) -> Path:

@@ -1,5 +1,6 @@
 """Read YAML from untrusted files: plain values only; nothing is executed, resolved or multiplied."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,28 @@ from skipln.system.strict_json import DEPTH, check
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of the file `path`; `${…}` stays text.
+    """The content of the file `path`, which a person wrote: 1e-3 is a number, and `${…}` stays text.
 
     Raises OSError if the file cannot be read. Raises ValueError, one line, for a file that is not YAML in UTF-8, for
-    aliases (a few lines of them can stand for gigabytes, or for themselves), tags, dates, and what `strict_json`
-    refuses.
+    aliases (a few lines of them can stand for gigabytes, or for themselves), tags, and what `strict_json` refuses.
     """
+    return _read(path, lambda text: OmegaConf.to_container(OmegaConf.create(text), resolve=False))
+
+
+def read_dumped(path: Path) -> Any:
+    """The content of the file `path`, which `yaml.safe_dump` wrote: 1e-3 is a word. Raises as `read_yaml` does."""
+    return _read(path, yaml.safe_load)
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> Any:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError("not UTF-8") from error
     try:
         _check_events(text)
-        content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    except Exception as error:  # any error of the two parsers
+        content = parse(text)
+    except Exception as error:  # any error of the parsers
         raise ValueError(one_line(str(error))) from error
     check(content)
     return content

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from skipln.configuration.schema import RunConfig
@@ -10,6 +9,7 @@ from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
 from skipln.runs.result import Result
 from skipln.runs.weights import usable_result
+from skipln.system.strict_yaml import read_dumped
 
 
 def read_run(folder: Path, task: str = "") -> tuple[RunConfig, Result]:
@@ -18,14 +18,13 @@ def read_run(folder: Path, task: str = "") -> tuple[RunConfig, Result]:
     Raises UserError, one line, for any other folder.
     """
     try:
-        content = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
-        config = RunConfig.model_validate(content)
+        config = RunConfig.model_validate(read_dumped(folder / "config.yaml"))
     except OSError as error:
         raise UserError(f"{folder}: not a run's folder, because it has no config.yaml") from error
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise UserError(f"{folder}: a run of another version ({where}: {error.errors()[0]['msg'].lower()})") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except ValueError as error:
         raise UserError(f"{folder}/config.yaml: damaged") from error
     if config.engine != "skipln":
         raise UserError(f"{folder}: trained by {config.engine}, whose checkpoints are beside it; use fairseq-generate")

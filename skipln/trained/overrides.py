@@ -1,6 +1,7 @@
 """What an evaluation of a run may change: its test set and its search. No torch, so that mistakes are answered soon."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -28,7 +29,7 @@ def changed(config: RunConfig, overrides: list[str]) -> RunConfig:
         elif rest not in content[group]:
             raise UserError(f"{group} has no key '{rest}': its keys are {', '.join(content[group])}")
         else:
-            content[group][rest] = yaml.safe_load(value)
+            content[group][rest] = _value(override, value)
     try:
         found = RunConfig.model_validate(content)
     except ValidationError as error:
@@ -40,6 +41,13 @@ def changed(config: RunConfig, overrides: list[str]) -> RunConfig:
             f"data={found.data.name} is {'images' if texts[0] else 'text'}, but this run is of the other kind"
         )
     return found
+
+
+def _value(override: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{override}: its value cannot be read; put a text in quotes") from error
 
 
 def scored_files(data: ParallelText) -> ParallelFiles:

@@ -5,17 +5,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skipln.configuration.composition import compose
+from skipln.data.checksums import remembered_sha256
+from skipln.data.folders import SUMS, check_sums
 from skipln.data.images import idx
 from skipln.data.images.class_folders import load_class_folders
+from skipln.data.images.inputs import ImageInputs
 from skipln.data.text.bpe import read_codes
-from skipln.data.text.published import archives
+from skipln.data.text.published import archives, download
+from skipln.data.text.published.steps import Steps
 from skipln.data.text.subwords import SubwordVocabulary
 from skipln.engine.checkpoint import load
+from skipln.engine.evaluation.inputs import Input
 from skipln.engine.seal import seal
 from skipln.errors import UserError
+from skipln.figures import numbers
+from skipln.interop.fairseq.checkpoint import export_run, load_imported
 from skipln.runs.reading import read_config, read_metrics, read_state
 from skipln.tables.manifest import load as load_manifest
 from skipln.tables.store import EXAMPLES, read_curves, read_examples, read_records
+from skipln.trained.folder import read_run
+from tests.tables import fakes
 
 Target = Callable[[bytes, Path], object]
 
@@ -40,6 +49,31 @@ def run_folder(content: bytes, folder: Path) -> object:
     for name in ("metrics.jsonl", "status.json", "result.json", "config.yaml", "ticket.json"):
         (folder / name).write_bytes(content)
     return _each(lambda: read_metrics(folder), lambda: read_state(folder), lambda: read_config(folder))
+
+
+def configuration(content: bytes, folder: Path) -> object:
+    """Of a finished run, for those who use its weights."""
+    fakes.finish(folder)
+    (folder / "config.yaml").write_bytes(content)
+    out = folder / "out.pt"
+    return _each(lambda: read_run(folder), lambda: Input.read(folder), lambda: export_run(folder, out))
+
+
+def small_files(content: bytes, folder: Path) -> object:
+    """They say what lies in a cache, beside weights, among downloads, or behind a figure."""
+    names = (SUMS, "images.json", "model.yaml", download.LOCK, "steps.json", "memory.json", "about.json", "sites.csv")
+    for name in names:
+        (folder / name).write_bytes(content)
+    remote = download.Remote("x", ())
+    return _each(
+        lambda: check_sums(folder),
+        lambda: ImageInputs.load(folder),
+        lambda: load_imported(folder),
+        lambda: download.fetch(remote, folder),
+        lambda: Steps(folder / "steps.json", {}),
+        lambda: remembered_sha256(folder / "steps.json", folder / "memory.json"),
+        lambda: numbers.load(folder),
+    )
 
 
 def bpe(content: bytes, folder: Path) -> object:
@@ -83,8 +117,11 @@ def checkpoint(content: bytes, folder: Path) -> object:
 
 
 TARGETS: dict[str, Target] = {
-    target.__name__: target for target in (overrides, manifest, records, run_folder, bpe, tar, idx_files, checkpoint)
-}
+    target.__name__: target
+    for target in (
+        overrides, manifest, records, run_folder, configuration, small_files, bpe, tar, idx_files, checkpoint,
+    )
+}  # fmt: skip
 
 
 def attempt(target: Target, content: bytes) -> None:

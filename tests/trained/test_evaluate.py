@@ -102,6 +102,8 @@ def test_test_images_are_brought_to_the_nets_size_and_classes(classifier: Path, 
         (["data.foo=3"], "data has no key 'foo': its keys are"),
         (["task.beam=0"], "task.translation.beam=0: input should be greater than 0"),
         (["task.beam=x"], "task.translation.beam='x': input should be a valid integer"),
+        (["task.beam=["], "task.beam=[: its value cannot be read; put a text in quotes"),
+        (["data.name=2024-99-99"], "data.name=2024-99-99: its value cannot be read"),
         (
             ["data.dir=/nowhere"],
             "/nowhere/test.en: no such file; data.dir, data.test, data.source and data.target name it",

@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from skipln.data.images.augmentation import centre_crop, normalise
@@ -16,6 +16,7 @@ from skipln.data.images.dataset import ImageData
 from skipln.data.images.decoding import decode, fitted
 from skipln.errors import UserError
 from skipln.system.files import atomic_write
+from skipln.system.strict_json import read_json
 
 FILE = "images.json"
 
@@ -52,12 +53,8 @@ class ImageInputs:
     def load(cls, folder: Path) -> "ImageInputs":
         """Read what `save` wrote. Raises UserError when the file is missing or damaged."""
         try:
-            found = json.loads((folder / FILE).read_text("utf-8"))
-            options: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value for key, value in found.items()
-            }
-            return cls(**options)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+            return TypeAdapter(cls).validate_python(read_json(folder / FILE))
+        except (OSError, ValueError) as error:
             raise UserError(
                 f"{folder / FILE}: missing or damaged ({type(error).__name__}); train the run again"
             ) from error

@@ -20,6 +20,7 @@ from skipln.data.text.subwords import FILES, SubwordVocabulary
 from skipln.data.text.vocabulary import Vocabulary
 from skipln.errors import UserError
 from skipln.system.files import atomic_write, locked, sha256
+from skipln.system.strict_json import read_json
 
 MAX_UNKNOWN = 0.5  # fraction of unknown parts above which held-out text is refused
 # Raised when the format of prepared folders changes; folders of an older one are then not used. Format 2 scores
@@ -95,7 +96,7 @@ class TextData:
         """Open a folder that `prepare` built. Raises `UserError` unless all files are unchanged."""
         check_sums(folder)
         try:
-            about = json.loads((folder / "about.json").read_text("utf-8"))
+            about = read_json(folder / "about.json")
             languages, fingerprint, counts = tuple(about["languages"]), about["fingerprint"], about["counts"]
             encoding, merges = about.get("encoding", "sentencepiece"), about.get("merges", 0)
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,12 +1,12 @@
 """The vocabulary of text that `preparation` has already BPE-encoded, in a folder of its own."""
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from skipln.data.text.vocabulary import BOS, EOS, PAD, UNK
 from skipln.errors import UserError
+from skipln.system.strict_json import read_json
 
 CODES, WORDS, ENCODING = "codes", "vocabulary.txt", "encoding.json"
 FILES = (CODES, WORDS, ENCODING)
@@ -32,7 +32,7 @@ class SubwordVocabulary:
         together.
         """
         try:
-            about = json.loads((folder / ENCODING).read_text("utf-8"))
+            about = read_json(folder / ENCODING)
             content = {name: (folder / name).read_bytes() for name in (CODES, WORDS)}
             made = about["encoding"], about["merges"]
             current = about.get("format") == FORMAT

@@ -6,8 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
 from torch import nn
 
 from skipln.configuration.schema import ParallelText, RunConfig
@@ -17,6 +15,7 @@ from skipln.runs.folder import RunFolder
 from skipln.runs.identity import public
 from skipln.runs.reading import read_state
 from skipln.runs.result import Candidate, Ended, Result
+from skipln.system.strict_yaml import read_dumped
 from skipln.tasks import Task
 
 SEARCHED = ("optim", "schedule")  # groups in which the inputs of a search may differ from each other
@@ -39,8 +38,8 @@ class Input:
             why = ": ".join(filter(None, [found.state, found.message]))
             raise UserError(f"inputs: {path} has no result ({why}); run it first")
         try:
-            config = RunConfig.model_validate(yaml.safe_load((path / "config.yaml").read_text("utf-8")))
-        except (OSError, ValidationError, yaml.YAMLError) as error:
+            config = RunConfig.model_validate(read_dumped(path / "config.yaml"))
+        except (OSError, ValueError) as error:
             raise UserError(f"inputs: {path}/config.yaml cannot be read") from error
         return cls(folder, config, result)
 

@@ -16,16 +16,16 @@ import yaml
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from skipln.configuration.schema import TransformerModel, Translation
+from skipln.configuration.schema import RunConfig, TransformerModel, Translation
 from skipln.engine.checkpoint import Checkpoints, load, save
 from skipln.errors import UserError
 from skipln.interop.fairseq.flags import chosen, flag_values
 from skipln.interop.fairseq.weights import Model, Weights, from_fairseq, learned, to_fairseq
 from skipln.models.transformer import Transformer, TransformerShape
 from skipln.runs.folder import RunFolder
-from skipln.runs.identity import identity
 from skipln.system.files import atomic_write
 from skipln.system.printing import one_line
+from skipln.system.strict_yaml import read_dumped
 from skipln.tasks.connections import connections_of
 
 _STACKS = ("encoder", "decoder")
@@ -194,10 +194,10 @@ def _check_weights(found: dict[str, Any], model: Model) -> None:
 def load_imported(folder: Path) -> tuple[Transformer, Model]:
     """Load what `import_checkpoint` wrote, in evaluation mode. Translate with bos=EOS if the model's start is "eos"."""
     try:
-        content = yaml.safe_load((folder / "model.yaml").read_text("utf-8"))
+        content = read_dumped(folder / "model.yaml")
         model = Model(**{**content, "shape": TransformerShape(**content["shape"])})
         mine = _owner(model)
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}/model.yaml: damaged; convert the checkpoint again") from error
     weights = load(folder / "weights.pt", mine)
     transformer = Transformer(len(weights["embedding.weight"]), model.shape, _sites(model))
@@ -214,15 +214,14 @@ def _owner(model: Model) -> dict[str, str]:
 def export_run(folder: Path, out: Path) -> Model:
     """Convert the averaged weights of a translation run to a fairseq checkpoint. Raises UserError for other runs."""
     try:
-        content = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+        config = RunConfig.model_validate(read_dumped(folder / "config.yaml"))
+        content = config.model_dump()
         model = model_of_config(content)
-        training, data = content["training"], content["data"]
-        languages = (str(data["source"]), str(data["target"]))
-        checkpoints = Checkpoints(RunFolder(folder).checkpoints, identity(content), int(training["average"]))
-        update = int(RunFolder(folder).last_update())
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        languages = (content["data"]["source"], content["data"]["target"])
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder}: not a translation run's folder ({type(error).__name__})") from error
-    weights = checkpoints.load_tested(update)
+    checkpoints = Checkpoints(RunFolder(folder).checkpoints, config.hash, config.training.average)
+    weights = checkpoints.load_tested(RunFolder(folder).last_update())
     write_checkpoint(out, weights, model, languages)
     return model
 

@@ -27,6 +27,7 @@ from skipln.interop.fairseq.symbols import (
     write_dictionary,
 )
 from skipln.system.files import sha256
+from skipln.system.strict_json import read_json
 
 MAGIC = b"MMIDIDX\x00\x00"
 TYPES = {1: np.uint8, 2: np.int8, 3: np.int16, 4: np.int32, 5: np.int64, 8: np.uint16}
@@ -153,7 +154,7 @@ def _languages(folder: Path) -> tuple[str, str]:
 
 def _about(folder: Path) -> dict:
     try:
-        found = json.loads((folder / "about.json").read_text("utf-8"))
+        found = read_json(folder / "about.json")
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

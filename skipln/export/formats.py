@@ -71,8 +71,8 @@ def _safetensors(run: Run, folder: Path) -> None:
     about = {"format": "pt", "run": run.config.hash, "update": str(run.result.update)}
     save_tensors(folder / EXPORTED, run.model.state_dict(), about)
     made.write_config(without_machine(run.config))
-    made.write_result(run.result)
     shutil.copytree(RunFolder(run.folder).inputs, made.inputs)
+    made.write_result(run.result)  # last, with the checksums of what is there
 
 
 def without_machine(config: RunConfig) -> RunConfig:

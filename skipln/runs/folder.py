@@ -84,9 +84,10 @@ class RunFolder:
             return []
 
     def write_result(self, result: Result) -> None:
-        """Write result.json with checksums of itself and of the measurements. Raises ValueError if `finished` and the
-        tables would refuse it."""
-        content = with_sums(result.content(), [self.metrics, self.examples, self.translations])
+        """Write result.json with checksums of itself, of the measurements and of inputs/. Raises ValueError if
+        `finished` and the tables would refuse it."""
+        inputs = sorted(self.inputs.iterdir()) if self.inputs.is_dir() else []
+        content = with_sums(result.content(), [self.metrics, self.examples, self.translations, *inputs])
         Result.model_validate(loads(json.dumps(content).encode()))
         self._write_json(self.result, content)
 

@@ -26,14 +26,19 @@ def check_sum(result: Any) -> None:
         raise ValueError("changed since it was written")
 
 
-def unchanged(path: Path, files: Any) -> bool:
-    """Return whether a file is as the result's `files` say, or they do not list it; log a line if it is not."""
+def as_written(path: Path, files: Any) -> bool:
+    """Return whether a file is as the result's `files` say, or they do not list it."""
     wanted = files.get(path.name) if isinstance(files, Mapping) else None
     try:
-        if wanted is None or sha256(path) == wanted:
-            return True
+        return wanted is None or sha256(path) == wanted
     except OSError:
-        pass
+        return False
+
+
+def unchanged(path: Path, files: Any) -> bool:
+    """Return whether a measurement is as the result's `files` say, or they do not list it; else log a line."""
+    if as_written(path, files):
+        return True
     log.warning("%s: changed since the run ended; left out", path)
     return False
 

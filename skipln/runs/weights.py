@@ -6,6 +6,7 @@ from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
 from skipln.runs.reading import read_config, read_state
 from skipln.runs.result import Result, read_result
+from skipln.runs.sums import as_written
 
 EXPORTED = "model.safetensors"  # instead of checkpoints/, in a folder that an export wrote
 IMPORTED = "weights.pt"  # in a folder that `skipln.interop.fairseq convert` wrote
@@ -60,10 +61,24 @@ def weights_file(source: Path) -> Path:
 def inputs_beside(source: Path) -> Path | None:
     """Return the folder with what prepares raw inputs for these weights, such as a vocabulary; None if there is none.
 
-    source: as for `init_from`; for a file, the run or export that holds it.
+    source: as for `init_from`; for a file, the run or export that holds it. Raises UserError as `check_inputs` does.
     """
     if source.is_dir():
         folders = [source]
     else:
         folders = [source.parent.parent if source.parent.name == "checkpoints" else source.parent]
-    return next((found for folder in folders if (found := RunFolder(folder).inputs).is_dir()), None)
+    found = next((path for folder in folders if (path := RunFolder(folder).inputs).is_dir()), None)
+    if found and (result := read_result(found.parent, moved=True)):
+        check_inputs(found.parent, result)
+    return found
+
+
+def check_inputs(folder: Path, result: Result) -> None:
+    """Raise UserError if a file of `folder`'s inputs/ changed since the run ended; a model would take words for others.
+
+    An older result, which does not list them, is trusted.
+    """
+    files = (result.model_extra or {}).get("files")
+    for path in sorted(RunFolder(folder).inputs.iterdir()):
+        if not as_written(path, files):
+            raise UserError(f"{path}: changed since the run ended; copy it again, or train the run again")

@@ -8,7 +8,7 @@ from skipln.configuration.schema import RunConfig
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
 from skipln.runs.result import Result
-from skipln.runs.weights import usable_result
+from skipln.runs.weights import check_inputs, usable_result
 from skipln.system.strict_yaml import read_dumped
 
 
@@ -32,6 +32,7 @@ def read_run(folder: Path, task: str = "") -> tuple[RunConfig, Result]:
     inputs = RunFolder(folder).inputs
     if not inputs.is_dir():
         raise UserError(f"{folder}: this run is of an older version, which wrote no {inputs.name}/; train it again")
+    check_inputs(folder, result)
     if task:
         require_task(folder, config, task)
     return config, result

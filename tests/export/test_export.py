@@ -242,6 +242,7 @@ def test_a_run_that_cannot_be_exported_is_one_line(
         (lambda f: (f / "model.safetensors").write_bytes(b"half"), "model.safetensors: changed since it was made"),
         (lambda f: (f / "model.safetensors").unlink(), "tested.pt: no such checkpoint"),
         (lambda f: (f / "sums.json").unlink(), "sums.json: missing"),
+        (lambda f: (f / "inputs" / "vocabulary.model").write_bytes(b"no"), "vocabulary.model: changed since the run"),
         (
             lambda f: (f / "config.yaml").write_text((f / "config.yaml").read_text().replace("seed: 1", "seed: 2")),
             "weights of another run or update",

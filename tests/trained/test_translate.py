@@ -252,6 +252,7 @@ def _saved(content):
         (_result(state="diverged"), "this run diverged at update 60 and has no model to use"),
         (_edit("config.yaml", lambda text: text.replace("beam:", "beams:")), "a run of another version (task"),
         (_edit("config.yaml", lambda text: f"{text}\n  - ["), "config.yaml: damaged"),
+        (lambda f: (f / "config.yaml").write_bytes(b"a: " + b"[" * 1500), "config.yaml: damaged"),
         (_config(engine="fairseq"), "trained by fairseq"),
         (_config(model={"dim": 64}), "belongs to another run or update"),
         (
@@ -259,7 +260,7 @@ def _saved(content):
             "this run is of an older version, which wrote no inputs/; train it again",
         ),
         (lambda f: (f / "inputs" / "vocabulary.model").unlink(), "vocabulary.model: cannot be read"),
-        (lambda f: (f / "inputs" / "vocabulary.model").write_bytes(b"no"), "not a sentencepiece model"),
+        (lambda f: (f / "inputs" / "vocabulary.model").write_bytes(b"no"), "vocabulary.model: changed since the run"),
         (
             lambda f: shutil.rmtree(f / "checkpoints"),
             "tested.pt: no such checkpoint",

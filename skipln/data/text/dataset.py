@@ -202,7 +202,7 @@ def _build(
     else:
         vocabulary = SubwordVocabulary.load(files.folder, encoding, vocab_size, files.target)
         if (files.folder / SUMS).exists():
-            check_sums(files.folder)
+            _check_unchanged(files.folder)
         about |= {"encoding": encoding, "merges": vocab_size}
         for name in FILES:
             shutil.copyfile(files.folder / name, work / name)
@@ -222,6 +222,13 @@ def _build(
         raise UserError(f"no training pair has at most max_length={max_length} tokens; raise max_length")
     with atomic_write(work / "about.json", "w") as file:
         json.dump(about | {"counts": counts}, file, indent=2)
+
+
+def _check_unchanged(folder: Path) -> None:
+    try:
+        check_sums(folder)
+    except UserError as error:
+        raise UserError(f"{error}; prepare the data again") from error
 
 
 def _copy_lines(files: ParallelFiles, split: str, out: tuple[Path, Path], total: int) -> None:

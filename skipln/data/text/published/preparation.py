@@ -6,16 +6,17 @@ and `<split>.raw.<language>`, the held-out text as it was published, against whi
 """
 
 import json
+import logging
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from skipln.data.folders import write_sums
+from skipln.data.folders import SUMS, check_sums, write_sums
 from skipln.data.text import bpe
 from skipln.data.text.published import archives
 from skipln.data.text.published.corpora import Corpus, Recipe
@@ -26,8 +27,10 @@ from skipln.data.text.published.workers import ordered_map
 from skipln.data.text.subwords import CODES, ENCODING, FORMAT, WORDS
 from skipln.errors import UserError
 from skipln.system.files import DiskError, atomic_write, disk_errors, locked, sha256
+from skipln.system.strict_json import read_json
 
 STEPS = ".steps.json"  # which steps were done, what they returned and how long they took
+log = logging.getLogger(__name__)
 _SEGMENT = re.compile(rb"<seg[^>]*>(.*?)</seg>")
 
 
@@ -43,11 +46,26 @@ def prepare(
     with locked(folder / ".lock"), disk_errors(folder):
         steps = Steps(folder / STEPS, {"format": FORMAT, **_choices(recipe)})
         maker = Maker(recipe, folder, downloads, workers, pause, progress)
-        if "finish" not in steps.done or not all(path.is_file() for path in maker.made):
+        if not _whole(folder, maker.made, steps.done):
             (folder / ENCODING).unlink(missing_ok=True)
             maker.run(steps)
             shutil.rmtree(maker.work, ignore_errors=True)
-    return json.loads((folder / ENCODING).read_text("utf-8"))
+    return read_json(folder / ENCODING)
+
+
+def _whole(folder: Path, made: Sequence[Path], done: dict[str, dict]) -> bool:
+    """Return whether the folder is finished. A changed file makes every step be done again: no later one is right."""
+    if "finish" not in done or not all(path.is_file() for path in made):
+        return False
+    try:
+        if (folder / SUMS).exists():  # older folders have none
+            check_sums(folder)
+        read_json(folder / ENCODING)
+    except (UserError, OSError, ValueError) as error:
+        log.warning("%s; the text is prepared again", error)
+        done.clear()
+        return False
+    return True
 
 
 def _choices(recipe: Recipe) -> dict:

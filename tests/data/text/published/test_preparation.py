@@ -244,11 +244,25 @@ def test_codes_of_another_vocabulary_are_refused(origins: Origins, make: Callabl
         (tmp_path / "wmt14" / name).write_bytes(kept)
     for path in (tmp_path / "wmt14").glob("train.*"):  # text encoded with other codes
         path.write_bytes((tmp_path / "other" / path.name).read_bytes())
-    with pytest.raises(UserError, match=r"train\.\w\w: changed since it was made"):
+    with pytest.raises(UserError, match=r"train\.\w\w: changed since it was made; prepare the data again"):
         load(tmp_path / "wmt14", tmp_path / "cache")
     (tmp_path / "wmt14" / "sums.json").unlink()  # as in a folder of an older version, without sums
     with pytest.raises(UserError, match=r"train: \d.* of its parts are not in vocabulary.txt: .* another vocabulary"):
         load(tmp_path / "wmt14", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["train.en", "newstest2014.raw.de", "codes", "encoding.json", "sums.json"])
+def test_a_damaged_folder_is_made_again(
+    origins: Origins, make: Callable, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = origins.wmt14()
+    about = make(recipe)
+    path = tmp_path / "wmt14" / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + b"\xff" + whole[-8:])
+    assert make(recipe) == about
+    assert "the text is prepared again" in caplog.text
+    assert path.read_bytes() == whole
 
 
 def test_plain_text_is_not_taken_for_encoded_text(parallel_text: Path, tmp_path: Path) -> None:

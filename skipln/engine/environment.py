@@ -78,10 +78,10 @@ def create_fabric(config: RunConfig) -> Fabric:
             precision=PRECISIONS[_precision(config)],
         )
         fabric.launch()
-    except (RuntimeError, ValueError) as error:  # the job's settings in SLURM or torchrun do not fit compute.*
+    except (RuntimeError, ValueError, KeyError) as error:  # SLURM's or torchrun's variables do not fit compute.*
+        reason = f"{error.args[0]} is not set" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise UserError(
-            f"compute.devices={compute.devices} compute.nodes={compute.nodes} cannot be started here: "
-            f"{' '.join(str(error).split())}"
+            f"compute.devices={compute.devices} compute.nodes={compute.nodes} cannot be started here: {reason}"
         ) from error
     return fabric
 

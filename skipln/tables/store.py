@@ -138,7 +138,12 @@ def read_records(folder: Path) -> list[Record]:
 
 def read_curves(folder: Path) -> dict[str, Curves]:
     """The committed curves by run hash; errors as in `read_records`."""
-    return {curves.hash: curves for curves in _read(folder / "curves.jsonl", Curves)}
+    path = folder / "curves.jsonl"
+    found: dict[str, Curves] = {}
+    for curves in _read(path, Curves):
+        if found.setdefault(curves.hash, curves) is not curves:
+            raise UserError(f"{path}: two curves of run {curves.hash}; {MEND}")
+    return found
 
 
 def read_examples(folder: Path) -> dict[str, np.ndarray]:

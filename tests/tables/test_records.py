@@ -56,6 +56,14 @@ def test_interpolations_in_a_folders_configuration_are_not_resolved(
         assert b"oc.env" not in content, name
 
 
+def test_two_curves_of_one_run_are_refused(finished: Workplace) -> None:
+    collect(finished.manifest, finished.cells(), finished.folder)
+    path = finished.folder / "curves.jsonl"
+    path.write_text(path.read_text() + path.read_text().splitlines()[-1] + "\n")
+    with pytest.raises(UserError, match=r"curves\.jsonl: two curves of run .*restore it with git"):
+        collect(finished.manifest, finished.cells(), finished.folder)
+
+
 @pytest.mark.parametrize("damage", ["a line twice", "a cell twice", "no number", "nothing"])
 def test_records_that_contradict_themselves_are_refused(finished: Workplace, damage: str) -> None:
     """A run that is counted twice would look like a second seed with a deviation of 0."""

@@ -21,6 +21,7 @@ from skipln.system.places import RESULTS
 from skipln.system.printing import exit_status
 from skipln.tables import store
 from skipln.tables.execution.local import TRAINER
+from skipln.tables.manifest import harmless
 from skipln.tables.statistics.prediction import prediction_interval
 from skipln.tables.store import Record, candidate_overrides
 
@@ -94,10 +95,19 @@ def evaluated(record: Record, results: Path) -> list[Record]:
 
 
 def _again(record: Record, extra: Sequence[str], overrides: Sequence[str] | None = None) -> list[str]:
-    """The overrides that make a published run, or one of its search, again in a folder of its own."""
+    """The overrides that make a published run, or one of its search, again in a folder of its own.
+
+    Raises UserError for a record with one that is not `harmless`.
+    """
+    own = record.overrides if overrides is None else overrides
+    for text in own:
+        try:
+            harmless(text)
+        except ValueError as error:
+            raise UserError(f"run {record.hash}: its record has the override {text}: {error}") from error
     threads = record.environment.get("threads")
     where = [f"compute.threads={threads}"] if threads else []
-    return [*(record.overrides if overrides is None else overrides), *where, *extra, f"paths.runs={RUNS}"]
+    return [*own, *where, *extra, f"paths.runs={RUNS}"]
 
 
 def rerun(cell: str, extra: Sequence[str], results: Path, trainer: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ from skipln.tables.metrics import METRICS, Metric
 
 Scale = Literal["test", "demo", "small", "paper"]
 SCALES: tuple[str, ...] = get_args(Scale)
+USERS_OWN = ("launcher", "tracker", "hydra")  # groups that no manifest chooses
 
 
 def _metric(key: str) -> str:
@@ -25,12 +26,26 @@ def _metric(key: str) -> str:
 
 
 def checked_override(text: str) -> str:
-    """`text` if it is an override. Raises ValueError if it is none, or if only the table may set its key."""
+    """`text` if it is an override. Raises ValueError if it is none, if only the table may set its key, or if it is not
+    `harmless`."""
     key, equals, _ = text.partition("=")
     if not (key and equals):
         raise ValueError("an override is KEY=VALUE")
     if key in ("seed", "scale"):
         raise ValueError(f"only the table sets a run's {key}")
+    return harmless(text)
+
+
+def harmless(text: str) -> str:
+    """`text`, an override that somebody else may have written.
+
+    Raises ValueError if it would put something of this machine, such as a password, into a record, if it could bring
+    shell commands (`launcher.setup`), or if it chooses where results are sent.
+    """
+    if "${" in text:
+        raise ValueError("it is not resolved: write out what ${…} stands for")
+    if (group := re.split(r"[.@=]", text.lstrip("+~"))[0]) in USERS_OWN:
+        raise ValueError(f"only the user chooses a {group}: leave it out")
     return text
 
 

@@ -113,6 +113,16 @@ def test_a_mistake_is_one_line(records, capsys, cell, said):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["paths.cache=${oc.env:HOME}", "tracker=wandb", "+launcher.setup=[id]"])
+def test_an_override_that_would_act_here_is_refused(records, capsys, text):
+    """Such keys are not part of a run's hash, so the record of somebody else could have them."""
+    path = Path("results/demo/table2/records.jsonl")
+    path.write_text(path.read_text().replace('"overrides":[', f'"overrides":["{text}",'))
+    assert main([CELL, "--results", "results"]) == 2
+    error = capsys.readouterr().err
+    assert f"its record has the override {text}: " in error and error.count("\n") == 1
+
+
 def test_95_percent_of_runs_lie_in_the_prediction_interval():
     draws = np.random.default_rng(0).normal(20, 3, (2000, 6))
     intervals = [prediction_interval(row[:5].tolist()) for row in draws]

@@ -33,6 +33,11 @@ from tests.tables.conftest import MANIFEST
         ("name: rskip_ln_3", "name: rskip_ln", "rows: two are named rskip_ln"),
         ("[skip=xskip]", "[skip]", "an override is KEY=VALUE"),
         ("[skip=xskip]", "[seed=3]", "only the table sets a run's seed"),
+        ("[skip=xskip]", "['data.name=${oc.env:WANDB_API_KEY}']", "it is not resolved: write out what ${…} stands for"),
+        ("[skip=xskip]", '["data.name=\\x24{oc.env:HOME}"]', "it is not resolved"),
+        ("[skip=xskip]", "['+launcher.setup=[touch x]']", "only the user chooses a launcher: leave it out"),
+        ("[skip=xskip]", "[launcher@x=slurm]", "only the user chooses a launcher"),
+        ("[skip=xskip]", "[tracker=wandb]", "only the user chooses a tracker"),
         ("name: xskip,", "name: X skip,", "rows.0.name='X skip'"),
         ("title: A small table", "title: [", "table9.yaml: "),
         (

@@ -17,6 +17,7 @@ from skipln.runs.result import Ended, Result
 from skipln.runs.source import source
 from skipln.system.commands import how_to_use
 from skipln.system.files import atomic_write
+from skipln.system.printing import one_line
 from skipln.tasks import Task
 from skipln.tasks.task import TestResult
 
@@ -95,9 +96,9 @@ def _write_outputs(folder: RunFolder, tested: TestResult) -> None:
 
 
 def say(fabric: Fabric, text: str) -> None:
-    """Print `text` to stderr, on rank 0 alone."""
+    """Print `text` on one line to stderr, on rank 0 alone; it may repeat the message of a folder of somebody else."""
     if fabric.is_global_zero:
-        print(text, file=sys.stderr)
+        print(one_line(text), file=sys.stderr)
 
 
 def short(metrics: dict[str, float]) -> str:

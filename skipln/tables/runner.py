@@ -10,6 +10,7 @@ from skipln.errors import UserError
 from skipln.runs.reading import read_state
 from skipln.system.files import locked
 from skipln.system.places import RESULTS
+from skipln.system.printing import one_line
 from skipln.tables.cells import CACHE, Cell, cells, trial
 from skipln.tables.execution.cost import ASSUMED, cpu_hours, gpu_hours
 from skipln.tables.execution.launching import Failure, Launcher, say
@@ -166,4 +167,4 @@ def _report(failures: Sequence[Failure], lacking: Sequence[Cell], total: int) ->
     if failures:
         say(f"\n{len(failures)} of {total} runs failed:")
     for failure in failures:
-        say(f"  {failure.cell.describe()}: {failure.message}")
+        say(f"  {failure.cell.describe()}: {one_line(failure.message)}")

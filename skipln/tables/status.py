@@ -10,6 +10,7 @@ from skipln.report.numbers import EMPTY
 from skipln.runs.queue import Queue
 from skipln.runs.reading import RunState, last_line, read_state
 from skipln.runs.result import Result
+from skipln.system.printing import one_line
 from skipln.tables import store
 from skipln.tables.cells import CACHE, Cell, cells
 from skipln.tables.manifest import Manifest
@@ -95,7 +96,7 @@ def _line(manifest: Manifest, standing: Standing) -> tuple[str, ...]:
         f"{state.update}/{cell.updates}" if state.state not in ("missing", text.LACKING) else EMPTY,
         _value(state.result, metric.key, metric.decimals, metric.label),
         cell.hash,
-        message,
+        one_line(message),  # it may come from a folder of somebody else
     )
 
 

@@ -17,6 +17,7 @@ from skipln.tables.manifest import load
 from skipln.tables.presentation.footnotes import make_arguments
 from skipln.tables.presentation.render import render
 from skipln.tables.records import collect
+from skipln.tables.status import status
 from tests.tables import fakes
 from tests.tables.conftest import MANIFEST, Workplace
 
@@ -59,6 +60,20 @@ def _rendered(workplace: Workplace, words: str) -> dict[str, str]:
     collect(workplace.manifest, workplace.cells(), workplace.folder)
     render(workplace.manifest, "test", workplace.folder)
     return {name: (workplace.folder / name).read_bytes().decode() for name in ("table.md", "table.tex", "table.csv")}
+
+
+@pytest.mark.parametrize("name", ["status.json", "result.json", "log.txt"])
+def test_a_message_of_a_foreign_folder_is_one_line_of_the_status_page(workplace: Workplace, name: str) -> None:
+    """And it does not clear the terminal or move its cursor."""
+    folder, words = workplace.cell("post_ln").folder, "a\n  rSkip+LN done\x1b[2J\u202e"
+    fakes.write_status(folder, "failed", message=words if name == "status.json" else "")
+    if name == "result.json":
+        fakes.finish(folder, state="diverged", message=words)
+    (folder / "log.txt").write_text(words.replace("\n", " "))
+    page = status(workplace.manifest, "test", [1])
+    assert len(page.splitlines()) == 2 + len(workplace.cells())
+    assert page.replace("\n", "").isprintable()
+    assert "rSkip+LN done [2J" in page
 
 
 def _is_number(cell: str) -> bool:

@@ -18,6 +18,7 @@ from skipln.errors import UserError
 IMAGES, LABELS = "{}-images-idx3-ubyte", "{}-labels-idx1-ubyte"
 PARTS = ("train", "t10k")  # training and test set
 NAMES = tuple(name.format(part) for part in PARTS for name in (IMAGES, LABELS))
+LARGEST = 1 << 31  # bytes; forty times Fashion-MNIST. A few compressed megabytes could unpack to gigabytes
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -43,15 +44,20 @@ def _read(folder: Path, name: str, axes: int) -> np.ndarray:
     path = find(folder, name)
     if path is None:
         raise UserError(f"{folder}: {name}.gz is missing; the folder must contain {', '.join(NAMES)}, plain or .gz")
+    start = 4 + 4 * axes
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = file.read(start)
+            if len(header) < start or header[:4] != bytes((0, 0, 8, axes)):
+                raise UserError(f"{path} is not an idx file of unsigned bytes with {axes} axes; fetch it again")
+            shape = struct.unpack(f">{axes}I", header[4:])
+            size, lengths = math.prod(shape), " × ".join(map(str, shape))
+            if size > LARGEST:
+                raise UserError(f"{path} announces {lengths} bytes, more than such a set of images has; fetch it again")
+            content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:  # gzip's own errors are OSErrors
         raise UserError(f"{path} cannot be read ({error}); fetch it again") from error
-    start = 4 + 4 * axes
-    if len(content) < start or content[:4] != bytes((0, 0, 8, axes)):
-        raise UserError(f"{path} is not an idx file of unsigned bytes with {axes} axes; fetch it again")
-    shape = struct.unpack(f">{axes}I", content[4:start])
-    if len(content) - start != math.prod(shape):
-        lengths = " × ".join(str(length) for length in shape)
-        raise UserError(f"{path} announces {lengths} bytes but contains {len(content) - start}; fetch it again")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    if len(content) != size:
+        found = "more" if len(content) > size else f"{len(content):,}"
+        raise UserError(f"{path} announces {lengths} bytes but contains {found}; fetch it again")
+    return np.frombuffer(content, np.uint8).reshape(shape)

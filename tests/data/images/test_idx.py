@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,8 @@ def test_reader_and_classes_equal_torchvisions(tmp_path):
     [
         ("train-images-idx3-ubyte.gz", lambda content: content[:-9], "train-images-idx3-ubyte.gz cannot be read"),
         ("train-images-idx3-ubyte.gz", lambda content: b"<html>", "train-images-idx3-ubyte.gz cannot be read"),
-        ("t10k-labels-idx1-ubyte.gz", lambda content: content[:12] + b"\xff" + content[13:], "cannot be read"),
+        ("t10k-labels-idx1-ubyte.gz", lambda content: content[:12] + b"\xff" + content[13:], "is not an idx file"),
+        ("t10k-labels-idx1-ubyte.gz", lambda content: content[:-6] + b"\xff" + content[-5:], "cannot be read"),
         ("t10k-labels-idx1-ubyte.gz", lambda content: b"", "is not an idx file of unsigned bytes with 1 axes"),
         ("train-labels-idx1-ubyte.gz", lambda _: gzip.compress(packed(TRAIN)), "is not an idx file .* with 1 axes"),
         ("train-images-idx3-ubyte.gz", lambda _: gzip.compress(packed(TRAIN)[:-7]), "announces 5 × 4 × 3 bytes but "),
@@ -81,6 +83,22 @@ def test_a_damaged_file_is_one_line(layout, name, damage, said, tmp_path):
         load_published("fashion_mnist", tmp_path)
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_a_file_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    """Whether its header says so or not: 1 MB of gzip can hold 1 GB of zeros."""
+    path = write(tmp_path) / "train-images-idx3-ubyte.gz"
+    header = packed(TRAIN)[:4]
+    for shape, said in (
+        (b"\0\1\0\0" * 3, "more than such a set of images has"),
+        (b"\0\0\0\1" * 3, "but contains more"),
+    ):
+        path.write_bytes(gzip.compress(header + shape + bytes(16 << 20)))
+        tracemalloc.start()
+        with pytest.raises(UserError, match=said):
+            idx.load(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+        tracemalloc.stop()
 
 
 def test_a_missing_file_is_one_line(tmp_path):

@@ -60,6 +60,7 @@ def test_we_read_what_fairseq_wrote(fairseq, data, databin, tmp_path):
     import torch
     from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 
+    (databin / "sums.json").unlink()  # it writes no checksums
     for path in databin.glob("*.bin"):
         split, _, language = path.stem.split(".")
         corpus = getattr(getattr(data, split), "source" if language == "en" else "target")
@@ -106,6 +107,20 @@ def test_a_bad_databin_is_one_line(databin, tmp_path, break_it, said):
     assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize(("kind", "ours"), [("bin", True), ("idx", True), ("idx", False)])
+def test_a_changed_byte_of_a_databin_is_found(databin, tmp_path, kind, ours):
+    """In the ids only if we made it, since fairseq has no checksums; in its index always."""
+    if not ours:
+        (databin / "sums.json").unlink()
+    path = databin / f"test.en-de.de.{kind}"
+    whole = path.read_bytes()
+    for place in range(len(whole) - 1, 0, -max(1, len(whole) // 20)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UserError):
+            read_databin(databin, databin / "vocabulary.model", tmp_path / "back")
+        assert not (tmp_path / "back").exists()
 
 
 def test_another_vocabulary_is_refused(databin, data, tmp_path):

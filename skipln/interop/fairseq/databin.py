@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skipln.data.folders import atomic_folder
+from skipln.data.folders import SUMS, atomic_folder, check_sums
 from skipln.data.text.corpus import ParallelCorpus, TokenCorpus, TokenWriter
 from skipln.data.text.dataset import TextData
 from skipln.data.text.parallel import SPLITS
@@ -85,6 +85,8 @@ def read_databin(folder: Path, vocabulary: Path, out: Path) -> TextData:
         fingerprint = sha256(vocabulary)[:32] + "".join(one[:8] for one in hashes)
         about = {"fingerprint": fingerprint, "languages": languages, "counts": counts}
         (work / "about.json").write_text(json.dumps(about, indent=1), "utf-8")
+        if (folder / SUMS).exists():  # we made it: fairseq's own have no checksums
+            check_sums(folder)
     return TextData.load(out)
 
 
@@ -131,18 +133,19 @@ def _open(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         size = tokens_path.stat().st_size
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); is this a data-bin?") from error
-    header = len(MAGIC) + 8 + 1 + 8
-    if index[: len(MAGIC)] != MAGIC or len(index) < header or index[len(MAGIC) + 8] not in TYPES:
+    header, version = len(MAGIC) + 8 + 1 + 8, MAGIC + np.uint64(1).tobytes()
+    if not index.startswith(version) or len(index) < header or index[len(version)] not in TYPES:
         raise UserError(f"{index_path}: not in fairseq's mmap format: preprocess with --dataset-impl mmap")
-    kind = np.dtype(TYPES[index[len(MAGIC) + 8]])
+    kind = np.dtype(TYPES[index[len(version)]])
     count = int(np.frombuffer(index, np.uint64, 1, header - 8)[0])
     if len(index) != header + 12 * count:
         raise UserError(f"{index_path}: {len(index)} bytes for {count} sentences: damaged; write the data-bin again")
     lengths = np.frombuffer(index, np.int32, count, header)
-    starts = np.frombuffer(index, np.int64, count, header + 4 * count) // kind.itemsize
-    if size != int(lengths.sum(dtype=np.int64)) * kind.itemsize:
+    starts = np.frombuffer(index, np.int64, count, header + 4 * count)
+    ends = np.cumsum(lengths, dtype=np.int64)
+    if size != int(ends[-1] if count else 0) * kind.itemsize or np.any(starts != (ends - lengths) * kind.itemsize):
         raise UserError(f"{tokens_path}: {size} bytes do not fit its index: damaged; write the data-bin again")
-    return (np.memmap(tokens_path, kind, mode="r") if size else np.zeros(0, kind)), lengths, starts
+    return (np.memmap(tokens_path, kind, mode="r") if size else np.zeros(0, kind)), lengths, ends - lengths
 
 
 def _languages(folder: Path) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -93,3 +94,21 @@ def offspring(pid: int) -> list[int]:
 def in_one_line(said: str) -> bool:
     """Return whether a command's stderr explains the mistake, without a traceback."""
     return "Traceback" not in said and any("error: " in line or "failed" in line for line in said.splitlines())
+
+
+def damaged(content: bytes, draw: random.Random) -> bytes:
+    """Damage bytes: change a bit or a byte, zero a block, cut the end or the beginning or all, append, or re-encode."""
+    if not content:
+        return b"\0"
+    place = draw.randrange(len(content))
+    end = min(len(content), place + draw.randint(1, 512))
+    flipped = content[:place] + bytes([content[place] ^ 1 << draw.randrange(8)]) + content[place + 1 :]
+    return draw.choice(
+        [
+            flipped, flipped, flipped,
+            content[:place] + bytes([draw.randrange(256)]) + content[place + 1 :],
+            content[:place] + bytes(end - place) + content[end:],
+            content[:place], content[place:], b"", content + content[:place],
+            content.decode("latin-1").encode("utf-16"),
+        ]
+    )  # fmt: skip

@@ -12,26 +12,8 @@ from skipln.engine.checkpoint import Checkpoints, load
 from skipln.errors import UserError
 from skipln.tables.cli import main
 from skipln.tasks.translation import prepare_text
-from tests.faults.desk import Desk, in_one_line
+from tests.faults.desk import Desk, damaged, in_one_line
 from tests.faults.tally import Tally
-
-
-def damaged(content: bytes, draw: random.Random) -> bytes:
-    """Damage bytes: change a bit or a byte, zero a block, cut the end or the beginning or all, append, or re-encode."""
-    if not content:
-        return b"\0"
-    place = draw.randrange(len(content))
-    end = min(len(content), place + draw.randint(1, 512))
-    flipped = content[:place] + bytes([content[place] ^ 1 << draw.randrange(8)]) + content[place + 1 :]
-    return draw.choice(
-        [
-            flipped, flipped, flipped,
-            content[:place] + bytes([draw.randrange(256)]) + content[place + 1 :],
-            content[:place] + bytes(end - place) + content[end:],
-            content[:place], content[place:], b"", content + content[:place],
-            content.decode("latin-1").encode("utf-16"),
-        ]
-    )  # fmt: skip
 
 
 def test_checkpoints(undisturbed: Desk, tmp_path: Path, draw: random.Random, times: Callable, tally: Tally) -> None:

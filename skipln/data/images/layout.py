@@ -14,7 +14,7 @@ def by_class(source: Path, names: Iterable[str], splits: Sequence[str]) -> dict[
     """Map each split and class to its images in alphabetical order; every split has every class.
 
     names: everything below `source`, folders ending in "/". Raises UserError, one line that starts with `source`, for
-    a missing split and for a class that has no image in one of the splits.
+    a missing split, for a class that has no image in one of the splits, and for a class whose name is not UTF-8.
     """
     found: dict[str, dict[str, list[str]]] = {split: {} for split in splits}
     for name in sorted(names):
@@ -23,10 +23,13 @@ def by_class(source: Path, names: Iterable[str], splits: Sequence[str]) -> dict[
             images = found[split].setdefault(rest[0], []) if name.endswith("/") or len(rest) > 1 else []
             if len(rest) == 2 and rest[1].lower().endswith(SUFFIXES) and not name.endswith("/"):
                 images.append(name)
+    labels = sorted({label for classes in found.values() for label in classes})
+    if odd := [label for label in labels if label != label.encode("utf-8", "replace").decode()]:
+        raise UserError(f"{source}: the name of class {odd[0]} is not UTF-8; rename its folder")
     for split in splits:
         if not found[split]:
             raise UserError(f"{source}: no class folder {split}/<class>/; it must contain {' and '.join(splits)}")
-        for label in sorted({label for classes in found.values() for label in classes}):
+        for label in labels:
             if not found[split].get(label):
                 raise UserError(f"{source}: {split}/{label} contains no image; remove the class or add images")
     return found

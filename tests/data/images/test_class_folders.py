@@ -1,6 +1,7 @@
 """Class folders and tars of them are read correctly and only once, and every mistake is one line."""
 
 import io
+import os
 import shutil
 import tarfile
 
@@ -64,6 +65,10 @@ def test_images_are_scaled_to_one_size_on_demand(class_folders, tmp_path):
         (lambda folder: (folder / "train/red/x.jpg").write_bytes(jpeg()[:600]), "train/red/x.jpg is truncated or not"),
         (lambda folder: (folder / "train/red/x.jpg").write_bytes(b"no image"), "train/red/x.jpg is truncated or not"),
         (lambda folder: (folder / "train/red/x.png").touch(), "train/red/x.png is truncated or not an image"),
+        (
+            lambda folder: (folder / "train/red").rename(folder / "train" / os.fsdecode(b"r\xe9d")),
+            "the name of class r\udce9d is not UTF-8; rename its folder",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(class_folders, tmp_path, damage, said):

@@ -1,11 +1,12 @@
 """What a run folder keeps of its run's starts and result."""
 
 import json
+import os
 
 import pytest
 from pydantic import ValidationError
 
-from skipln.runs.folder import RunFolder
+from skipln.runs.folder import MetricsLog, RunFolder
 from skipln.runs.result import Data, Result
 from skipln.runs.source import Source
 
@@ -65,3 +66,16 @@ def test_a_result_with_an_environment_that_readers_would_refuse_is_not_written(t
             Result(hash=tmp_path.name, state="done", update=3, metrics={}, data=DATA, environment=environment)
         )
     assert not folder.result.exists()
+
+
+def test_the_log_is_synced_before_a_state_counts_its_lines(tmp_path, monkeypatch):
+    """A power cut must not take lines that a checkpoint knows of."""
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.fstat(number).st_ino))
+    log = MetricsLog(tmp_path / "metrics.jsonl", 0)
+    log.append(update=1, loss=2.5)
+    state = log.synced()
+    assert synced == [(tmp_path / "metrics.jsonl").stat().st_ino]
+    log.append(update=2, loss=2.0)
+    RunFolder(tmp_path).check_log(state)
+    assert MetricsLog(tmp_path / "metrics.jsonl", state["log_offset"]).synced() == state

@@ -7,11 +7,13 @@ the level is therefore a false alarm, and an honest test gives as many as the le
 import argparse
 import logging
 import math
+import sys
 
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest, Result
 
+from skipln.system.printing import exit_status
 from skipln.tables.statistics.runs import LEVEL
 from skipln.tables.statistics.significance import over_examples
 
@@ -58,4 +60,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

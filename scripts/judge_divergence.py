@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from skipln.system.places import EXPERIMENTS, RESULTS
+from skipln.system.printing import exit_status
 from skipln.tables import store
 from skipln.tables.judging import judged, training_losses
 from skipln.tables.manifest import load
@@ -46,4 +47,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

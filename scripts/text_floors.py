@@ -8,8 +8,8 @@ from pathlib import Path
 from skipln.data.text import ParallelFiles
 from skipln.data.text.demo import floors
 from skipln.data.text.lines import as_given
-from skipln.errors import UserError
 from skipln.scores.bleu_tokeniser import AUTO, bleu_metric, chosen, names
+from skipln.system.printing import exit_status
 
 
 def main() -> None:
@@ -24,12 +24,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     files = ParallelFiles(options.folder, options.source, options.target, train=options.train, test=options.test)
-    try:
-        bleu = bleu_metric(chosen(options.tokeniser, options.target))
-        train, test = list(files.pairs("train")), list(replace(files, form=as_given).pairs("test"))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+    bleu = bleu_metric(chosen(options.tokeniser, options.target))
+    train, test = list(files.pairs("train")), list(replace(files, form=as_given).pairs("test"))
     sources, references = [source for source, _ in test], [[target for _, target in test]]
     nearest = [train[i][1] for i in floors.nearest(sources, [source for source, _ in train])]
     print(f"copy the nearest training target: {bleu.corpus_score(nearest, references).score:.1f}")
@@ -38,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

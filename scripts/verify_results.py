@@ -18,6 +18,7 @@ from scripts.pages.readme import README, readme
 from skipln.figures import manifest as figure_manifest
 from skipln.figures.render import render as render_figure
 from skipln.system.places import EXPERIMENTS, RESULTS
+from skipln.system.printing import exit_status
 from skipln.tables import store
 from skipln.tables.judging import judged
 from skipln.tables.manifest import load
@@ -104,4 +105,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

@@ -1,6 +1,7 @@
 """Write results/README.md and results/evidence.svg from the published records; make results calls this."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from scripts.evidence.comparing import claims, comparisons
@@ -9,6 +10,7 @@ from scripts.evidence.page import page
 from scripts.evidence.picture import picture
 from skipln.system.files import atomic_write
 from skipln.system.places import EXPERIMENTS, RESULTS
+from skipln.system.printing import exit_status
 
 
 def made(results: Path, experiments: Path) -> dict[str, str]:
@@ -29,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -7,6 +7,7 @@ from scripts.gallery.measuring import measured, read, write
 from scripts.gallery.page import entries
 from scripts.gallery.page import write as write_pages
 from skipln import skips
+from skipln.system.printing import exit_status
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,4 +23,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

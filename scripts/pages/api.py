@@ -2,11 +2,13 @@
 
 import inspect
 import re
+import sys
 from importlib import import_module
 from typing import Any
 
 from skipln.system.files import atomic_write
 from skipln.system.places import ROOT
+from skipln.system.printing import exit_status
 
 PAGE = ROOT / "docs" / "api.md"
 HEAD = """# API
@@ -78,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

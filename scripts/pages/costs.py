@@ -4,12 +4,14 @@ GPU-hours are those of `make TABLE SCALE=… DRY=1`. Hours on two cores are meas
 recorded on a CPU; otherwise they are its arithmetic divided by the rate that our recorded runs sustain.
 """
 
+import sys
 from collections.abc import Iterable
 from statistics import median
 
 from skipln.configuration.schema import RunConfig, TextTraining
 from skipln.system.files import atomic_write
 from skipln.system.places import RESULTS, ROOT
+from skipln.system.printing import exit_status
 from skipln.tables.cells import Cell, cells
 from skipln.tables.execution.cost import ASSUMED, flops, gpu_hours
 from skipln.tables.manifest import load, names
@@ -133,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -1,5 +1,6 @@
 """Which connections fit which nets: `python -m scripts.pages.illegal_pairs` writes docs/illegal_pairs.md."""
 
+import sys
 from pathlib import Path
 
 import yaml
@@ -9,6 +10,7 @@ from skipln.models.resnet import ResNetShape, refusal
 from skipln.seam.place import Place
 from skipln.system.files import atomic_write
 from skipln.system.places import CONFIGS, ROOT
+from skipln.system.printing import exit_status
 
 PAGE = ROOT / "docs" / "illegal_pairs.md"
 HEAD = """# Pairs that are refused
@@ -50,4 +52,4 @@ def main(target: Path = PAGE) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -5,6 +5,7 @@ the committed numbers.
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from skipln.figures.numbers import load as load_numbers
 from skipln.figures.render import pictures
 from skipln.report.picture import Picture, write
 from skipln.system.places import EXPERIMENTS, RESULTS, ROOT
+from skipln.system.printing import exit_status
 from skipln.tables import manifest as tables
 from skipln.tables import store
 from skipln.tables.presentation.figure import figure
@@ -46,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

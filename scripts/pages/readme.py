@@ -2,12 +2,14 @@
 
 import argparse
 import re
+import sys
 
 from scripts.evidence.comparing import claims, comparisons
 from scripts.evidence.page import scales, summary
 from skipln.errors import UserError
 from skipln.system.files import atomic_write
 from skipln.system.places import EXPERIMENTS, RESULTS, ROOT
+from skipln.system.printing import exit_status
 
 README = ROOT / "README.md"
 
@@ -105,4 +107,4 @@ def _replaced(readme: str, name: str, body: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -5,6 +5,7 @@ shown in capitals or as "…". The advice for each kind of line is in troublesho
 """
 
 import ast
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 
 from skipln.system.files import atomic_write
 from skipln.system.places import ROOT
+from skipln.system.printing import exit_status
 
 PAGE = ROOT / "docs" / "troubleshooting.md"
 HEAD = """# Troubleshooting
@@ -106,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -13,6 +14,7 @@ from scripts.bench.records.hardware import RESULTS
 from scripts.bench.records.tried import TRIED
 from skipln.report.picture import write
 from skipln.system.files import atomic_write
+from skipln.system.printing import exit_status
 
 HEAD = """# Speed against named peers
 
@@ -207,4 +209,4 @@ def write_page(results: Path = RESULTS) -> None:
 
 if __name__ == "__main__":
     argparse.ArgumentParser(prog="python -m scripts.bench.records.page", description=__doc__).parse_args()
-    write_page()
+    sys.exit(exit_status(write_page))

@@ -30,3 +30,4 @@ def test_floors(parallel_text: Path) -> None:
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:
     failed = script("text_floors", str(tmp_path / "nothing"))
     assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (2, "", 1)
+    assert failed.stderr.startswith("error: ")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from skipln.errors import UserError
+from skipln.tables.manifest.agreement import check_together
 from skipln.tables.manifest.nodes import SCALES, Column, Line, MetricKeys, Name, Node, Row, Scale
 from skipln.tables.metrics import METRICS, Metric
 
@@ -79,47 +80,7 @@ class Manifest(Node):
 
     @model_validator(mode="after")
     def _fit(self) -> "Manifest":
-        rows = [row.name for row in self.rows]
-        _unique("rows", rows)
-        for scale, columns in self.columns.items():
-            _unique(f"columns.{scale}", [column.name for column in columns])
-        for column in (column for columns in self.columns.values() for column in columns):
-            if unknown := [name for name in column.rows or [] if name not in rows]:
-                raise ValueError(f"{column.name}.rows: no row {unknown[0]}; choose from {', '.join(rows)}")
-        if self.baseline not in rows:
-            raise ValueError(f"baseline={self.baseline}: choose one of {', '.join(rows)}")
-        for row in self.rows:
-            if row.baseline is not None and row.baseline not in rows:
-                raise ValueError(f"{row.name}.baseline={row.baseline}: choose one of {', '.join(rows)}")
-        known = {column.name for columns in self.columns.values() for column in columns}
-        trained = [row.name for row in self.rows if row.evaluates is None]
-        for column in (column for columns in self.columns.values() for column in columns):
-            if unknown := [name for name in column.targets if name not in trained]:
-                raise ValueError(f"{column.name}.targets={unknown[0]}: choose one of {', '.join(trained)}")
-            if column.against is not None:
-                raise ValueError(f"{column.name}.against: list the rows as targets of the column that trains them")
-        for columns in self.columns.values():
-            plain = [one.name for one in columns if not (one.evaluates or one.search or one.targets)]
-            for column in (one for one in columns if one.evaluates is not None):
-                if column.evaluates not in plain:
-                    raise ValueError(f"{column.name}.evaluates={column.evaluates}: choose one of {', '.join(plain)}")
-                if column.needs or column.rows or column.search or column.targets or trained != rows:
-                    raise ValueError(
-                        f"{column.name}.evaluates: such a column has the rows of {column.evaluates}, which all train, "
-                        "and needs what it needs: leave out needs, rows, search, targets and rows that evaluate others"
-                    )
-        searching = any(column.search for columns in self.columns.values() for column in columns)
-        for row in self.rows:
-            if row.evaluates is not None and searching:
-                raise ValueError(f"{row.name}.evaluates: a table with a search cannot have rows that evaluate others")
-            if row.evaluates is not None and row.evaluates not in trained:
-                raise ValueError(f"{row.name}.evaluates={row.evaluates}: choose one of {', '.join(trained)}")
-            for where, names in (("published", list(row.published)), ("only", row.only or [])):
-                for name in names:
-                    if name not in known:
-                        raise ValueError(
-                            f"{row.name}.{where}: no column {name}; choose one of {', '.join(sorted(known))}"
-                        )
+        check_together(self.baseline, self.rows, self.columns)
         return self
 
 
@@ -133,9 +94,3 @@ def _again(column: Column, columns: list[Column]) -> Column:
 def _related(one: Column, other: Column) -> bool:
     """Whether both are about the same trained runs, so that what the user gives for one holds for the other."""
     return (one.evaluates or one.name) == (other.evaluates or other.name)
-
-
-def _unique(where: str, names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{where}: two are named {name}")

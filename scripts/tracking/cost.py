@@ -7,6 +7,7 @@ pace of the committed record, and writes a local W&B run.
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from skipln.configuration.composition import compose
 from skipln.engine.tracker import tracked
 from skipln.runs.folder import RunFolder
 from skipln.system.places import RESULTS
+from skipln.system.printing import exit_status
 from skipln.tables.store import read_records
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -84,4 +86,4 @@ def _cpu() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

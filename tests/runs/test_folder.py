@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from skipln.runs.folder import MetricsLog, RunFolder
 from skipln.runs.result import Data, Result
 from skipln.runs.source import Source
+from skipln.system.places import ROOT
 
 CPU = {"commit": "a" * 12, "dirty": False, "precision": "fp32", "device": "cpu", "time": "1"}
 GPU = CPU | {"precision": "bf16", "device": "NVIDIA H100", "time": "2"}
@@ -79,3 +80,10 @@ def test_the_log_is_synced_before_a_state_counts_its_lines(tmp_path, monkeypatch
     log.append(update=2, loss=2.0)
     RunFolder(tmp_path).check_log(state)
     assert MetricsLog(tmp_path / "metrics.jsonl", state["log_offset"]).synced() == state
+
+
+def test_the_architecture_lists_every_file_of_a_run(tmp_path):
+    table = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("| file | content |")[1].split("\n\n")[0]
+    names = {path.name for path in vars(RunFolder(tmp_path)).values()} - {tmp_path.name}
+    for name in names | {"config.yaml", "starts.jsonl", "status.json", "ticket.json", "log.txt"}:
+        assert f"`{name}" in table

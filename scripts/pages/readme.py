@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from dataclasses import dataclass
 
 from scripts.evidence.comparing import claims, comparisons
 from scripts.evidence.page import scales, summary
@@ -17,9 +18,10 @@ FORMS = "skip and xSkip grow by orders of magnitude, xSkip+LN and rSkip+LN stay 
 
 # The answer to "which λ?": the table, the section of its page, what its score is called, and whether less is better.
 SECTIONS = [
-    ("table2", "Multi30k En-De", "BLEU", False),
-    ("table1", "CIFAR-10 (JPEG), PreAct-ResNet-20, 6 epochs", "error %", True),
+    ("small/table2", "Multi30k En-De", "BLEU", False),
+    ("small/table1", "CIFAR-10 (JPEG), PreAct-ResNet-20, 6 epochs", "error %", True),
 ]
+CASES = [*SECTIONS, ("demo/table2", "En-De catalogs", "BLEU", False)]
 
 
 def main() -> None:
@@ -65,21 +67,16 @@ def what_of_the_claims() -> str:
 
 
 def which_lambda() -> str:
-    """The answer in Markdown, from the pages of tables 1 and 2 at small scale."""
-    parts = ["### Which λ?"]
+    """The answer in Markdown, from the pages of tables 1 and 2 at small scale and of table 2 at demo scale."""
+    parts = ["### Which λ?", in_short([(heading, tested(table, heading, less)) for table, heading, _, less in CASES])]
     for table, heading, score, less in SECTIONS:
-        rows = section(table, heading)
-        delta = next(name for name in rows[0] if name.startswith("Δ"))
-        baseline = next(row[""] for row in rows if row[delta] == "baseline")
-        found: dict[bool, list[str]] = {True: [], False: []}  # by whether it is better
-        for row in rows:
-            if row[delta].startswith("**"):
-                found[row[delta].startswith("**−") == less].append(row[""])
-        said = [f"{'none' if not names else ' and '.join(names)}" for names in (found[True], found[False])]
+        rows, found = section(table, heading), tested(table, heading, less)
         parts.append(
-            f"{heading}, {'lower' if less else 'higher'} is better. Significantly better than {baseline} over runs "
-            f"(bold): {said[0]}; significantly worse: {said[1]} ([page](results/small/{table}/table.md))."
+            f"{heading}, {'lower' if less else 'higher'} is better. Significantly better than {found.baseline} over "
+            f"runs (bold): {listed(found.better)}; significantly worse: {listed(found.worse)} "
+            f"([page](results/{table}/table.md))."
         )
+        delta = delta_of(rows)
         lines = [f"| | {score} | {delta} |", "| --- | ---: | ---: |"]
         lines += [f"| {row['']} | {row[score]} | {row[delta]} |" for row in rows]
         parts.append("\n".join(lines))
@@ -87,15 +84,57 @@ def which_lambda() -> str:
     return "\n\n".join(parts)
 
 
+@dataclass(frozen=True)
+class Tested:
+    """A section's baseline, and the rows that differ from it significantly over runs."""
+
+    baseline: str
+    better: list[str]
+    worse: list[str]
+
+
+def tested(table: str, heading: str, less: bool) -> Tested:
+    """What the tests of a committed section found. less: whether a lower score is better."""
+    rows = section(table, heading)
+    delta = delta_of(rows)
+    found: dict[bool, list[str]] = {True: [], False: []}  # by whether it is better
+    for row in rows:
+        if row[delta].startswith("**"):
+            found[row[delta].startswith("**−") == less].append(row[""])
+    return Tested(next(row[""] for row in rows if row[delta] == "baseline"), found[True], found[False])
+
+
+def in_short(cases: list[tuple[str, Tested]]) -> str:
+    """The answer in a sentence or two: what is better than the plain form on each data set, and on all of them."""
+    own = "; ".join(f"on {heading}, {listed(found.better)}" for heading, found in cases)
+    common = [name for name in cases[0][1].better if all(name in found.better for _, found in cases)]
+    rest = (
+        f"On all of them it is {listed(common)}."
+        if common
+        else "No λ is better on all of them. Begin with λ = 1, and let your validation set compare it with 2 and 3."
+    )
+    return f"Significantly better than the plain form, so far: {own}. {rest}"
+
+
+def listed(names: list[str]) -> str:
+    """The names as in "a, b and c"; "none" without any."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "none"
+
+
+def delta_of(rows: list[dict[str, str]]) -> str:
+    """The name of the column with the differences."""
+    return next(name for name in rows[0] if name.startswith("Δ"))
+
+
 def section(table: str, heading: str) -> list[dict[str, str]]:
     """The rows of a section of a committed page, column by column. Raises UserError if there is no such section."""
-    page = (RESULTS / f"small/{table}/table.md").read_text("utf-8")
+    page = (RESULTS / table / "table.md").read_text("utf-8")
     for part in page.split("\n## ")[1:]:
         if part.startswith(f"{heading}\n"):
             lines = [line for line in part.splitlines() if line.startswith("|")]
             cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
             return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
-    raise UserError(f"results/small/{table}/table.md has no section {heading}")
+    raise UserError(f"results/{table}/table.md has no section {heading}")
 
 
 def _replaced(readme: str, name: str, body: str) -> str:

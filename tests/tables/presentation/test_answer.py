@@ -28,7 +28,7 @@ def test_the_answer_names_the_rows_whose_difference_is_bold(table: str, heading:
     summary = committed(table)
     block = next(one for one in summary.blocks if one.column.label == heading)
     found: dict[bool, list[str]] = {True: [], False: []}
-    for row in section(table, heading):
+    for row in section(f"small/{table}", heading):
         delta = next(cell for name, cell in row.items() if name.startswith("Δ"))
         if delta.startswith("**"):
             found[delta.startswith("**−") == less].append(row[""])

@@ -1,6 +1,7 @@
 """Reading a run's folder: its state, its result, its metrics. The engine writes them; nothing here changes them."""
 
 import logging
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,8 @@ def last_line(folder: Path) -> str:
     """Return the last line of the run's log that is not empty, or the last `error: …` line if there is one."""
     ticket = read_ticket(folder)
     logs = [folder / "log.txt", *([Path(ticket.log)] if ticket and ticket.log else [])]
-    logs = sorted((log for log in logs if log.is_file()), key=lambda log: log.stat().st_mtime)
+    found = (log for log in logs if os.path.isfile(log))  # noqa: PTH113 (a ticket may name anything)
+    logs = sorted(found, key=lambda log: log.stat().st_mtime)
     if not logs:
         return ""
     with logs[-1].open("rb") as file:

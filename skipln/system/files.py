@@ -14,6 +14,11 @@ from typing import IO
 
 from skipln.errors import UserError
 
+_REFUSED = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+)
+
 
 class DiskError(UserError):
     """The disk is full or not writable; another source of the same data would not help."""
@@ -34,7 +39,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         place = found.filename or path
         if found.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskError(f"{place}: the disk is full; free some space and start the same command again") from error
-        if found.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        if found.errno in _REFUSED:
             raise DiskError(f"{place}: not writable; choose another folder or fix its permissions") from error
         if found.errno == errno.EIO:
             raise DiskError(f"{place}: the disk fails (input/output error); use another one") from error

@@ -1,6 +1,7 @@
 """Print text for a reader: on one line where one line is meant, and on terminals with any encoding."""
 
 import codecs
+import errno
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -30,13 +31,21 @@ def _harmless(character: str) -> str:
 
 def exit_status(command: Callable[[], int | None], stopped: str = "stopped; the same command continues") -> int:
     """Call `command`; return 2 after one line on stderr for a user's mistake, 130 after `stopped` for Ctrl-C, else the
-    command's own status. It may print any character on a terminal with any encoding.
+    command's own status. It may print any character on a terminal with any encoding. A path that is too long, or a link
+    to itself, is a mistake wherever it is used.
     """
     print_anything()
     try:
         return command() or 0
     except UserError as error:
         print_error(error)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise
+        name = str(error.filename)
+        shown = name if len(name) <= 80 else f"{name[:80]}…"
+        print_error(UserError(f"{shown}: {error.strerror}; give another path"))
         return 2
     except KeyboardInterrupt:
         print(f"\n{stopped}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """`make tableN`: make the missing runs, then collect and render."""
 
+import hashlib
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from skipln.tables.presentation.render import render, render_beside
 from skipln.tables.records import adoptable, collect, recorded_seeds
 from skipln.tables.store import read_records
 
+LONGEST = 200  # bytes of the overrides in a folder's name, which may have 255
 YOURS = Path("runs/tables")  # git-ignored; only `make publish` changes the published results/
 
 
@@ -157,7 +159,10 @@ def refuse_lacking(manifest: Manifest, scale: str, planned: Sequence[Cell]) -> N
 
 def output(manifest: Manifest, scale: str, extra: Sequence[str]) -> Path:
     """The folder of your table; runs that differ from the manifest's have a folder in it, named by what differs."""
-    changed = ",".join(sorted(trial(manifest, scale, extra))).replace("/", "-")[:200]
+    changed = ",".join(sorted(trial(manifest, scale, extra))).replace("/", "-")
+    whole = changed.encode("utf-8", "replace")
+    if len(whole) > LONGEST:
+        changed = f"{whole[:LONGEST].decode('utf-8', 'ignore')}-{hashlib.sha256(whole).hexdigest()[:12]}"
     return YOURS / scale / manifest.name / changed
 
 

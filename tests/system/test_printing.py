@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from skipln.system.printing import one_line
+from skipln.system.files import atomic_write
+from skipln.system.printing import exit_status, one_line
 
 CODE = """
 from skipln.errors import UserError
@@ -32,6 +34,20 @@ def test_output_fits_the_terminals_encoding(encoding: str, said: str) -> None:
     assert found.returncode == 2
     assert found.stdout.decode(encoding) == said + "\n"
     assert found.stderr.decode(encoding) == f"error: caf{'�' if encoding == 'utf-8' else '?'}.jpg is no image\n"
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "loop"])
+def test_a_path_that_no_disk_has_is_one_line(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+
+    def write() -> None:
+        with atomic_write(tmp_path / name / "file"):
+            pass
+
+    for command in ((tmp_path / name).stat, write):
+        assert exit_status(command) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1
 
 
 def test_one_line_replaces_control_characters() -> None:

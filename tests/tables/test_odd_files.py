@@ -14,7 +14,7 @@ from skipln.report.latex import latex
 from skipln.report.markdown import markdown
 from skipln.report.spreadsheet import spreadsheet
 from skipln.runs.folder import RunFolder
-from skipln.runs.reading import read_state
+from skipln.runs.reading import last_line, read_state
 from skipln.runs.result import read_result
 from skipln.system.strict_json import loads
 from skipln.system.strict_yaml import read_yaml
@@ -104,11 +104,13 @@ def test_odd_bytes_in_a_run_folder(finished: Workplace, name: str) -> None:
 
 @pytest.mark.parametrize("key", ["state", "update", "updates", "message", "host", "job"])
 def test_odd_values_of_a_status_and_a_ticket(tmp_path: Path, key: str) -> None:
-    for value in ODD:
+    for value in [*ODD, "a" * 5000, "a\0b"]:
         fakes.write_status(tmp_path, "running")
         status = json.loads((tmp_path / "status.json").read_text())
         (tmp_path / "status.json").write_text(json.dumps({**status, key: value}))
         (tmp_path / "ticket.json").write_text(json.dumps({"name": value, "index": value}))
+        (tmp_path / "ticket.json").write_text(json.dumps({"name": "a", "index": 0, "log": value}))
+        assert last_line(tmp_path) == ""
         found = read_state(tmp_path)
         assert isinstance(found.message, str)
         assert 0 <= found.update < 2**53

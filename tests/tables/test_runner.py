@@ -17,6 +17,7 @@ from skipln.runs.result import read_result
 from skipln.tables import store
 from skipln.tables.execution.local import Local
 from skipln.tables.manifest import load
+from skipln.tables.runner import output
 from skipln.tables.status import status
 from tests.tables import fakes
 from tests.tables.conftest import Workplace
@@ -163,6 +164,16 @@ def test_a_trial_leaves_results_alone(workplace: Workplace, capfd: pytest.Captur
     page = Path("runs/tables/test/table9/optim.lr=0.5/table.md").read_text()
     assert 'make table9 SCALE=test SEEDS=1 ARGS="optim.lr=0.5"' in page
     assert "your table is not the published one; it changes optim.lr=0.5" in capfd.readouterr().err
+
+
+def test_a_trials_folder_has_a_name_that_any_disk_takes(workplace: Workplace) -> None:
+    """Long overrides are told apart by their end too."""
+    long = [f"data.name={'λ' * 200}{end}" for end in "ab"]
+    folders = {output(workplace.manifest, "test", [text]) for text in long}
+    assert len(folders) == 2
+    for folder in folders:
+        assert folder.name.startswith("data.name=λλ")
+        folder.mkdir(parents=True)
 
 
 @pytest.mark.parametrize(("to_group", "sent"), [(True, signal.SIGINT), (False, signal.SIGTERM)])

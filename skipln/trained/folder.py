@@ -28,7 +28,9 @@ def read_run(folder: Path, task: str = "") -> tuple[RunConfig, Result]:
         raise UserError(f"{folder}/config.yaml: damaged") from error
     if config.engine != "skipln":
         raise UserError(f"{folder}: trained by {config.engine}, whose checkpoints are beside it; use fairseq-generate")
-    result = usable_result(folder)  # the weights must match the configuration's hash
+    result = usable_result(folder)
+    if config.hash != result.hash:
+        raise UserError(f"{folder}/config.yaml: not of this run, {result.hash}, but of {config.hash}; copy it again")
     inputs = RunFolder(folder).inputs
     if not inputs.is_dir():
         raise UserError(f"{folder}: this run is of an older version, which wrote no {inputs.name}/; train it again")

@@ -87,6 +87,16 @@ def test_another_test_set_does_not_excuse_other_training_data(run, trained, tmp_
         execute(run(*LONGER, *data, f"inputs=[{trained.hash}]"))
 
 
+@pytest.mark.parametrize("damage", ["lam: 1.0", "heads: "])
+def test_another_configuration_beside_the_weights_is_refused(run, trained, damage):
+    """Weights of the same shapes would be taken for those of another λ, or of other heads."""
+    path = trained.folder / "config.yaml"
+    assert damage in path.read_text()
+    path.write_text(path.read_text().replace(damage, f"{damage}2"))
+    with pytest.raises(UserError, match=r"inputs: .*config.yaml is not of this run, but of"):
+        execute(run(*LONGER, f"inputs=[{trained.hash}]"))
+
+
 def test_missing_interrupted_and_failed_inputs_are_one_line(run, tmp_path):
     config = run("seed=7")
     evaluation = run("seed=7", f"inputs=[{config.hash}]")

@@ -221,7 +221,7 @@ def _change(name: str, **values: object):
         (lambda f: shutil.rmtree(f / "checkpoints"), "tested.pt: no such checkpoint"),
         (
             lambda f: (f / "config.yaml").write_text((f / "config.yaml").read_text().replace("xskip_ln", "mine")),
-            "unknown connection 'mine'",
+            "config.yaml: not of this run, ",
         ),
     ],
 )
@@ -245,6 +245,10 @@ def test_a_run_that_cannot_be_exported_is_one_line(
         (lambda f: (f / "inputs" / "vocabulary.model").write_bytes(b"no"), "vocabulary.model: changed since the run"),
         (
             lambda f: (f / "config.yaml").write_text((f / "config.yaml").read_text().replace("seed: 1", "seed: 2")),
+            "config.yaml: not of this run, ",
+        ),
+        (
+            _change("result.json", update=61),
             "weights of another run or update",
         ),
     ],

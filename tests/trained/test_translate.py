@@ -254,7 +254,9 @@ def _saved(content):
         (_edit("config.yaml", lambda text: f"{text}\n  - ["), "config.yaml: damaged"),
         (lambda f: (f / "config.yaml").write_bytes(b"a: " + b"[" * 1500), "config.yaml: damaged"),
         (_config(engine="fairseq"), "trained by fairseq"),
-        (_config(model={"dim": 64}), "belongs to another run or update"),
+        (_config(model={"dim": 64}), "config.yaml: not of this run, "),
+        (_config(model={"heads": 14}), "config.yaml: not of this run, "),
+        (_config(skip={"name": ["xskip_ln"]}), "config.yaml: not of this run, "),
         (
             lambda f: shutil.rmtree(f / "inputs"),
             "this run is of an older version, which wrote no inputs/; train it again",

@@ -41,6 +41,8 @@ class Input:
             config = RunConfig.model_validate(read_dumped(path / "config.yaml"))
         except (OSError, ValueError) as error:
             raise UserError(f"inputs: {path}/config.yaml cannot be read") from error
+        if config.hash != path.name:  # weights of the same shapes would be taken for another λ
+            raise UserError(f"inputs: {path}/config.yaml is not of this run, but of {config.hash}")
         return cls(folder, config, result)
 
     @property

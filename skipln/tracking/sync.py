@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from skipln.configuration.schema import WandbTracker
+from skipln.configuration.schema import SEEDS, WandbTracker
 from skipln.errors import UserError
 from skipln.runs.reading import read_config, read_state
 from skipln.system.places import EXPERIMENTS
@@ -71,13 +71,18 @@ def found(runs: Path, table: str | None = None, experiments: Path = EXPERIMENTS)
     configs = {path.parent: read_config(path.parent) for path in sorted(runs.glob("*/config.yaml"))}
     cells_by_hash = _cells(tables, configs.values())
     for folder, config in configs.items():
-        cell, own = cells_by_hash.get(folder.name), config.get("tracker", {})
-        if cell is not None:
-            yield Run(
-                folder, config, f"{cell.table}/{cell.row.name}", (f"{config['scale']['name']}/{cell.column.name}",)
-            )
+        if (cell := cells_by_hash.get(folder.name)) is not None:
+            place = f"{cell.config.scale.name}/{cell.column.name}"
+            yield Run(folder, config, f"{cell.table}/{cell.row.name}", (place,))
         elif config and table is None:
-            yield Run(folder, config, own.get("group"), tuple(own.get("tags", ())))
+            yield Run(folder, config, *_named(config))
+
+
+def _named(config: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+    """The group and the tags that a run's own configuration gives; none if they are of other types."""
+    own = config.get("tracker")
+    group, tags = (own.get("group"), own.get("tags")) if isinstance(own, dict) else (None, None)
+    return group if isinstance(group, str) else None, tuple(map(str, tags)) if isinstance(tags, list) else ()
 
 
 def _cells(tables: Iterable[Manifest], configs: Iterable[dict[str, Any]]) -> dict[str, Cell]:
@@ -85,7 +90,8 @@ def _cells(tables: Iterable[Manifest], configs: Iterable[dict[str, Any]]) -> dic
     seeds: dict[str, set[int]] = {}
     for config in configs:
         with suppress(KeyError, TypeError):  # not a run's configuration
-            seeds.setdefault(config["scale"]["name"], set()).add(config["seed"])
+            if type(config["seed"]) is int and 0 <= config["seed"] < SEEDS:
+                seeds.setdefault(config["scale"]["name"], set()).add(config["seed"])
     by_hash: dict[str, Cell] = {}
     for table in tables:
         for scale in seeds:

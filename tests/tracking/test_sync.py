@@ -138,3 +138,20 @@ def test_table_and_row_of_run_folders_are_found(workplace: Workplace) -> None:
     assert [run.folder for run in found(Path("runs"), "table9", experiments)] == [cell.folder]
     with pytest.raises(UserError, match="no table table8: choose one of table9"):
         list(found(Path("runs"), "table8", experiments))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("seed: a\nscale: {name: test}", "seed: -1\nscale: {name: test}", "seed: [1]\nscale: {name: test}"),
+        *("seed: 2\nscale: [test]", "seed: 2\nscale: {name: {}}", "tracker: x", "tracker: {group: 3, tags: 3}", "[1]"),
+    ],
+)
+def test_an_odd_configuration_does_not_hide_the_other_runs(workplace: Workplace, text: str) -> None:
+    cell, odd = workplace.cell("rskip_ln"), Path("runs/000000000000")
+    for folder, content in ((cell.folder, "seed: 1\nscale: {name: test}\n"), (odd, text)):
+        fakes.finish(folder)
+        (folder / "config.yaml").write_text(content)
+    runs = {run.folder: (run.group, run.tags) for run in found(Path("runs"), None, Path("experiments"))}
+    assert runs.pop(odd, (None, ())) == (None, ())
+    assert runs == {cell.folder: ("table9/rskip_ln", ("test/catalogs",))}

@@ -66,6 +66,8 @@ def test_hostile_manifests(
         bomb, "!!python/object/apply:os.system ['touch executed']", whole.replace("Two runs", "${oc.env:HOME}"),
         "- " * 3_000, "\0", "title: [", whole.replace("post_ln", "skip"), whole.replace("test", "nowhere"),
         whole.encode().decode("latin-1") + "\udcff", json.dumps({"title": 1}), "", "[]", whole.replace("rows", "Rows"),
+        whole.replace("[skip=rskip_ln]", "['data.name=${oc.env:HOME}']"),
+        whole.replace("[skip=rskip_ln]", "['launcher.setup=[touch executed]']"),
     ]  # fmt: skip
     for text in texts:
         path.write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -112,19 +112,22 @@ def _former(folder: Path) -> Path:
 def locked(path: Path, busy: str = "") -> Iterator[None]:
     """Hold an exclusive lock on the file `path` (created if missing); the kernel frees it when the process dies.
 
-    If another process holds it, print `busy` (unless empty) on stderr and wait.
+    If another process holds it, print `busy` (unless empty) on stderr and wait. The holder may remove the file.
     """
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if busy:
-                print(busy, file=sys.stderr, flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    while True:  # until the file is still there: its former holder may have removed it, and others hold a new one
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if busy:
+                    print(busy, file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                yield
+                return
 
 
 def is_locked(path: Path) -> bool:

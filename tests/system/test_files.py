@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from skipln.errors import UserError
-from skipln.system.files import atomic_write, locked, sha256
+from skipln.system.files import atomic_write, is_locked, locked, sha256
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
@@ -44,6 +44,23 @@ def test_a_lock_is_waited_for(tmp_path, capsys):
     waiting.join(5)
     assert got_it.is_set()
     assert capsys.readouterr().err == "busy here\n"
+
+
+def test_a_lock_that_its_holder_removes_is_taken_anew(tmp_path):
+    """Otherwise one process would hold the removed file, and the next one a file of the same name."""
+    path, held = tmp_path / "lock", []
+
+    def wait_for_it():
+        with locked(path):
+            held.append(is_locked(path))
+
+    with locked(path):
+        waiting = threading.Thread(target=wait_for_it)
+        waiting.start()
+        waiting.join(0.3)
+        path.unlink()
+    waiting.join(5)
+    assert held == [True]
 
 
 def test_an_error_under_a_lock_is_not_attributed_to_the_lock(tmp_path):

@@ -7,6 +7,7 @@ Exit status: 0 if done or diverged (both are results), 2 for a mistake that the 
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
@@ -16,6 +17,7 @@ from skipln.configuration.composition import check, check_choice, compose, requi
 from skipln.configuration.schema import RunConfig, SlurmLauncher
 from skipln.configuration.submission import submitting
 from skipln.errors import UserError
+from skipln.runs.reading import required_result
 from skipln.runs.result import read_result
 from skipln.system.places import CONFIGS
 from skipln.system.printing import exit_status, print_error
@@ -42,6 +44,8 @@ def run(config: RunConfig) -> int:
     """Train, test and record one run, or continue it; return the exit status. Report mistakes before torch loads."""
     if read_result(config.folder) is None:
         require_data(config)
+        for name in config.inputs:
+            required_result(Path(config.paths.runs) / name)
     from skipln.system.allocator import keep_freed_memory
 
     keep_freed_memory()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from skipln.errors import UserError
 from skipln.runs.queue import Queue, read_ticket
 from skipln.runs.result import Checked, Count, Result, read_result
 from skipln.system.files import is_locked
@@ -39,6 +40,15 @@ class RunState:
     updates: int = 0
     message: str = ""
     result: Result | None = None
+
+
+def required_result(folder: Path) -> Result:
+    """Return the result of a run that an evaluation takes as input. Raises UserError if it has none."""
+    found = read_state(folder)
+    if found.result is None:
+        why = ": ".join(filter(None, [found.state, found.message]))
+        raise UserError(f"inputs: {folder} has no result ({why}); run it first")
+    return found.result
 
 
 def read_state(folder: Path, queue: Queue | None = None) -> RunState:

@@ -149,6 +149,7 @@ def test_every_file_begins_with_a_comment(path):
     "arguments",
     [
         *(["--help"], ["skip=foo"], ["optim.lr=x"], ["data=multi30k", "data.dir=/nowhere"]),
+        *(["init_from=/nowhere"], ["inputs=[0123456789ab]", "paths.runs=/nowhere"]),
         *(["task=classification", f"data={data}", "data.dir=/nowhere"] for data in ("class_folders", "photographs")),
     ],
 )

@@ -69,7 +69,9 @@ def test_the_page_of_a_ctranslate2_export_is_complete_and_its_code_runs(
     page = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert "((5 + length) / 6)^0.6, which CTranslate2 lacks" in page
     result = json.loads((translator / "result.json").read_text())
-    for said in (result["hash"], result["data"]["fingerprint"], result["signatures"]["bleu"], "| bleu | "):
+    commit = result["environment"]["commit"] or "unknown"
+    said_of_it = (result["hash"], result["data"]["fingerprint"], result["signatures"]["bleu"], f"commit {commit}")
+    for said in (*said_of_it, f"| bleu | {result['metrics']['bleu']:.2f} | "):
         assert said in page
 
 

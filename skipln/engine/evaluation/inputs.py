@@ -13,7 +13,7 @@ from skipln.engine.checkpoint import Checkpoints
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
 from skipln.runs.identity import public
-from skipln.runs.reading import read_state
+from skipln.runs.reading import required_result
 from skipln.runs.result import Candidate, Ended, Result
 from skipln.system.strict_yaml import read_dumped
 from skipln.tasks import Task
@@ -32,18 +32,14 @@ class Input:
     @classmethod
     def read(cls, path: Path) -> "Input":
         """Read the finished run in the folder `path`. Raises UserError if it is not finished or cannot be read."""
-        folder = RunFolder(path)
-        if (result := folder.finished()) is None:
-            found = read_state(path)
-            why = ": ".join(filter(None, [found.state, found.message]))
-            raise UserError(f"inputs: {path} has no result ({why}); run it first")
+        result = required_result(path)
         try:
             config = RunConfig.model_validate(read_dumped(path / "config.yaml"))
         except (OSError, ValueError) as error:
             raise UserError(f"inputs: {path}/config.yaml cannot be read") from error
         if config.hash != path.name:  # weights of the same shapes would be taken for another λ
             raise UserError(f"inputs: {path}/config.yaml is not of this run, but of {config.hash}")
-        return cls(folder, config, result)
+        return cls(RunFolder(path), config, result)
 
     @property
     def name(self) -> str:

@@ -61,11 +61,11 @@ def test_from_a_clone_to_a_translated_sentence(clone: Path) -> None:
     status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
     assert status.stdout == ""  # no committed file has changed, and no untracked file is left
 
-    # Translate a sentence with a run that README calls runs/HASH, then export the run.
-    runs = [path.parent for path in (clone / "runs").glob("*/result.json") if '"state": "done"' in path.read_text()]
-    translated = said(clone, "-m", "skipln.translate", str(runs[0].relative_to(clone)), given="Save the file.\n")
+    # Translate a sentence with the run that the last line names, which README calls runs/HASH, then export the run.
+    (run,) = re.findall(r"^use its runs .*: .*skipln[-.]translate (runs/\w+) FILE$", made.stderr, re.MULTILINE)
+    translated = said(clone, "-m", "skipln.translate", run, given="Save the file.\n")
     assert translated.stdout.count("\n") == 1
-    exported = said(clone, "-m", "skipln.export", str(runs[0].relative_to(clone)), "--to", "safetensors")
+    exported = said(clone, "-m", "skipln.export", run, "--to", "safetensors")
     home = clone.parent / "home"
     (clone / exported.stdout.strip()).rename(home)
     again = said(clone, "-m", "skipln.translate", str(home), given="Save the file.\n")

@@ -75,8 +75,7 @@ def record(
     folder.write_status(state, update, config.training.updates, message)
     say(fabric, " ".join(filter(None, [f"{state}: {folder.path}", message, short(result.metrics)])))
     if state == "done" and not config.inputs:
-        command, arguments = ("translate", "FILE") if config.task.name == "translation" else ("classify", "IMAGE")
-        say(fabric, f"use it: {how_to_use(command, folder.path, arguments)}")
+        say(fabric, f"use it: {how_to_use(config.task.name, folder.path)}")
     return state
 
 

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 
-def how_to_use(command: str, folder: Path, arguments: str) -> str:
-    """The command line that uses a run: the installed script if there is one, else the module."""
+def how_to_use(task: str, folder: Path) -> str:
+    """The command line that uses a run of a task: the installed script if there is one, else the module."""
+    command, arguments = ("translate", "FILE") if task == "translation" else ("classify", "IMAGE")
     script, python = Path(sys.executable).with_name(f"skipln-{command}"), Path(sys.executable)
     start = _shown(script) if script.is_file() else f"{_shown(python)} -m skipln.{command}"
     return f"{start} {_shown(folder)} {arguments}"

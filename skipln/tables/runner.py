@@ -4,11 +4,14 @@ import hashlib
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from skipln.errors import UserError
 from skipln.runs.reading import read_state
+from skipln.runs.weights import weights_file
+from skipln.system.commands import how_to_use
 from skipln.system.files import locked
 from skipln.system.places import RESULTS
 from skipln.system.printing import one_line
@@ -80,10 +83,22 @@ def run(order: Order, launcher: Launcher) -> int:
     print((folder / "table.md").read_text(encoding="utf-8"))
     print((folder / "beside.md").read_text(encoding="utf-8"), end="")
     say(f"\nin {folder}: table.md, table.csv, table.tex, curves.svg, curves.html, beside.md")
+    if usable := _usable(order.asked(planned)):
+        command = how_to_use(usable.config.task.name, usable.folder)
+        say(f"use its runs (make status names them), such as {usable.describe()}: {command}")
     if changed := trial(manifest, scale, extra):
         say(f"your table is not the published one; it changes {' '.join(changed)}")
     _report(failures, [cell for cell in unfinished if cell.lacks], total)
     return 1 if failures else 0
+
+
+def _usable(asked: Sequence[Cell]) -> Cell | None:
+    """The last of the runs that has a model to use; None if there is none."""
+    for run in (run for cell in reversed(asked) for run in reversed(cell.runs)):
+        with suppress(UserError):
+            weights_file(run.folder)
+            return run
+    return None
 
 
 def unfinished_of(planned: Iterable[Cell]) -> list[Cell]:

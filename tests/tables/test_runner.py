@@ -51,6 +51,23 @@ def test_the_second_time_nothing_is_started(workplace: Workplace, capfd: pytest.
     assert "4 of 4 runs are finished" in capfd.readouterr().err
 
 
+def test_it_ends_with_a_line_that_uses_a_run(finished: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+    """One that has a model: neither a diverged run nor one whose weights are elsewhere."""
+    assert finished.run() == 0
+    assert "use its runs" not in capfd.readouterr().err
+    for name in ("xskip", "post_ln", "rskip_ln"):
+        weights = finished.cell(name).folder / "checkpoints" / "tested.pt"
+        weights.parent.mkdir()
+        weights.touch()
+    assert finished.run() == 0
+    (command,) = re.findall(
+        r"^use its runs \(make status names them\), such as rSkip\+LN λ=2, En-De catalogs, seed 1: (.*)$",
+        capfd.readouterr().err,
+        re.MULTILINE,
+    )
+    assert re.search(rf"skipln[-.]translate {finished.cell('rskip_ln').folder} FILE$", command)
+
+
 def test_only_given_rows_run(workplace: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
     """Results of other rows stay in the table."""
     workplace.behave()

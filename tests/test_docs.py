@@ -18,7 +18,7 @@ from skipln.system.places import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
-OTHERS = {"cp", "eval", "fairseq-train", "fairseq-generate"}  # programs that are not ours
+OTHERS = {"cp", "eval", "fairseq-train", "fairseq-generate", "wandb"}  # programs that are not ours
 
 BLOCKS = [
     (page, language, code)
@@ -75,6 +75,14 @@ def test_a_command_exists_and_its_overrides_compose(page: Path, command: str) ->
         given = [word.replace("launcher=mine", "launcher=slurm") for word in words[1:] if "=" in word]
         given = [word for word in given if not word.startswith("init_")]  # tests/engine/weights/test_initial.py
         compose([re.sub(r"=([^=,]+),.*", r"=\1", word) for word in given])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_within_sentences_exist(page: Path) -> None:
+    for target in re.findall(r"`make ([a-z0-9_-]+)\b[^`]*`", page.read_text("utf-8")):
+        assert re.search(rf"^[a-z0-9_ -]*\b{target}\b[a-z0-9_ -]*:", MAKEFILE, re.MULTILINE), target
+    for module in re.findall(r"`python -m ([\w.]+)[^`]*`", page.read_text("utf-8")):
+        assert importlib.util.find_spec(module), module
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """README.md of an export: what the model is, its training data, its score, and how to use it."""
 
 from skipln.configuration.schema import Translation
+from skipln.report.markdown import aligned, in_cell, inert
+from skipln.report.numbers import EMPTY
 from skipln.report.provenance import arithmetic, code, machine
 from skipln.trained.run import Run
 
@@ -43,7 +45,7 @@ import ctranslate2
 from pathlib import Path
 from skipln.data.text.raw import RawText
 
-text = RawText.load(Path(), "{encoding}", {vocabulary}, "{source}", "{target}")
+text = RawText.load(Path(), {encoding!r}, {vocabulary}, {source!r}, {target!r})
 all_pieces = text.vocabulary.pieces()
 pieces = [all_pieces[i] for i in text.encode("a sentence")]
 model = ctranslate2.Translator(".")
@@ -65,34 +67,37 @@ def card(run: Run, to: str) -> str:
     translates = isinstance(config.task, Translation)
     languages = f", {config.data.source} to {config.data.target}" if translates else ""  # type: ignore[union-attr]
     scores = [
-        f"| {name} | {value:.2f} | {f'`{signature}`' if (signature := result.signatures.get(name)) else '–'} |"
+        [
+            in_cell(name),
+            f"{value:.2f}",
+            in_cell(f"`{signature}`") if (signature := result.signatures.get(name)) else EMPTY,
+        ]
         for name, value in result.metrics.items()
     ]
-    lines = [
-        f"# {config.skip['name']}, trained on {data.name}{languages}",
-        "",
-        f"A {config.model.kind} of {result.parameters:,} parameters whose layers are joined to their inputs by "
-        f"`{config.skip['name']}`{f' ({skip})' if skip else ''}, exported by skipln to {to}.",
-        "",
+    parts = [
+        inert(f"# {config.skip['name']}, trained on {data.name}{languages}"),
+        inert(
+            f"A {config.model.kind} of {result.parameters:,} parameters whose layers are joined to their inputs by "
+            f"`{config.skip['name']}`{f' ({skip})' if skip else ''}, exported by skipln to {to}."
+        ),
         "## Use",
-        _use(run, to),
+        _use(run, to).strip("\n"),
         "## Score",
-        "",
-        "| metric | test set | signature |",
-        "| --- | ---: | --- |",
-        *scores,
-        "",
+        aligned([["metric", "test set", "signature"], *scores]),
         f"One run, seed {config.seed}; {data.test_examples:,} test examples.",
-        "",
         "## Made of",
-        "",
-        f"- Data: {data.name}, fingerprint `{data.fingerprint}`. Its licence is the data's own.",
-        f"- Run: `{config.hash}`, {result.update:,} updates; its weights are the mean of the last "
-        f"{config.training.average} checkpoints.",
-        f"- Code: {code(environment)}.",
-        f"- Hardware: {machine(environment)}; arithmetic {arithmetic(environment, 'unknown')}.",
+        "\n".join(
+            inert(f"- {text}")
+            for text in (
+                f"Data: {data.name}, fingerprint `{data.fingerprint}`. Its licence is the data's own.",
+                f"Run: `{config.hash}`, {result.update:,} updates; its weights are the mean of the last "
+                f"{config.training.average} checkpoints.",
+                f"Code: {code(environment)}.",
+                f"Hardware: {machine(environment)}; arithmetic {arithmetic(environment, 'unknown')}.",
+            )
+        ),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _use(run: Run, to: str) -> str:

@@ -10,7 +10,7 @@ from skipln.figures.forms import distinct, label
 from skipln.figures.manifest import Manifest, Model
 from skipln.figures.numbers import NetRow, Numbers, SiteRow
 from skipln.figures.overview import LAM
-from skipln.report.markdown import aligned
+from skipln.report.markdown import aligned, inert
 from skipln.report.numbers import EMPTY
 
 SHAPE = ("factor per site", "branch gradient, first ÷ last", "branch's share, last")
@@ -20,15 +20,15 @@ HEADING += [f"trained: {what}" for what in (*SHAPE, "loss")]
 
 def page(numbers: Numbers, manifest: Manifest, scale: str) -> str:
     """The whole page, ending in a newline."""
-    parts = [f"# {manifest.name}: {manifest.title}"]
+    parts = [inert(f"# {manifest.name}: {manifest.title}")]
     for model in manifest.at(scale).models:
-        depth = max(model.depths)
-        parts.append(f"## {model.label}")
-        parts.append(f"![{LABELS['stream']} at λ = {LAM:g}, {model.label}]({model.name}-overview.svg)")
-        parts += [f"![{LABELS[quantity]}, {model.label}]({model.name}-{quantity}.svg)" for quantity in LABELS]
-        parts.append(f"At {depth} {model.unit}:")
+        depth, name = max(model.depths), inert(model.label)
+        parts.append(f"## {name}")
+        parts.append(f"![{LABELS['stream']} at λ = {LAM:g}, {name}]({model.name}-overview.svg)")
+        parts += [f"![{LABELS[quantity]}, {name}]({model.name}-{quantity}.svg)" for quantity in LABELS]
+        parts.append(inert(f"At {depth} {model.unit}:"))
         parts.append(aligned([HEADING, *_lines(numbers, model.name, depth)]))
-    parts.append("\n".join(f"- {sentence}" for sentence in _footnotes(numbers, manifest, scale)))
+    parts.append("\n".join(inert(f"- {sentence}") for sentence in _footnotes(numbers, manifest, scale)))
     return "\n\n".join(parts) + "\n"
 
 

@@ -13,7 +13,7 @@ def markdown(document: Document) -> str:
     """The whole page, ending in a newline."""
     parts = [inert(f"# {document.title}")]
     if document.overview:
-        parts.append(aligned([[_escape(cell) for cell in line] for line in document.overview]))
+        parts.append(aligned([[in_cell(words) for words in line] for line in document.overview]))
     for section in document.sections:
         parts.append(inert(f"## {section.heading}"))
         parts.append(_table(section))
@@ -22,7 +22,7 @@ def markdown(document: Document) -> str:
 
 
 def _table(section: Section) -> str:
-    lines = [[_escape(cell) for cell in line] for line in section.lines]
+    lines = [[in_cell(words) for words in line] for line in section.lines]
     for line, column in section.bold:
         lines[line][column] = f"**{lines[line][column]}**"
     return aligned(lines)
@@ -43,9 +43,12 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join([row(lines[0]), row(rule), *map(row, lines[1:])])
 
 
-def _escape(cell: str) -> str:
-    """Escape a cell: a bar would end it, and a backslash before a bar would undo the bar's escape."""
-    return inert(cell.replace("\\", "\\\\").replace("|", "\\|"))
+def in_cell(words: str) -> str:
+    """`words` escaped for a table's cell, which a bar would end, as `inert` and with its backslashes.
+
+    A backslash before a bar would undo the bar's escape.
+    """
+    return inert(words.replace("\\", "\\\\").replace("|", "\\|"))
 
 
 def inert(words: str) -> str:

@@ -1,5 +1,6 @@
 """Exports to every format give the run's own outputs; folders are written whole and overwrite nobody's files."""
 
+import ast
 import json
 import re
 import runpy
@@ -17,6 +18,7 @@ from skipln.data.images.digits import load_digits
 from skipln.decode.translate import Search
 from skipln.errors import UserError
 from skipln.export.__main__ import main
+from skipln.export.card import CTRANSLATE2_BPE, card
 from skipln.export.formats import export
 from skipln.runs.sums import with_sums
 from tests.conftest import NUMBERS
@@ -69,10 +71,32 @@ def test_the_page_of_a_ctranslate2_export_is_complete_and_its_code_runs(
     page = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert "((5 + length) / 6)^0.6, which CTranslate2 lacks" in page
     result = json.loads((translator / "result.json").read_text())
-    commit = result["environment"]["commit"] or "unknown"
-    said_of_it = (result["hash"], result["data"]["fingerprint"], result["signatures"]["bleu"], f"commit {commit}")
-    for said in (*said_of_it, f"| bleu | {result['metrics']['bleu']:.2f} | "):
+    commit, signature = result["environment"]["commit"] or "unknown", result["signatures"]["bleu"].replace("|", r"\|")
+    for said in (result["hash"], result["data"]["fingerprint"], f"`{signature}` |", f"commit {commit}"):
         assert said in page
+    assert re.search(rf"\| bleu +\| +{result['metrics']['bleu']:.2f} \|", page)
+
+
+@pytest.mark.parametrize("words", ["a\n# b", "a|b", "<script>x</script>", "[a](javascript:x)", "```\nrm"])
+def test_hostile_words_of_a_run_do_not_change_its_page(translator: Path, words: str) -> None:
+    """The folder may come from anybody, and its page be shown anywhere."""
+    run = skipln.load_run(translator, "cpu")
+    pages = []
+    for text in ("plain", words):
+        made = {"environment": {"cpu": text}, "signatures": dict.fromkeys(run.result.metrics, text)}
+        data = run.result.data.model_copy(update={"name": text})
+        pages.append(card(replace(run, result=run.result.model_copy(update={"data": data, **made})), "safetensors"))
+    plain, odd = (page.splitlines() for page in pages)
+    assert len(odd) == len(plain)
+    rows = [re.sub(r"\\\|", "", line).count("|") for line in odd if line.startswith("|")]
+    assert set(rows) == {4}
+    assert not re.search(r"(?<!\\)<[a-z]|\]\(", pages[1])
+
+
+def test_a_language_is_a_word_in_the_code_of_a_page() -> None:
+    said = CTRANSLATE2_BPE.format(encoding="bpe", vocabulary=9, source='");\nquit("', target="de", beam=1, penalty=1.0)
+    tree = ast.parse(re.sub(r"```\w*", "", said))
+    assert "quit" not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 @pytest.mark.parametrize("kind", ["translator", "two_steps"])

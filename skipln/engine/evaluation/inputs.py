@@ -12,7 +12,7 @@ from skipln.configuration.schema import ParallelText, RunConfig
 from skipln.engine.checkpoint import Checkpoints
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
-from skipln.runs.identity import public
+from skipln.runs.identity import identity, public
 from skipln.runs.reading import required_result
 from skipln.runs.result import Candidate, Ended, Result
 from skipln.system.strict_yaml import read_dumped
@@ -34,11 +34,12 @@ class Input:
         """Read the finished run in the folder `path`. Raises UserError if it is not finished or cannot be read."""
         result = required_result(path)
         try:
-            config = RunConfig.model_validate(read_dumped(path / "config.yaml"))
+            content = read_dumped(path / "config.yaml")
+            config = RunConfig.model_validate(content)
         except (OSError, ValueError) as error:
             raise UserError(f"inputs: {path}/config.yaml cannot be read") from error
-        if config.hash != path.name:  # weights of the same shapes would be taken for another λ
-            raise UserError(f"inputs: {path}/config.yaml is not of this run, but of {config.hash}")
+        if (own := identity(content)) != path.name:  # weights of the same shapes would be taken for another λ
+            raise UserError(f"inputs: {path}/config.yaml is not of this run, but of {own}")
         return cls(RunFolder(path), config, result)
 
     @property

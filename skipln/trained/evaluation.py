@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from skipln.configuration.schema import Catalogs, ImageTraining, ParallelText, RunConfig, Translation
+from skipln.configuration.schema import Catalogs, ImageTraining, ParallelText, Photographs, RunConfig, Translation
 from skipln.data.images.batches import ImageBatch
+from skipln.data.prefetch import prefetched
 from skipln.data.text.dataset import held_out
 from skipln.data.text.demo import catalogs
 from skipln.data.text.parallel import ParallelFiles
@@ -88,12 +89,16 @@ def _images(run: Run, config: RunConfig) -> tuple[TestResult, str]:
     labels, digest = torch.from_numpy(places[given.labels]), hashlib.sha256()
     digest.update(labels.numpy().data)
 
+    def batch(number: int) -> ImageBatch:
+        """Read images as `skipln-classify` does."""
+        chosen = slice(number * size, (number + 1) * size)
+        return ImageBatch(inputs.read([load() for load in given.images[chosen]]), labels[chosen])
+
     def batches() -> Iterator[ImageBatch]:
-        """Read every image as `skipln-classify` does."""
-        for start in range(0, len(labels), size):
-            images = inputs.read([load() for load in given.images[start : start + size]])
-            digest.update(images.contiguous().numpy().data)
-            yield ImageBatch(images, labels[start : start + size])
+        workers = config.compute.loaders(isinstance(config.data, Photographs))
+        for read in prefetched(batch, range(-(-len(labels) // size)), workers):
+            digest.update(read.images.contiguous().numpy().data)
+            yield read
 
     with torch.inference_mode():
         tested = as_result(*evaluated(run.model, batches(), inputs.normalised, len(run.classes)))

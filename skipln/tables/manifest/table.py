@@ -22,7 +22,12 @@ class Manifest(Node):
     threads: dict[Scale, PositiveInt] = Field(default_factory=dict)  # CPU threads per run; as many at once as fit
     columns: dict[Scale, list[Column]]
     rows: Annotated[list[Row], Field(min_length=1)]
-    notes: list[Line] = Field(default_factory=list)
+    notes: list[Line] = Field(default_factory=list)  # on the page of every scale
+    scale_notes: dict[Scale, list[Line]] = Field(default_factory=dict)  # on the page of that scale alone, before those
+
+    def notes_at(self, scale: str) -> list[str]:
+        """The notes on the page of `scale`."""
+        return [*self.scale_notes.get(scale, []), *self.notes]  # type: ignore[call-overload]
 
     def overrides_of(self, row: Row) -> list[str]:
         """A row's overrides, after those of the row that it evaluates."""

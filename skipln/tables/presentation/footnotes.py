@@ -34,7 +34,7 @@ def footnotes(summary: Summary) -> list[tuple[str, str]]:
     notes += [("Code", text) for text in _code(summary)]
     notes += [("Hardware", text) for text in _hardware(summary)]
     notes += [(f"[{number}]", f"published value: {text}") for number, text in enumerate(sources(summary), 1)]
-    notes += [("Note", text) for text in summary.manifest.notes]
+    notes += [("Note", text) for text in summary.manifest.notes_at(summary.scale)]
     notes.append(("Made by", f"`{command(summary)}`"))
     return notes
 

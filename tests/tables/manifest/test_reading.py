@@ -23,6 +23,8 @@ from tests.tables.conftest import MANIFEST
         ("name: xskip,", "name: X skip,", "rows.0.name='X skip'"),
         ("title: A small table", "title: [", "table9.yaml: "),
         ("value: 27.5", "value: good", "value='good': give a number, or diverged or fail"),
+        ("title: A", "scale_notes: {tiny: [said]}\ntitle: A", "'tiny'"),
+        ("title: A", "scale_notes: {small: said}\ntitle: A", "scale_notes.small='said': input should be a valid list"),
     ],
 )
 def test_a_mistake_is_one_line(complaint: Callable[[str, str], str], old: str, new: str, said: str) -> None:
@@ -34,6 +36,14 @@ def test_a_published_value_may_be_one_of_two_words(tmp_path: Path) -> None:
     published = load("table9", tmp_path).rows[1].published["catalogs"]
     assert published is not None
     assert published.value == "fail"
+
+
+def test_a_note_is_shown_on_every_page_or_on_that_of_its_scale(tmp_path: Path) -> None:
+    notes = "notes: [of all]\nscale_notes: {small: [of one], paper: [of another]}\n"
+    (tmp_path / "table9.yaml").write_text(MANIFEST + notes)
+    manifest = load("table9", tmp_path)
+    assert manifest.notes_at("small") == ["of one", "of all"]
+    assert manifest.notes_at("demo") == ["of all"]
 
 
 def test_an_unknown_table_lists_the_tables(tmp_path: Path) -> None:

@@ -13,14 +13,26 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from skipln.seam.connection import Connection
 
 
-@dataclass
+@dataclass(frozen=True)
 class Site:
     """One residual site y = site(x, F) in one pass; norms and root mean squares are over the whole batch.
 
-    stream: ‖∂loss/∂y‖₂. branch: ‖∂loss/∂θ‖₂, where θ are the parameters that only F reads. share: rms F(x) / rms x.
-    scale: rms y. The gradient is taken behind the site, because a site that changes a ResNet's shape has two in front
-    of it: the shortcut's and the branch's.
+    stream: ‖∂loss/∂y‖₂. branch: ‖∂loss/∂θ‖₂, where θ are the parameters that only F reads, `parameters` numbers in all.
+    share: rms F(x) / rms x. scale: rms y. The gradient is taken behind the site, because a site that changes a ResNet's
+    shape has two in front of it: the shortcut's and the branch's.
     """
+
+    stack: str
+    stream: float
+    branch: float
+    share: float
+    scale: float
+    parameters: int
+
+
+@dataclass
+class _Watched:
+    """What hooks collect at a site during a pass. It holds the net's tensors, and so only lives as long as the pass."""
 
     stack: str
     share: float = math.nan
@@ -28,13 +40,10 @@ class Site:
     gradients: list[Tensor] = field(default_factory=list)
     parameters: dict[nn.Parameter, None] = field(default_factory=dict)
 
-    @property
-    def stream(self) -> float:
-        return _norm(self.gradients)
-
-    @property
-    def branch(self) -> float:
-        return _norm([p.grad for p in self.parameters if p.grad is not None])
+    def site(self) -> Site:
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        count = sum(p.numel() for p in self.parameters)
+        return Site(self.stack, _norm(self.gradients), _norm(gradients), self.share, self.scale, count)
 
 
 QUANTITIES = ("stream", "branch", "share", "scale")
@@ -61,17 +70,19 @@ def measure(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> Pass:
     output: list[float] = []
     net.register_forward_pre_hook(lambda _, inputs: tuple(t.double() if t.is_floating_point() else t for t in inputs))
     net.register_forward_hook(lambda _, __, y: output.append(_rms(y)))
-    sites = _watch(net)
+    watched = _watch(net)
     with sdpa_kernel(SDPBackend.MATH):  # other kernels recompute exp(score − log-sum), which overflows at 1e20
         value = loss(net)
         value.backward()
-    return Pass(value.item(), output[-1], sites)
+    found = Pass(value.item(), output[-1], [one.site() for one in watched])
+    watched.clear()  # the net's hooks refer to it, and it to the gradients: a circle that would keep both for long
+    return found
 
 
-def _watch(net: nn.Module) -> list[Site]:
+def _watch(net: nn.Module) -> list[_Watched]:
     """The sites of `net`, filled when it is called. A branch's parameters are those of the modules that F calls."""
-    sites: list[Site] = []
-    within: list[Site] = []
+    sites: list[_Watched] = []
+    within: list[_Watched] = []
 
     def enter(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         x, branch, *others = arguments
@@ -97,7 +108,7 @@ def _watch(net: nn.Module) -> list[Site]:
             within[-1].parameters.update(dict.fromkeys(module.parameters(recurse=False)))
 
     def begin(stack: str) -> Callable[..., None]:
-        return lambda *_: sites.append(Site(stack))
+        return lambda *_: sites.append(_Watched(stack))
 
     for name, module in net.named_modules():
         if isinstance(module, Connection):

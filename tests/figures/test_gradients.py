@@ -5,6 +5,7 @@ exactly λ^L where F = 0, and about λ^L where a norm inside F makes F′ₗ shr
 F′ₗ = O(1 / rms xₗ) = O(λ^−l) for λ > 1). Behind a norm the product is of (λ + F′ₗ) / std(λx + F), and not a power of λ.
 """
 
+import gc
 import math
 from types import SimpleNamespace
 
@@ -201,12 +202,24 @@ def test_the_last_norm_of_a_preact_net_hides_the_scale_from_logits_and_gradient(
 def test_every_parameter_of_a_branch_belongs_to_one_site():
     net = transformer("xskip_ln")
     found = measure(net, lambda n: n(torch.randint(4, 40, (2, 5)), torch.randint(4, 40, (2, 4))).square().mean())
-    owned = [parameter for site in found.sites for parameter in site.parameters]
-    assert len(owned) == len(set(owned))
     elsewhere = ("embedding", "sites")
     count = sum(p.numel() for name, p in net.named_parameters() if not any(part in name for part in elsewhere))
-    assert sum(p.numel() for p in owned) == count
+    assert sum(site.parameters for site in found.sites) == count  # each once: a parameter of two would count twice
     assert [site.stack for site in found.sites] == ["encoder"] * 4 + ["decoder"] * 3 * DEPTH
+
+
+def test_a_pass_keeps_no_tensor():
+    """Neither the gradients nor the copy of the net outlive it, even before the garbage collector looks for circles."""
+    net = transformer("xskip_ln")
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(one, torch.Tensor) for one in gc.get_objects())
+        kept = passed(net)
+        after = sum(isinstance(one, torch.Tensor) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert len(kept.sites) > 1 and after == before
 
 
 def test_measured_gradients_equal_those_computed_by_hand():

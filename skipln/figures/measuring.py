@@ -19,6 +19,8 @@ from skipln.engine.ranks import Ranks
 from skipln.errors import UserError
 from skipln.figures.gradients import QUANTITIES, Pass, measure
 from skipln.figures.points import Point
+from skipln.models.transformer import Transformer
+from skipln.ops.cross_entropy import smoothed_cross_entropy
 from skipln.runs.folder import RunFolder
 from skipln.system.files import atomic_write
 from skipln.tasks import Task, create_task
@@ -112,7 +114,18 @@ def _passes(model: nn.Module, task: Task, fabric: Fabric, count: int) -> list[Pa
 
 
 def _mean_loss(task: Task, batch: Any, net: nn.Module) -> Tensor:
-    return task.loss(net, batch).total / task.units(batch)
+    return task.loss(_ByLogits(net) if isinstance(net, Transformer) else net, batch).total / task.units(batch)
+
+
+class _ByLogits(nn.Module):
+    """A Transformer that computes its loss from its logits, so that they are its output and not the loss."""
+
+    def __init__(self, net: Transformer) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, source: Tensor, target_in: Tensor, target_out: Tensor, smoothing: float) -> Any:
+        return smoothed_cross_entropy(self.net(source, target_in), target_out[target_in != self.net.pad], smoothing)
 
 
 def _measured(passes: list[Pass]) -> Measured:

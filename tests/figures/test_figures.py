@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from skipln import skips
 from skipln.configuration.composition import compose
@@ -289,6 +290,21 @@ def test_the_nets_of_finished_runs_are_measured(trained, here, tmp_path, capfd):
     own = measuring._passes(model, task, create_fabric(point.config), 2)
     assert [one.loss for one in own] == pytest.approx(found.states["trained"].loss, rel=1e-5)
     assert own[0].sites[0].stream == pytest.approx(found.states["trained"].sites["stream"][0][0], rel=1e-5)
+
+
+def test_the_output_of_a_transformer_is_its_logits(tiny_text, tmp_path):
+    """Loss and scale of the output are those of the logits, which torch computes here from the same net."""
+    words = ["scale=test", "data=parallel_text", f"data.dir={tiny_text}", "data.vocabulary=290", "data.max_length=40"]
+    config = compose([*words, "skip=xskip_ln", "model.dropout=0", f"paths.cache={tmp_path}"])
+    task = create_task(config)
+    model = task.build()
+    (found,) = measuring._passes(model, task, create_fabric(config), 1)
+    batch, net = task.epoch(0)[0], model.double().train()
+    logits, targets = net(batch.source, batch.target_in), batch.target_out[batch.target_in != net.pad]
+    smoothing = config.task.label_smoothing
+    loss = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+    assert found.loss == pytest.approx(loss.item(), rel=1e-12)
+    assert found.output == pytest.approx(logits.square().mean().sqrt().item(), rel=1e-12)
 
 
 def test_a_figure_of_missing_runs_is_one_line(trained, here, tmp_path, capfd):

@@ -22,7 +22,9 @@ def page(numbers: Numbers, manifest: Manifest, scale: str) -> str:
     """The whole page, ending in a newline."""
     parts = [inert(f"# {manifest.name}: {manifest.title}")]
     for model in manifest.at(scale).models:
-        depth, name = max(model.depths), inert(model.label)
+        if not (depths := _depths(numbers, model)):
+            continue
+        depth, name = max(depths), inert(model.label)
         parts.append(f"## {name}")
         parts.append(f"![{LABELS['stream']} at λ = {LAM:g}, {name}]({model.name}-overview.svg)")
         parts += [f"![{LABELS[quantity]}, {name}]({model.name}-{quantity}.svg)" for quantity in LABELS]
@@ -30,6 +32,12 @@ def page(numbers: Numbers, manifest: Manifest, scale: str) -> str:
         parts.append(aligned([HEADING, *_lines(numbers, model.name, depth)]))
     parts.append("\n".join(inert(f"- {sentence}") for sentence in _footnotes(numbers, manifest, scale)))
     return "\n\n".join(parts) + "\n"
+
+
+def _depths(numbers: Numbers, model: Model) -> list[int]:
+    """The depths of a model of which a net is measured; of a table's runs, some may be missing."""
+    found = {net.depth for net in numbers.nets if net.model == model.name}
+    return [depth for depth in model.depths if depth in found]
 
 
 def growth(sites: Sequence[SiteRow]) -> float | None:
@@ -83,7 +91,8 @@ def _number(value: float | None, digits: int = 2) -> str:
 def _footnotes(numbers: Numbers, manifest: Manifest, scale: str) -> list[str]:
     at, about = manifest.at(scale), numbers.about
     spreads = [site.stream_sd for site in numbers.sites if site.stream_sd is not None]
-    short = _trainings(at.overrides, at.models)
+    models = [model for model in at.models if _depths(numbers, model)]
+    short = _trainings(at.overrides, models)
     spread = f": half of all sites have less than {statistics.median(spreads):.2f}" if spreads else ""
     return [
         "Each net and micro-batch is measured in one forward and backward pass of the training loss (mean over tokens "
@@ -98,7 +107,7 @@ def _footnotes(numbers: Numbers, manifest: Manifest, scale: str) -> list[str]:
         f"{_count(at.batches, 'micro-batch', 'es')}. sites.csv has every site, with the factor of one geometric "
         f"standard deviation (of the stream's gradient{spread}); nets.csv has the hashes of the nets' configurations.",
         *([f"Short training: {'; '.join(short)}, on top of the recipe of scale={scale}."] if short else []),
-        *_finished(scale, at.models),
+        *_finished(numbers, scale, models),
         "Diverged: the training diverged (docs/reproduction.md defines this); such a seed has no trained net.",
         *(f"Data: {text}" for text in about.data),
         *([f"Arithmetic of the trainings: {_alike(about.arithmetic)}"] if about.arithmetic else []),
@@ -121,10 +130,10 @@ def _trainings(shared: Sequence[str], models: Sequence[Model]) -> list[str]:
     return [f"{model.label}: `{' '.join([*shared, *model.overrides])}`" for model in models if model.of is None]
 
 
-def _finished(scale: str, models: Sequence[Model]) -> list[str]:
+def _finished(numbers: Numbers, scale: str, models: Sequence[Model]) -> list[str]:
     return [
         f"Trained, {model.label}: the weights with which finished runs of {model.of} at scale {scale} were tested "
-        f"(column {' and '.join(words[0] for words in model.depths.values())})."
+        f"(column {' and '.join(model.depths[depth][0] for depth in _depths(numbers, model))})."
         for model in models
         if model.of is not None
     ]

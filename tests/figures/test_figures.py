@@ -229,11 +229,26 @@ def test_the_numbers_belong_to_the_current_configuration(folder):
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_the_committed_numbers_show_the_law(folder):
     """On PreAct-ResNet, whose branches have a norm, xSkip multiplies gradients by λ per site; with LN by about 1."""
-    deepest = [s for s in load_numbers(folder).sites if (s.model, s.depth, s.state) == ("preact_resnet", 110, "start")]
-    for lam in (2.0, 3.0):
+    measured = [site for site in load_numbers(folder).sites if (site.model, site.state) == ("preact_resnet", "start")]
+    deepest = [site for site in measured if site.depth == max(other.depth for other in measured)]
+    for lam in {site.lam for site in deepest if site.form == "xskip" and site.lam is not None and site.lam > 1}:
         for form, expected in (("xskip", lam), ("xskip_ln", 1), ("rskip_ln", 1)):
             sites = [site for site in deepest if (site.form, site.lam) == (form, lam)]
             assert growth(sites) == pytest.approx(expected, rel=0.1), (form, lam)
+    assert any((site.form, site.lam) == ("xskip", 2) for site in deepest)
+
+
+def test_a_page_shows_the_deepest_nets_that_are_measured():
+    """Of a table's runs, those of one depth or of a whole model may be missing."""
+    manifest, numbers, scale = load("figure1"), load_numbers(COMMITTED[0]), COMMITTED[0].parent.name
+    at = manifest.at(scale)
+    deeper = at.models[0].model_copy(update={"depths": {**at.models[0].depths, 999: []}})
+    other = at.models[0].model_copy(update={"name": "other", "label": "another net"})
+    models = [deeper, *at.models[1:], other]
+    changed = manifest.model_copy(
+        update={"scales": {COMMITTED[0].parent.name: at.model_copy(update={"models": models})}}
+    )
+    assert page(numbers, changed, COMMITTED[0].parent.name) == page(numbers, manifest, COMMITTED[0].parent.name)
 
 
 def test_every_figure_of_experiments_loads():

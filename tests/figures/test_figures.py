@@ -245,10 +245,8 @@ def test_a_page_shows_the_deepest_nets_that_are_measured():
     deeper = at.models[0].model_copy(update={"depths": {**at.models[0].depths, 999: []}})
     other = at.models[0].model_copy(update={"name": "other", "label": "another net"})
     models = [deeper, *at.models[1:], other]
-    changed = manifest.model_copy(
-        update={"scales": {COMMITTED[0].parent.name: at.model_copy(update={"models": models})}}
-    )
-    assert page(numbers, changed, COMMITTED[0].parent.name) == page(numbers, manifest, COMMITTED[0].parent.name)
+    changed = manifest.model_copy(update={"scales": {scale: at.model_copy(update={"models": models})}})
+    assert page(numbers, changed, scale) == page(numbers, manifest, scale)
 
 
 def test_every_figure_of_experiments_loads():

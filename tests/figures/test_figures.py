@@ -221,9 +221,11 @@ def test_rendering_again_from_the_numbers_gives_the_same_bytes(folder, tmp_path)
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_the_numbers_belong_to_the_current_configuration(folder):
-    """If a default behind a committed figure changes, the figure must be made again."""
-    today = {point.config.hash for point in points(load(folder.name), folder.parent.name)}
-    assert {run for net in load_numbers(folder).nets for run in net.runs.split()} == today
+    """If a default behind a committed figure changes, the figure must be made again. Runs of a table may be missing."""
+    planned = points(load(folder.name), folder.parent.name)
+    measured = {run for net in load_numbers(folder).nets for run in net.runs.split()}
+    own = {point.config.hash for point in planned if point.run is None}
+    assert measured and own <= measured <= {point.config.hash for point in planned}
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.name}")

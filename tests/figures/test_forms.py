@@ -53,7 +53,9 @@ def test_nets_that_are_shown_once_have_equal_numbers(folder):
     pairs = [(("xskip", 1), ("skip", None)), (("rskip_ln", 1), ("xskip_ln", 1)), (("rskip_bn", 1), ("xskip_bn", 1))]
     for model, depth in {key[:2] for key in nets}:
         for one, other in pairs:
-            assert nets[model, depth, *one] == pytest.approx(nets[model, depth, *other], rel=1e-3)
+            both = [nets[model, depth, *name] for name in (one, other) if (model, depth, *name) in nets]
+            assert len(both) < 2 or both[0] == pytest.approx(both[1], rel=1e-3)
+            assert len(both) == 2 or folder.parent.name != "demo"  # a table's runs have each net under one name
 
 
 def test_labels_keep_their_distance_and_stay_close():

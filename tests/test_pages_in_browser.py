@@ -4,6 +4,7 @@ A screenshot of each is left in build/screenshots/.
 """
 
 import itertools
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from tests.browser import Page, needs_chromium
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 SCREENSHOTS = ROOT / "build" / "screenshots"
-ALONE = [*sorted((ROOT / "results").glob("*/*/curves.html")), ROOT / "docs" / "gallery.html"]
+ANSWERED = sorted((ROOT / "results").glob("*/*/curves.html"))
+ALONE = [*ANSWERED, ROOT / "docs" / "gallery.html"]
 OF_THE_SITE = [  # one of each kind
     "README.html", "docs/guide.html", "docs/configuration.html", "docs/troubleshooting.html", "docs/costs.html",
     "docs/gallery.html", "docs/api.html", "results/README.html", "results/bench/README.html",
@@ -117,7 +119,8 @@ def test_the_first_view_of_a_table_answers_its_question(browser: Page, width: in
     browser.open(ROOT / "results/small/table2/curves.html")
     top = browser.run('document.getElementById("answer").getBoundingClientRect().top')
     assert top < 200
-    assert "By a test over runs better than" in browser.run('document.getElementById("answer").innerText')
+    said = browser.run('document.getElementById("answer").innerText')
+    assert said.startswith("Multi30k En-De (BLEU") and "By a test over runs better than" in said
     chart = browser.run('(box => [box.top, box.bottom])(document.getElementById("chart").getBoundingClientRect())')
     assert chart[0] < 800 and (width < 1000 or chart[1] < 800)
     assert browser.run('document.querySelector("#chart .y").textContent') == "validation BLEU, 50 sentences"
@@ -126,6 +129,22 @@ def test_the_first_view_of_a_table_answers_its_question(browser: Page, width: in
     assert len(names) == (7 if width >= 768 else 0)
     for one, other in itertools.pairwise(names):
         assert one["bottom"] <= other["top"] + 3 and one["right"] <= width
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize("path", ANSWERED, ids=lambda path: str(path.parent.relative_to(ROOT)))
+def test_the_answer_is_that_of_the_column_whose_curves_are_shown(browser: Page, path: Path, width: int) -> None:
+    """However many columns a table has, its curves begin in the first view, below the answer of one column alone."""
+    browser.show(width, "light")
+    browser.open(path)
+    for column in browser.run("data.columns"):
+        browser.run(
+            f'document.getElementById("column").value = {json.dumps(column["name"])},'
+            'document.getElementById("column").dispatchEvent(new Event("change"))'
+        )
+        said = browser.run('document.getElementById("answer").innerText').strip()
+        assert said.startswith(f"{column['label']} (") and "\n" not in said
+        assert browser.run('document.getElementById("chart").getBoundingClientRect().top') < 800
 
 
 def test_a_phone_keeps_the_names_of_rows_in_sight(browser: Page) -> None:

@@ -36,7 +36,7 @@ def page(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live] 
         "title": html.escape(f"{summary.manifest.name}: {summary.manifest.title} ({summary.scale})"),
         "style": _asset("page.css"),
         "script": _asset("page.js"),
-        "answer": "\n".join(f"<p>{html.escape(answer(block))}</p>" for block in summary.blocks),
+        "answer": "\n".join(_answer(block) for block in summary.blocks),
         "how": html.escape(HOW_DRAWN),
         "live": _live(others),
         "tables": "\n".join(_table(summary, block) for block in summary.blocks),
@@ -48,6 +48,11 @@ def page(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live] 
         before, after = filled.split(f"<!--{key}-->", 1)
         filled = before + value + after
     return filled
+
+
+def _answer(block: Block) -> str:
+    """A column's answer. The script hides those of the columns whose curves are not shown."""
+    return f'<p data-column="{html.escape(block.column.name)}">{html.escape(answer(block))}</p>'
 
 
 def _data(summary: Summary, curves: Mapping[str, Curves], others: Sequence[Live]) -> dict[str, Any]:

@@ -256,6 +256,11 @@ function suit() {
   $("log").checked = metric.endsWith("/loss") && low > 0 && high > WIDE_RANGE * low;
 }
 
+// The answer is that of the column whose curves are shown: on a phone, those of all columns would fill the first view.
+function tell() {
+  for (const said of $("answer").children) said.hidden = said.dataset.column !== $("column").value;
+}
+
 document.querySelector("h1").textContent = document.title;
 // The rows' colours as --c0, --c1, …, for light and dark mode: one hue per family, one shade per λ.
 const looks = which => data.rows.map((row, place) => `--c${place}: ${row[which]};`).join("");
@@ -266,10 +271,12 @@ choices("metric", data.metrics.map(key => [key, named(key)]));
 choices("axis", data.axes.map(key => [key, AXES[key]]));
 choices("column", data.columns.map(c => [c.name, c.label]));
 $("column-choice").hidden = data.columns.length < 2;
+$("column").addEventListener("change", tell);
 for (const id of ["log", "seeds"]) $(id).addEventListener("change", draw);
 $("controls").addEventListener("submit", event => event.preventDefault());
 $("chart").addEventListener("pointermove", hover);
 $("chart").addEventListener("pointerleave", () => { $("tip").hidden = true; drawn.cross?.setAttribute("visibility", "hidden"); });
+tell();
 suit();
 new ResizeObserver(draw).observe($("chart"));
 legend();

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from scripts.evidence.comparing import Claim, Comparison
 from scripts.evidence.costs import Standing
-from skipln.report.markdown import aligned
+from skipln.report.markdown import aligned, in_cell
 from skipln.report.numbers import EMPTY, p_value, signed
 from skipln.tables.execution.cost import ASSUMED
 from skipln.tables.statistics.runs import FEWEST, LEVEL, METHOD, POWER
@@ -73,7 +73,7 @@ def difference(one: Comparison) -> str:
 
 
 def place(one: Comparison) -> str:
-    return f"{one.table}, {one.scale}: {one.column.label}"
+    return f"{one.table}, {one.scale}: {in_cell(one.column.label)}"
 
 
 def _of_claim(claim: Claim, own: Sequence[Comparison]) -> str:
@@ -95,7 +95,7 @@ def _of_claim(claim: Claim, own: Sequence[Comparison]) -> str:
 
 def _line(one: Comparison) -> list[str]:
     detectable = f"{one.test.detectable:.{one.metric.decimals}f}" if one.test and one.says == "open" else EMPTY
-    pair = " against ".join(row.label for row in one.rows)
+    pair = " against ".join(in_cell(row.label) for row in one.rows)
     p = EMPTY if one.adjusted is None else p_value(one.adjusted)
     return [place(one), pair, difference(one), f"{one.n[0]}, {one.n[1]}", p, detectable, one.says]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from statistics import median
 
 from skipln.configuration.schema import RunConfig, TextTraining
+from skipln.report.markdown import in_cell
 from skipln.system.files import atomic_write
 from skipln.system.places import RESULTS, ROOT
 from skipln.system.printing import exit_status
@@ -108,7 +109,7 @@ def page() -> str:
             measured += known
             hours = sum(hours for hours, _ in costs) / 2
             rows.append(
-                f"| {manifest.name} | {scale} | {' · '.join(column.label for column in columns)} | {seeds} | "
+                f"| {manifest.name} | {scale} | {' · '.join(in_cell(column.label) for column in columns)} | {seeds} | "
                 f"{len(planned)} | {'' if known == len(costs) else '~'}{_hours(hours)} | {_hours(gpu)} |\n"
             )
     said = {"text": sustained["tokens"] / 1e9, "images": sustained["images"] / 1e9}

@@ -1,5 +1,7 @@
 """The page of claims, against scipy and against cases made by hand."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,21 @@ def test_the_page_the_summary_and_the_picture(tmp_path: Path) -> None:
     drawn = picture(asked, found).svg()
     assert drawn == picture(asked, found).svg() and drawn.count("<svg") == 1
     assert "no comparison has three runs" not in page(asked, [], []) and picture(asked, []).svg().startswith("<?xml")
+
+
+def test_a_label_stays_in_its_cell(tmp_path: Path) -> None:
+    """Labels are free text: a bar, an element or a line's end in one adds no cell, no markup and no row."""
+    experiments = shutil.copytree(EXPERIMENTS, tmp_path / "experiments")
+    table = (experiments / "table1.yaml").read_text("utf-8")
+    (experiments / "table1.yaml").write_text(
+        table.replace("label: xSkip λ=2", 'label: "a|b<img src=x>\\n| c"'), "utf-8"
+    )
+    rows: dict[str, list[float | None]] = {"skip": [5.0, 5.2, 4.9], "xskip_2": [9.0, 9.3, 8.8]}
+    published(tmp_path / "results", rows)
+    text = page(claims(experiments), comparisons(tmp_path / "results", experiments), [])
+    (line,) = [line for line in text.splitlines() if "<img" in line]
+    cells = re.split(r"(?<!\\)\|", line)
+    assert len(cells) == 9 and "a\\|b\\<img" in cells[2]
 
 
 def test_the_hours_of_a_seed_are_those_of_one_run_of_every_begun_cell(tmp_path: Path) -> None:

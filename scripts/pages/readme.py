@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from collections import Counter
 from dataclasses import dataclass
 
 from scripts.evidence.comparing import claims, comparisons
@@ -19,6 +20,7 @@ FORMS = "skip and xSkip grow by orders of magnitude, xSkip+LN and rSkip+LN stay 
 # The answer to "which λ?": the table, the section of its page, what its score is called, and whether less is better.
 SECTIONS = [
     ("small/table2", "Multi30k En-De", "BLEU", False),
+    ("small/table2", "Multi30k En-De, 6+6 layers", "BLEU", False),
     ("small/table1", "CIFAR-10 (JPEG), PreAct-ResNet-20, 6 epochs", "error %", True),
 ]
 CASES = [*SECTIONS, ("demo/table2", "En-De catalogs", "BLEU", False)]
@@ -105,13 +107,20 @@ def tested(table: str, heading: str, less: bool) -> Tested:
 
 
 def in_short(cases: list[tuple[str, Tested]]) -> str:
-    """The answer in a sentence or two: what is better than the plain form on each data set, and on all of them."""
+    """The answer in two sentences: what is better than the plain form on each data set, and where to begin.
+
+    To begin with are the forms that are worse on no data set, and among them those that are better on the most.
+    """
     own = "; ".join(f"on {heading}, {listed(found.better)}" for heading, found in cases)
-    common = [name for name in cases[0][1].better if all(name in found.better for _, found in cases)]
+    worse = {name for _, found in cases for name in found.worse}
+    wins = Counter(name for _, found in cases for name in found.better if name not in worse)
+    most = max(wins.values(), default=0)
+    safe = [name for name in wins if wins[name] == most]
     rest = (
-        f"On all of them it is {listed(common)}."
-        if common
-        else "No λ is better on all of them. Begin with λ = 1, and let your validation set compare it with 2 and 3."
+        f"{listed(safe)}: better on {most} of these {len(cases)}, significantly worse on none. Begin there, and let "
+        "your validation set compare λ = 1."
+        if safe
+        else "Begin with λ = 1, and let your validation set compare it with 2 and 3."
     )
     return f"Significantly better than the plain form, so far: {own}. {rest}"
 

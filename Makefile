@@ -146,7 +146,8 @@ test-browser: setup ## test the pages in headless Chromium
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m browser $(ARGS)
 
 test-faults: setup ## attack a table and its files, and write docs/reliability.md (SHARE=0.1: a tenth of the attacks)
-	@OMP_NUM_THREADS=1 $(RUN) -m pytest -m faults --faults $(or $(SHARE),1) -p no:xdist -s --timeout 1800 tests/faults $(ARGS)
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal -m faults --faults $(or $(SHARE),1) \
+		--timeout 1800 tests/faults $(ARGS)
 
 FUZZ_TARGETS := overrides manifest records run_folder configuration small_files bpe tar idx_files checkpoint
 SECONDS_EACH ?= 60

@@ -1,17 +1,21 @@
 """The number of attacks: a sample by default, or a share of all with --faults SHARE (1: as `make test-faults`)."""
 
+import os
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from skipln.system.files import locked
 from tests.faults.desk import ROOT, Desk
-from tests.faults.tally import Tally
+from tests.faults.tally import Tally, said_in, timed
 
 SEED = 17
 PAGE = ROOT / "docs" / "reliability.md"
+STARTED = time.monotonic()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,12 +25,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
-    """Count all attacks of the session; with --faults, print them and write them to docs/reliability.md."""
+def tally(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tally]:
+    """Count the attacks of this process; with --faults, write them to docs/reliability.md beside the others'."""
     counted = Tally()
     yield counted
     if share := request.config.getoption("--faults"):
-        print(f"\n{counted.write(PAGE, share)}", *counted.failures, sep="\n")
+        with locked(tmp_path_factory.getbasetemp().parent / "page.lock"):
+            counted.write(PAGE, share)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Print the page's table, and time a session of all attacks. Of xdist's processes, only the controller is here."""
+    share = config.getoption("--faults")
+    if share == 1 and exitstatus == 0 and config.args == ["tests/faults"] and not config.getoption("keyword"):
+        timed(PAGE, (time.monotonic() - STARTED) / 60, len(os.sched_getaffinity(0)))
+    if share:
+        terminalreporter.write_line(f"\n{said_in(PAGE)}")
 
 
 @pytest.fixture

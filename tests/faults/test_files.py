@@ -34,7 +34,7 @@ def test_checkpoints(undisturbed: Desk, tmp_path: Path, draw: random.Random, tim
         else:
             attacked = damaged(content, draw)
         if attacked == content:
-            continue
+            attacked += b"\0"
         victim = tmp_path / path.name
         victim.write_bytes(attacked)
         try:

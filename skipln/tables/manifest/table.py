@@ -79,9 +79,13 @@ class Manifest(Node):
         return column.model_copy(update={**changes, "targets": [], "against": target})
 
     def asked(self, scale: str, column: Column) -> list[str]:
-        """What the user must give for `column`, as ARGS has it: COLUMN.KEY where other columns need the same key."""
+        """What the user must give for `column`, as ARGS has it: COLUMN.KEY where other columns need the same key.
+
+        For a column that evaluates another it is what the other needs, which holds for both.
+        """
+        owner = column.evaluates or column.name
         others = {key for other in self.columns_at(scale) if not _related(other, column) for key in other.needs}
-        return [f"{column.name}.{key}=…" if key in others else f"{key}=…" for key in column.needs]
+        return [f"{owner}.{key}=…" if key in others else f"{key}=…" for key in column.needs]
 
     @model_validator(mode="after")
     def _fit(self) -> "Manifest":

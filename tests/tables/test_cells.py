@@ -179,8 +179,9 @@ def test_a_column_may_evaluate_the_runs_of_another(tmp_path: Path, given: str) -
 
 def test_what_an_evaluating_column_needs_is_given_for_the_trained_one(tmp_path: Path) -> None:
     """What is asked for is enough: with it, neither column lacks anything."""
-    other = "    - {name: other, label: Other, overrides: [task=translation, data=multi30k, precision=bf16], needs: [data.dir]}\nrows:"
-    (tmp_path / "table9.yaml").write_text(AGAIN.replace("rows:\n", f"{other}\n", 1))
+    overrides = "[task=translation, data=multi30k, precision=bf16]"
+    other = f"    - {{name: other, label: Other, overrides: {overrides}, needs: [data.dir]}}"
+    (tmp_path / "table9.yaml").write_text(AGAIN.replace("rows:\n", f"{other}\nrows:\n", 1))
     manifest = load("table9", tmp_path)
     asked = {column.name: manifest.asked("small", column) for column in manifest.columns_at("small")}
     assert asked == {"m2016": ["m2016.data.dir=…"], "m2017": ["m2016.data.dir=…"], "other": ["other.data.dir=…"]}

@@ -12,7 +12,7 @@ from skipln.configuration.schema import Catalogs, ParallelText, RunConfig, TextT
 from skipln.data.text import BOS, EOS, PAD, UNK, Batch, ParallelCorpus, TextData, collate, token_batches
 from skipln.data.text.demo import catalogs
 from skipln.data.text.raw import MODEL, VOCABULARY_FILES
-from skipln.data.text.subwords import check_same_codes
+from skipln.data.text.subwords import CODES, check_same_codes
 from skipln.decode.translate import Search, translate
 from skipln.errors import UserError
 from skipln.models.transformer import Transformer, TransformerShape
@@ -132,6 +132,11 @@ def prepare_text(config: RunConfig) -> TextData:
     sizes = {"vocab_size": data.vocabulary, "max_length": data.max_length}
     encoding = "sentencepiece" if data.kind == "catalogs" else data.encoding
     inputs = _inputs_of_weights(config)
+    if inputs and not (inputs / (MODEL if encoding == "sentencepiece" else CODES)).is_file():
+        raise UserError(
+            f"init_from={config.init_from}: these weights are not of data.encoding={encoding} (there: "
+            f"{', '.join(sorted(path.name for path in inputs.iterdir()))}); give those of a run on such text"
+        )
     if inputs and encoding != "sentencepiece":
         check_same_codes(inputs, folder)
     vocabulary = inputs / MODEL if inputs and encoding == "sentencepiece" else None

@@ -13,10 +13,12 @@ from skipln.configuration.schema import RunConfig
 from skipln.engine.seal import read_seal
 from skipln.engine.weights.tensors import load_tensors
 from skipln.errors import UserError
+from skipln.runs.reading import read_config
 from skipln.runs.weights import weights_file
 from skipln.seam.attention import Attention
 from skipln.seam.connection import Connection
 from skipln.system.files import sha256
+from skipln.system.printing import one_line
 
 SHOWN = 6  # names of parameters that a line shows
 
@@ -36,7 +38,8 @@ def start_from_weights(model: nn.Module, config: RunConfig) -> None:
     try:
         fitted = fit(read_weights(path), model, config.init_connections)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+        own = _of_their_run(path, config)
+        raise UserError(f"{path}: {error}" + (f"; its own run has {own}" if own else "")) from error
     drawn = [name for name in model.state_dict() if name not in fitted]
     model.load_state_dict(fitted, strict=False)
     if drawn:
@@ -66,6 +69,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "not a model's weights; give a run's folder, its checkpoints/tested.pt, best.pt or weights-….pt"
         )
     return content
+
+
+def _of_their_run(path: Path, config: RunConfig) -> str:
+    """Return, as overrides, how the model of the run that made the weights differs from `config`; "" if unknown."""
+    folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    content = read_config(folder) if (folder / "config.yaml").is_file() else {}
+    found = []
+    for group in ("model", "skip", "norm", "attention"):
+        theirs, ours = content.get(group), config.model_dump()[group]
+        for key, value in theirs.items() if isinstance(theirs, dict) else ():
+            if "dropout" not in key and (key not in ours or ours[key] != value):
+                found.append(f"{group}={value}" if key == "name" else f"{group}.{key}={value}".replace(" ", ""))
+    return one_line(" ".join(found))
 
 
 def fit(weights: Mapping[str, Tensor], model: nn.Module, connections: str) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -19,8 +20,12 @@ from skipln.export.__main__ import main as export
 from skipln.runs.sums import with_sums
 from skipln.runs.weights import weights_file
 from skipln.system.files import sha256
+from skipln.tables.cells import cells
+from skipln.tables.manifest import load
 from skipln.tasks import create_task
+from skipln.tasks.translation import build_transformer
 from tests.conftest import write_tiny_text
+from tests.test_readme import TRAIN
 
 SHORT = ["training.updates=4", "training.checkpoint_every=2", "training.average=1", "training.log_every=1"]
 
@@ -213,6 +218,11 @@ def _cut(folder: Path) -> Path:
     return folder
 
 
+def _images(folder: Path) -> Path:
+    (folder / "inputs" / "vocabulary.model").rename(folder / "inputs" / "images.json")
+    return folder / "checkpoints" / "tested.pt"
+
+
 @pytest.mark.parametrize(
     ("make", "overrides", "said"),
     [
@@ -235,6 +245,9 @@ def _cut(folder: Path) -> Path:
             "of another shape: encoder.0.feed_forward.0.bias [3] for [64]",
         ),
         (lambda f: f, ["model.encoder_layers=2"], "missing: encoder.1.self_attention.query.weight"),
+        (lambda f: f, ["skip=rskip_ln"], "more; its own run has skip=xskip_ln skip.lam=1.0$"),
+        (lambda f: f, ["data.encoding=bpe"], "not of data.encoding=bpe (there: vocabulary.model); give those of a run"),
+        (_images, [], "not of data.encoding=sentencepiece (there: images.json); give those of a run on such text"),
         (lambda f: f, ["skip=pre_ln", "init_connections=first_norm"], "pre_ln has no norm of x + F(x)"),
         (lambda f: f, ["data.vocabulary=300"], "has 290 pieces: give data.vocabulary=290"),
         (lambda f: f, [f"init_weights={'0' * 64}"], "not init_weights=0000"),
@@ -296,3 +309,16 @@ def test_a_resnet_starts_from_weights_with_their_statistics(tmp_path: Path) -> N
         UserError, match=r"classifier\.weight \[10, \d+\] for \[3, \d+\], classifier\.bias \[10\] for \[3\]"
     ):
         start_from_weights(model, compose(given))
+
+
+@pytest.mark.parametrize("command", [command for command in TRAIN if "init_from=" in command])
+def test_runs_of_table_2_fit_the_pages_commands(command: str, tmp_path: Path) -> None:
+    """The command that starts from another connection starts from post-LN."""
+    words = [word for word in shlex.split(command)[1:] if not word.startswith("init_")]
+    config = compose([*words, f"paths.runs={tmp_path}"])
+    connections = "first_norm" if "init_connections=first_norm" in command else "same"
+    wanted = {"name": "xskip_ln", "lam": 1.0} if connections == "first_norm" else config.skip
+    (trained,) = [cell.config for cell in cells(load("table2"), "demo", [1], cache=None) if cell.config.skip == wanted]
+    assert config.data.vocabulary == trained.data.vocabulary
+    weights = build_transformer(trained, trained.data.vocabulary).state_dict()
+    fit(weights, build_transformer(config, config.data.vocabulary), connections)

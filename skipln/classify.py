@@ -18,8 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--top", type=int, default=1, metavar="K", help="number of classes for each image [1]")
     parser.add_argument("--format", choices=("csv", "json"), default="csv", help="output format [csv]")
     given = parser.parse_intermixed_args(arguments)  # words may stand before and after options
-    if given.top < 1 or given.threads < 0:
-        parser.error("--top is at least 1, --threads at least 0")
+    if given.top < 1:
+        parser.error(f"--top {given.top}: give at least 1")
 
     def work() -> None:
         if missing := next((path for path in given.images if not path.is_file()), None):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from itertools import islice
+from math import inf
 from pathlib import Path
 
 from skipln.data.text.lines import decoded
@@ -39,12 +40,14 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("beam", "max_tokens"):
         if (value := getattr(given, name)) is not None and value < 1:
             parser.error(f"--{name.replace('_', '-')} {value}: give at least 1")
-    if (given.length_penalty or 0) < 0 or given.nbest < 0 or given.threads < 0:
-        parser.error("--length-penalty, --nbest and --threads are at least 0")
+    if not 0 <= (given.length_penalty or 0) < inf or given.nbest < 0:
+        parser.error("--length-penalty and --nbest are numbers of at least 0")
 
     def work() -> None:
         if given.file and not given.file.is_file():
             raise UserError(f"{given.file}: no such file of text")
+        if given.output and given.output.is_dir():
+            raise UserError(f"{given.output}: a folder; name a file in it")
         read_run(given.run, "translation")  # reports mistakes before torch is loaded
         from skipln.trained.run import load_run
 

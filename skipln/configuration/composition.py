@@ -115,7 +115,7 @@ def check(composed: DictConfig) -> RunConfig:
     try:
         config = RunConfig.model_validate(content)
     except PydanticError as error:
-        raise UserError(_one_line_of(error)) from error
+        raise UserError(one_line_of(error)) from error
     check_together(config)
     return config
 
@@ -137,7 +137,7 @@ def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     try:
         changed = RunConfig.model_validate(content)
     except PydanticError as error:
-        raise UserError(_one_line_of(error)) from error
+        raise UserError(one_line_of(error)) from error
     check_together(changed)
     return changed
 
@@ -190,7 +190,9 @@ def _check_kinds(content: dict[str, Any]) -> None:
     for group, kinds in KINDS.get(task, {}).items():
         if (kind := content.get(group, {}).get("kind")) not in kinds:
             choices = sorted(p.stem for p in (CONFIGS / group).glob("*.yaml") if _kind(group, p.stem) in kinds)
-            raise UserError(f"{group}: {kind} is not for task={task}: choose one of {', '.join(choices)}")
+            name = content[group].get("name")
+            given = name if (CONFIGS / group / f"{name}.yaml").is_file() else kind
+            raise UserError(f"{group}: {given} is not for task={task}: choose one of {', '.join(choices)}")
 
 
 def _kind(group: str, name: str) -> str:
@@ -227,7 +229,7 @@ def _one_line(error: Exception, overrides: list[str]) -> str:
     )
 
 
-def _one_line_of(error: PydanticError) -> str:
+def one_line_of(error: PydanticError) -> str:
     """Turn the first of pydantic's complaints into key=value: reason."""
     first = error.errors()[0]
     where = [str(part) for part in first["loc"]]

@@ -176,7 +176,7 @@ def _values(said: dict[str, Any]) -> str:
     kind = said.get("type", "any")
     if kind == "array":
         return f"list of {_values(said.get('items', {}))}"
-    bounds = {"exclusiveMinimum": "> {}", "minimum": "≥ {}", "exclusiveMaximum": "< {}"}
+    bounds = {"exclusiveMinimum": "> {}", "minimum": "≥ {}", "exclusiveMaximum": "< {}", "maximum": "≤ {}"}
     limits = [text.format(said[key]) for key, text in bounds.items() if key in said and said[key] < 2**53]
     words = {"boolean": "true | false", "string": "text", "object": "keys and values", "null": "null"}
     return " ".join([words.get(kind, kind), *limits])

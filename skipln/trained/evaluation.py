@@ -48,7 +48,7 @@ def evaluate(folder: Path, overrides: list[str], device: str = "auto") -> tuple[
         "signatures": tested.signatures,
         "test_seconds": round(time.monotonic() - started, 1),
         "data": Data(name=config.data.name, fingerprint=fingerprint, test_examples=len(tested.examples)),
-        "environment": {**describe(where), "precision": "fp32"},
+        "environment": {**describe(where), "precision": getattr(config.task, "decode_precision", "fp32")},
         "evaluated": overrides,
     }
     result = Result(**{**run.result.content(), **own})

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from skipln.configuration.schema.machine import MOST_THREADS
 from skipln.system.printing import exit_status
 
 
@@ -14,9 +15,16 @@ def parser_for(name: str, description: str, computes: bool = True) -> argparse.A
     parser = argparse.ArgumentParser(prog=f"skipln-{name}", description=description)
     parser.add_argument("run", type=Path, metavar="RUN", help="a finished run's folder")
     if computes:
-        parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="[auto]")
-        parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores [0]")
+        device = "what computes; auto: a GPU if there is one [auto]"
+        parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help=device)
+        parser.add_argument("--threads", type=_threads, default=0, metavar="N", help="CPU threads; 0: all cores [0]")
     return parser
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or int(text) > MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text}: give a number from 0 to {MOST_THREADS:,}")
+    return int(text)
 
 
 def answered(work: Callable[[], None]) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from skipln.configuration.composition import compose, require_data
+from skipln.configuration.composition import compose, one_line_of, require_data
 from skipln.configuration.schema import Catalogs, ParallelText, RunConfig
 from skipln.data.text.dataset import held_out
 from skipln.data.text.parallel import ParallelFiles
@@ -33,8 +33,7 @@ def changed(config: RunConfig, overrides: list[str]) -> RunConfig:
     try:
         found = RunConfig.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{'.'.join(map(str, first['loc']))}={first['input']!r}: {first['msg'].lower()}") from error
+        raise UserError(one_line_of(error)) from error
     texts = [isinstance(one.data, Catalogs | ParallelText) for one in (config, found)]
     if texts[0] != texts[1]:
         raise UserError(

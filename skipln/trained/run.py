@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from skipln.decode.translate import PRECISIONS, Search, hypotheses
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder
 from skipln.runs.result import Result
+from skipln.system.printing import one_line
 from skipln.tasks.classification import build_resnet
 from skipln.tasks.translation import build_transformer, first_and_last, search_of
 from skipln.trained.folder import read_run, require_task
@@ -69,6 +71,8 @@ class Run:
         the model was trained on, as the run's own test does. Raises UserError with the line's number, counted from
         `first`, for a line that is empty or, without `cut`, longer than that.
         """
+        if isinstance(lines, str):
+            raise UserError(f"translate takes a list of lines, not one: give [{one_line(lines)[:40]!r}]")
         text, data = self._text(), self.config.data
         assert isinstance(data, Catalogs | ParallelText) and isinstance(self.config.task, Translation)
         sources = []
@@ -87,6 +91,8 @@ class Run:
             "beam": beam, "alpha": length_penalty, "max_tokens": max_tokens, "precision": precision,
         }  # fmt: skip
         search = replace(search, **{key: value for key, value in given.items() if value is not None})
+        if not 0 <= search.alpha < inf or search.max_tokens < 1:
+            raise UserError(f"length_penalty {search.alpha}, max_tokens {search.max_tokens}: give at least 0 and 1")
         if search.precision not in PRECISIONS:
             raise UserError(f"precision {search.precision}: give one of {', '.join(PRECISIONS)}")
         if not 1 <= count <= search.beam:
@@ -101,6 +107,8 @@ class Run:
 
     def probabilities(self, images: Sequence[Path | str | Image | np.ndarray], batch: int = 64) -> np.ndarray:
         """Probabilities, float32 [images, classes]; rows sum to 1. Raises UserError for a file that is no image."""
+        if isinstance(images, str | Path | Image):
+            raise UserError("predict takes a list of images, not one: give [image]")
         inputs, device = self._images(), next(self.model.parameters()).device
         rows = [np.zeros((0, len(inputs.classes)), np.float32)]
         with torch.inference_mode():

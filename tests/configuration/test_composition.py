@@ -83,6 +83,8 @@ def test_every_choice_composes(choice):
             "model=resnet18",
             "model: resnet is not for task=translation: choose one of transformer_base, transformer_big",
         ),
+        ("data=cifar10", "data: cifar10 is not for task=translation: choose one of catalogs,"),
+        ("compute.threads=999999", "compute.threads=999999: input should be less than or equal to 1024"),
         ("task=classification data=catalogs", "data: catalogs is not for task=classification: choose one of cifar10,"),
         ("task=classification training.batch=1", "training.batch=1: batch norm cannot train on one image"),
         ("task=classification model.block=wide", "model.block='wide': input should be 'basic' or 'bottleneck'"),

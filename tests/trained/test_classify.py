@@ -93,10 +93,16 @@ def test_a_file_that_is_not_an_image_is_one_line(
     assert said in found.err and found.err.count("\n") == 1 and not found.out
 
 
-@pytest.mark.parametrize("array", [np.zeros((8, 8)), np.zeros((8, 8, 4), np.uint8), np.zeros(8, np.uint8)])
+@pytest.mark.parametrize("array", [np.zeros((8, 8)), *(np.zeros(of, np.uint8) for of in ((8, 8, 4), 8, (0, 8, 3)))])
 def test_an_array_that_is_not_an_image_is_refused(run: Run, array: np.ndarray) -> None:
     with pytest.raises(UserError, match="image 1: an array of"):
         run.predict([array])
+
+
+def test_one_image_in_place_of_a_list_is_one_line(run: Run, files: list[Path]) -> None:
+    for image in (files[0], str(files[0]), Image.open(files[0])):
+        with pytest.raises(UserError, match="predict takes a list of images, not one"):
+            run.predict(image)
 
 
 def test_a_classifier_does_not_translate_and_a_translator_does_not_classify(

@@ -35,9 +35,10 @@ def test_another_test_set_and_another_search(translator: Path, tmp_path: Path, c
     for suffix, lines in (("en", sources), ("de", references)):
         (tmp_path / f"mine.{suffix}").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     overrides = [f"data.dir={tmp_path}", "data.test=mine", "data.name=mine", "task.beam=2", "task.length_penalty=0"]
+    overrides.append("task.decode_precision=bf16")
     assert main([str(translator), *overrides, "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    outputs = skipln.load_run(translator, "cpu").translate(sources, beam=2, length_penalty=0.0)
+    outputs = skipln.load_run(translator, "cpu").translate(sources, beam=2, length_penalty=0.0, precision="bf16")
     expected = BLEU().corpus_score(outputs, [references]).score
     assert f"bleu {expected:.2f}   nrefs:1" in said
     (record,) = [
@@ -48,6 +49,7 @@ def test_another_test_set_and_another_search(translator: Path, tmp_path: Path, c
     assert record["metrics"]["bleu"] == pytest.approx(expected)
     assert record["data"]["test_examples"] == 2
     assert record["evaluated"] == overrides
+    assert record["environment"]["precision"] == "bf16"
 
 
 def as_files(folder: Path, scale: int = 1, only: str = "0123456789") -> Path:
@@ -100,8 +102,8 @@ def test_test_images_are_brought_to_the_nets_size_and_classes(classifier: Path, 
         (["seed=3"], "seed=3: an evaluation changes only data=NAME, data.KEY=VALUE and task.KEY=VALUE"),
         (["task=classification"], "an evaluation changes"),
         (["data.foo=3"], "data has no key 'foo': its keys are"),
-        (["task.beam=0"], "task.translation.beam=0: input should be greater than 0"),
-        (["task.beam=x"], "task.translation.beam='x': input should be a valid integer"),
+        (["task.beam=0"], "task.beam=0: input should be greater than 0"),
+        (["task.beam=x"], "task.beam='x': input should be a valid integer"),
         (["task.beam=["], "task.beam=[: its value cannot be read; put a text in quotes"),
         (["data.name=2024-99-99"], "data.name=2024-99-99: its value cannot be read"),
         (

@@ -87,6 +87,28 @@ def test_the_command_translates_a_file_or_standard_input(
     assert capsys.readouterr().out == "".join(f"{line}\n" for line in run.translate(lines))
 
 
+def test_bad_arguments_are_one_line(run: Run, translator: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(UserError, match=r"^translate takes a list of lines, not one: give \['one dog'\]$"):
+        run.translate("one dog")
+    for name, value in {"length_penalty": float("nan"), "max_tokens": 0}.items():
+        with pytest.raises(UserError, match=f"{name} {value}.*give at least 0 and 1"):
+            run.translate(["one dog"], **{name: value})
+    assert main([str(translator), "-o", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}: a folder; name a file in it\n"
+    for options in (
+        ["--length-penalty", "nan"],
+        ["--length-penalty", "inf"],
+        ["--threads", "-1"],
+        ["--threads", "9" * 9],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([str(translator), *options])
+        assert (
+            ended.value.code == 2
+            and f"error: {'argument ' * ('threads' in options[0])}{options[0]}" in capsys.readouterr().err
+        )
+
+
 def test_the_products_can_be_in_bfloat16(translator: Path, tmp_path: Path, run: Run) -> None:
     """From Python, by the command and in an evaluation; sums stay float32, so scores change little."""
     (tmp_path / "text").write_text("one red house\nblue\n")

@@ -3,7 +3,7 @@
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from skipln.configuration.schema.node import Node
 
@@ -14,6 +14,9 @@ def _workers(value: int | str) -> int | str:
     return value
 
 
+MOST_THREADS = 1024  # far more than a machine can use: OpenMP ends the process where it cannot start them
+
+
 class Compute(Node):
     accelerator: Literal["auto", "cpu", "cuda"]
     """Device to run on."""
@@ -21,7 +24,7 @@ class Compute(Node):
     """Processes on each node, one for each device."""
     nodes: PositiveInt
     """Number of machines."""
-    threads: NonNegativeInt
+    threads: Annotated[int, Field(ge=0, le=MOST_THREADS)]
     """CPU threads of a process; 0: all cores."""
     workers: Annotated[int | str, AfterValidator(_workers)] = "auto"
     """Processes that load batches for a device; auto: its share of the cores if images are decoded, else none."""

@@ -93,6 +93,7 @@ class ImageInputs:
 
 
 def _of_array(image: np.ndarray, name: str) -> Image.Image:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+    colours = image.shape[2:] in ((), (1,), (3,))
+    if image.dtype != np.uint8 or image.ndim < 2 or not image.size or not colours:
         raise UserError(f"{name}: an array of {image.dtype}, {image.shape}; give uint8 [height, width, 1 or 3]")
     return Image.fromarray(image.squeeze(2) if image.ndim == 3 and image.shape[2] == 1 else image).convert("RGB")

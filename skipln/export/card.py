@@ -74,6 +74,9 @@ def card(run: Run, to: str) -> str:
         ]
         for name, value in result.metrics.items()
     ]
+    tested = getattr(config.task, "test", True)  # otherwise a search kept the test set for the chosen run
+    mean_of = config.training.average
+    averaged = "the last checkpoint's" if mean_of == 1 else f"the mean of the last {mean_of} checkpoints"
     parts = [
         inert(f"# {config.skip['name']}, trained on {data.name}{languages}"),
         inert(
@@ -83,15 +86,14 @@ def card(run: Run, to: str) -> str:
         "## Use",
         _use(run, to).strip("\n"),
         "## Score",
-        aligned([["metric", "test set", "signature"], *scores]),
-        f"One run, seed {config.seed}; {data.test_examples:,} test examples.",
+        aligned([["metric", "test set" if tested else "validation set", "signature"], *scores]),
+        f"One run, seed {config.seed}; {f'{data.test_examples:,} test examples' if tested else 'not tested'}.",
         "## Made of",
         "\n".join(
             inert(f"- {text}")
             for text in (
                 f"Data: {data.name}, fingerprint `{data.fingerprint}`. Its licence is the data's own.",
-                f"Run: `{config.hash}`, {result.update:,} updates; its weights are the mean of the last "
-                f"{config.training.average} checkpoints.",
+                f"Run: `{config.hash}`, {result.update:,} updates; its weights are {averaged}.",
                 f"Code: {code(environment)}.",
                 f"Hardware: {machine(environment)}; arithmetic {arithmetic(environment, 'unknown')}.",
             )

@@ -77,6 +77,19 @@ def test_the_page_of_a_ctranslate2_export_is_complete_and_its_code_runs(
     assert re.search(rf"\| bleu +\| +{result['metrics']['bleu']:.2f} \|", page)
 
 
+def test_the_page_of_a_run_that_was_not_tested_says_so(translator: Path) -> None:
+    run = skipln.load_run(translator, "cpu")
+    training, task = run.config.training, run.config.task
+    config = run.config.model_copy(
+        update={"task": task.model_copy(update={"test": False}), "training": training.model_copy(update={"average": 1})}
+    )
+    page = card(replace(run, config=config), "safetensors")
+    assert "| validation set |" in page and "One run, seed 1; not tested." in page
+    assert "its weights are the last checkpoint's." in page and "the mean of the last 2 checkpoints." in card(
+        run, "safetensors"
+    )
+
+
 @pytest.mark.parametrize("words", ["a\n# b", "a|b", "<script>x</script>", "[a](javascript:x)", "```\nrm"])
 def test_hostile_words_of_a_run_do_not_change_its_page(translator: Path, words: str) -> None:
     """The folder may come from anybody, and its page be shown anywhere."""

@@ -35,7 +35,9 @@ def transformer(
     Raises UserError for an unknown name or option, or sizes that do not fit.
     """
     encoder, decoder = (layers, layers) if isinstance(layers, int) else layers
-    shape = TransformerShape(encoder, decoder, dim, feed_forward or 4 * dim, heads, dropout)
+    hidden = 4 * dim if feed_forward is None else feed_forward
+    _require_sizes(vocabulary=vocabulary, layers=min(encoder, decoder), dim=dim, heads=heads, feed_forward=hidden)
+    shape = TransformerShape(encoder, decoder, dim, hidden, heads, dropout)
     connections = connections_of({"name": skip, **options}, {"name": norm})
     try:
         return Transformer(vocabulary, shape, connections, pad=pad, attention=attentions.create(attention))
@@ -60,6 +62,9 @@ def resnet(
     ("pre", He et al. 2016b), where a connection may carry more than x. skip, norm, options: see `transformer`.
     Raises UserError for another depth, an unknown name or option, or a connection that cannot stand in such a net.
     """
+    _require_sizes(classes=classes, channels=channels)
+    if activation not in ("post", "pre"):
+        raise UserError(f"activation is post or pre, not {activation!r}")
     connections = connections_of({"name": skip, **options}, {"name": norm}, "nchw")
     if depth in IMAGENET:
         block: Literal["basic", "bottleneck"] = "basic" if depth < 50 else "bottleneck"
@@ -71,3 +76,10 @@ def resnet(
             f"no ResNet has depth {depth}: choose 6n + 2, such as 20, 56 and 110, or {', '.join(map(str, IMAGENET))}"
         )
     return ResNet(shape, channels, classes, connections)
+
+
+def _require_sizes(**sizes: int) -> None:
+    """Raise UserError for a size that would make an empty net."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise UserError(f"{name} is at least 1, not {size}")

@@ -83,6 +83,8 @@ def test_commands_within_sentences_exist(page: Path) -> None:
         assert re.search(rf"^[a-z0-9_ -]*\b{target}\b[a-z0-9_ -]*:", MAKEFILE, re.MULTILINE), target
     for module in re.findall(r"`python -m ([\w.]+)[^`]*`", page.read_text("utf-8")):
         assert importlib.util.find_spec(module), module
+    for words in re.findall(r"`skipln-train ([^`]*=[^`]*)`", page.read_text("utf-8")):
+        compose(shlex.split(words))
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ class ImageData:
         if train.shape != test.shape:
             raise UserError(f"{name}: train and test images differ in shape, {train.shape}, {test.shape}")
         if valid >= len(train):
-            raise UserError(f"data.valid={valid} leaves none of the {len(train)} training images of {name}")
+            raise UserError(f"data.valid={valid} leaves none of the {len(train)} training images of {name}; lower it")
         held_out = test
         if valid:
             order = np.random.default_rng(0).permutation(len(train))

@@ -45,8 +45,8 @@ def token_batches(
     longest = int(max(source.max(initial=0), target.max(initial=0)))
     if longest > max_tokens:
         raise UserError(
-            f"max_tokens={max_tokens} is less than the longest sentence, {longest} tokens with its end symbol; "
-            "raise max_tokens or lower max_length"
+            f"training.max_tokens={max_tokens} is less than the longest sentence, {longest} tokens with its end "
+            "symbol; raise it or lower data.max_length"
         )
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(source))

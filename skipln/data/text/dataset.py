@@ -219,7 +219,7 @@ def _build(
         if split != "train":
             _copy_lines(_scored(files, encoding), split, out, totals[split])
     if not counts["train"]["pairs"]:
-        raise UserError(f"no training pair has at most max_length={max_length} tokens; raise max_length")
+        raise UserError(f"no training pair has at most data.max_length={max_length} tokens; raise it")
     with atomic_write(work / "about.json", "w") as file:
         json.dump(about | {"counts": counts}, file, indent=2)
 

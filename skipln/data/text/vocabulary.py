@@ -116,9 +116,11 @@ def sample(files: list[Path], count: int) -> Iterator[str]:
 def _explain(message: str, size: int) -> str:
     """Put sentencepiece's complaint into the user's terms."""
     if found := re.search(r"value <= (\d+)", message):
-        return f"vocab_size={size} is more than the training text gives; choose at most {found[1]}"
+        return f"data.vocabulary={size} is more than the training text gives; choose at most {found[1]}"
     if found := re.search(r"required_chars\. \d+ vs (\d+)", message):
-        return f"vocab_size={size} is too small for the characters of the training text; choose at least {found[1]}"
+        return (
+            f"data.vocabulary={size} is too small for the characters of the training text; choose at least {found[1]}"
+        )
     if "sentences_.empty()" in message:
         return "no text to learn a vocabulary from; check the training files"
     return f"sentencepiece could not learn a vocabulary: {message}"

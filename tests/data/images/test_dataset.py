@@ -41,7 +41,7 @@ def test_labels_must_match_images_and_classes(labels, said):
 def test_an_empty_or_too_small_set_is_refused_in_one_line():
     with pytest.raises(UserError, match="mine, test: no image"):
         ImageData.assemble("mine", "abc", split(), split(0), valid=1)
-    with pytest.raises(UserError, match=r"data\.valid=10 leaves none of the 10 training images of mine"):
+    with pytest.raises(UserError, match=r"data\.valid=10 leaves none of the 10 training images of mine; lower it$"):
         ImageData.assemble("mine", "abc", split(), split(), valid=10)
     with pytest.raises(UserError, match=r"training\.batch=11, but there are 10 training images"):
         ImageBatches(split(), 11, seed=0, epoch=0)

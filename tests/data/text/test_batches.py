@@ -54,7 +54,7 @@ def test_known_batches_stay_as_they_are() -> None:
 
 
 def test_a_sentence_longer_than_a_batch_names_the_option() -> None:
-    with pytest.raises(UserError, match=r"max_tokens=20 is less than the longest sentence, 21 tokens"):
+    with pytest.raises(UserError, match=r"^training\.max_tokens=20 is less than the longest sentence, 21 tokens"):
         make([(3, 20)], 20, 0, 0)
     assert len(make([(3, 19)], 20, 0, 0)) == 1
 

@@ -135,7 +135,7 @@ def test_long_sentences_leave_train_and_are_cut_in_test(
 
 
 def test_a_max_length_that_leaves_no_pair_is_refused(parallel_text: Path, cache: Path) -> None:
-    with pytest.raises(UserError, match="raise max_length"):
+    with pytest.raises(UserError, match=r"at most data\.max_length=\d+ tokens; raise it"):
         TextData.prepare(parallel_text, vocab_size=340, max_length=1, cache=cache)
     assert not [path for path in (cache / "text").iterdir() if path.is_dir()]
 

@@ -52,7 +52,7 @@ def test_the_same_text_gives_the_same_bytes_in_any_folder(files: list[Path], tmp
 def test_a_vocabulary_that_is_too_large_names_the_largest_size(
     files: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture
 ) -> None:
-    with pytest.raises(UserError, match=r"vocab_size=9000 .* at most (\d+)$") as caught:
+    with pytest.raises(UserError, match=r"^data\.vocabulary=9000 .* at most (\d+)$") as caught:
         Vocabulary.train(files, 9000, tmp_path / "model")
     assert not (tmp_path / "model").exists()
     largest = int(str(caught.value).split()[-1])
@@ -61,7 +61,7 @@ def test_a_vocabulary_that_is_too_large_names_the_largest_size(
 
 
 def test_a_vocabulary_that_is_too_small_names_the_smallest_size(files: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"vocab_size=100 is too small .* at least \d+$"):
+    with pytest.raises(UserError, match=r"^data\.vocabulary=100 is too small .* at least \d+$"):
         Vocabulary.train(files, 100, tmp_path / "model")
 
 

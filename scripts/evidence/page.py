@@ -52,7 +52,7 @@ def scales(found: Sequence[Comparison]) -> str:
 def verdict(said: Counter) -> str:
     """The verdict on a claim in a few words, from the counts of what its comparisons say."""
     if said["for"] and said["against"]:
-        return "runs on both sides"
+        return "mixed"
     if said["for"]:
         return "for it"
     if said["against"]:

@@ -13,6 +13,7 @@ from skipln.data.text.parallel import ParallelFiles
 from skipln.errors import UserError
 
 CHANGEABLE = ("data", "task")
+TRAINED_WITH = ("vocabulary", "encoding", "max_length")  # of text: an evaluation uses the run's own
 
 
 def changed(config: RunConfig, overrides: list[str]) -> RunConfig:
@@ -30,6 +31,9 @@ def changed(config: RunConfig, overrides: list[str]) -> RunConfig:
             raise UserError(f"{group} has no key '{rest}': its keys are {', '.join(content[group])}")
         else:
             content[group][rest] = _value(override, value)
+            trained = getattr(config.data, rest, None) if group == "data" and rest in TRAINED_WITH else None
+            if trained not in (None, content[group][rest]):
+                raise UserError(f"{override}: the model was trained with {key}={trained}, which an evaluation keeps")
     try:
         found = RunConfig.model_validate(content)
     except ValidationError as error:

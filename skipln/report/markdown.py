@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from skipln.report.document import Document, Section
 from skipln.system.printing import one_line
 
-_ELEMENT = re.compile(r"<(?=[A-Za-z/!?])")
+_ELEMENT = re.compile(r"(\\*)<(?=[A-Za-z/!?])")  # with the backslashes before it, of which an odd one escapes it
 
 
 def markdown(document: Document) -> str:
@@ -53,4 +53,5 @@ def in_cell(words: str) -> str:
 
 def inert(words: str) -> str:
     """`words` on one line, escaped so that nothing opens an HTML element or a link; `code` stays code."""
-    return _ELEMENT.sub(r"\\<", one_line(words)).replace("](", "]\\(")
+    text = _ELEMENT.sub(lambda m: m[0] if len(m[1]) % 2 else f"{m[1]}\\<", one_line(words))
+    return text.replace("](", "]\\(")

@@ -106,7 +106,7 @@ def _again(record: Record, extra: Sequence[str], overrides: Sequence[str] | None
         except ValueError as error:
             raise UserError(f"run {record.hash}: its record has the override {text}: {error}") from error
     threads = record.environment.get("threads")
-    where = [f"compute.threads={threads}"] if threads else []
+    where = [f"compute.threads={threads}"] if threads and type(threads) is int else []  # not what a text resolves to
     return [*own, *where, *extra, f"paths.runs={RUNS}"]
 
 

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterator
 
+from skipln.errors import UserError
 from skipln.runs.divergence import judge
-from skipln.tables.store import Curves, Record
+from skipln.tables.store import MEND, Curves, Record
 
 
 def training_losses(curves: Curves) -> Iterator[tuple[int, float]]:
@@ -19,9 +20,11 @@ def judged(record: Record, curves: Curves) -> Record:
     """`record` unchanged, or marked as diverged, at the update at which it would have ended, if its curve shows so.
 
     Metrics measured after that update are dropped. A run that ended as diverged stays so: the curve keeps at most 200
-    points and may not show its last window.
+    points and may not show its last window. Raises UserError for a record without the criterion's numbers.
     """
-    training = record.config["training"]
+    training = record.config.get("training")
+    if training is None:
+        raise UserError(f"run {record.hash}: its record does not say when it would count as diverged; {MEND}")
     found = judge(training_losses(curves), training["diverged_above"], training["diverged_after"])
     if found is None or record.state == "diverged":
         return record

@@ -33,6 +33,40 @@ def _of_one_length(group: dict[str, list]) -> dict[str, list]:
     return group
 
 
+class _Named(Checked):
+    name: str = "auto"
+
+
+class _Task(Checked):
+    valid_sentences: Count | None = None
+
+
+class _Compute(Checked):
+    devices: Count = 1
+    nodes: Count = 1
+
+
+class _Training(Checked):
+    diverged_above: float
+    diverged_after: Count
+    log_every: Annotated[int, Field(gt=0)]
+
+
+class _Read(Checked):
+    """The keys of a record's configuration that pages and judgements are made from, with their types."""
+
+    precision: _Named = _Named()
+    task: _Task = _Task()
+    compute: _Compute = _Compute()
+    training: _Training | None = None
+    inputs: list[str] = Field(default_factory=list)
+
+
+def _readable(config: dict[str, Any]) -> dict[str, Any]:
+    _Read.model_validate(config)
+    return config
+
+
 class Record(Result):
     """A finished run: its cell, the overrides that start it anywhere, its configuration, and its result.json."""
 
@@ -41,7 +75,7 @@ class Record(Result):
     column: str
     seed: Count
     overrides: list[str]
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: Annotated[dict[str, Any], AfterValidator(_readable)] = Field(default_factory=dict)
 
     @property
     def trained(self) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from scripts.rerun import _again as again_of
 from scripts.rerun import compared, evaluated, main
 from skipln.configuration.composition import compose
 from skipln.errors import UserError
@@ -113,7 +114,9 @@ def test_a_mistake_is_one_line(records, capsys, cell, said):
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["paths.cache=${oc.env:HOME}", "tracker=wandb", "+launcher.setup=[id]"])
+@pytest.mark.parametrize(
+    "text", ["paths.cache=${oc.env:HOME}", "tracker=wandb", "+launcher.setup=[id]", "--config-dir=x"]
+)
 def test_an_override_that_would_act_here_is_refused(records, capsys, text):
     """Such keys are not part of a run's hash, so the record of somebody else could have them."""
     path = Path("results/demo/table2/records.jsonl")
@@ -121,6 +124,33 @@ def test_an_override_that_would_act_here_is_refused(records, capsys, text):
     assert main([CELL, "--results", "results"]) == 2
     error = capsys.readouterr().err
     assert f"its record has the override {text}: " in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"inputs":[]', '"inputs":5'),
+        ('"inputs":[]', '"inputs":[[1]]'),
+        ('"precision":{', '"precision":"fp32","x":{'),
+        ('"training":{', '"training":[],"x":{'),
+        ('"task":{', '"task":{"valid_sentences":[1],"x":0},"y":{'),
+    ],
+)
+def test_an_odd_configuration_is_one_line(records, capsys, old, new):
+    path = Path("results/demo/table2/records.jsonl")
+    whole = path.read_text()
+    assert old in whole
+    path.write_text(whole.replace(old, new))
+    assert main([CELL, "--results", "results"]) == 2
+    error = capsys.readouterr().err
+    assert "records.jsonl, line 1: damaged (config" in error and error.count("\n") == 1
+
+
+def test_the_threads_of_a_record_are_a_number_or_nothing(records):
+    """A text would be resolved, and what it stands for shown in the line that refuses it."""
+    for threads, said in ((2, ["compute.threads=2"]), ("${oc.env:HOME}", []), ([1], []), (True, [])):
+        record = records[0].model_copy(update={"environment": {**records[0].environment, "threads": threads}})
+        assert [text for text in again_of(record, []) if text.startswith("compute.threads")] == said
 
 
 def test_95_percent_of_runs_lie_in_the_prediction_interval():

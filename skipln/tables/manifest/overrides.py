@@ -23,11 +23,13 @@ def harmless(text: str) -> str:
     """`text`, an override that somebody else may have written.
 
     Raises ValueError if it would put something of this machine, such as a password, into a record, if it could bring
-    shell commands (`launcher.setup`), or if it chooses where results are sent.
+    shell commands (`launcher.setup`) or an option such as `--config-dir`, or if it chooses where results are sent.
     """
+    if text.startswith("-"):
+        raise ValueError("it is an option of the command line, not KEY=VALUE")
     if "${" in text:
         raise ValueError("it is not resolved: write out what ${…} stands for")
-    if (group := re.split(r"[.@=]", text.lstrip("+~"))[0]) in USERS_OWN:
+    if (group := re.split(r"[.@=/]", text.lstrip("+~"))[0]) in USERS_OWN:
         raise ValueError(f"only the user chooses a {group}: leave it out")
     return text
 

@@ -18,6 +18,8 @@ from skipln.tables.manifest import checked_override
         ("launcher@x=slurm", "only the user chooses a launcher"),
         ("tracker=wandb", "only the user chooses a tracker"),
         ("hydra.run.dir=x", "only the user chooses a hydra"),
+        ("hydra/launcher=slurm", "only the user chooses a hydra"),
+        ("--config-dir=x", "it is an option of the command line"),
     ],
 )
 def test_an_override_that_is_refused(complaint: Callable[[str, str], str], override: str, said: str) -> None:

@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from skipln.errors import UserError
 from skipln.tables import manifest as manifests
 from skipln.tables import store
 from skipln.tables.manifest import Column, Line, Manifest, Name, Node, Row
@@ -23,7 +26,7 @@ class Claim(Node):
     claim: Line
     source: Line
     expect: Literal["better", "worse"]
-    pairs: list[list[str]]
+    pairs: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
     beside: str
 
 
@@ -80,10 +83,16 @@ def claims(experiments: Path) -> list[Claim]:
 
 
 def comparisons(results: Path, experiments: Path) -> list[Comparison]:
-    """Every claim's comparisons, tested; a pair of the same runs in several tables counts once."""
+    """Every claim's comparisons, tested; a pair of the same runs in several tables counts once.
+
+    Raises UserError for the records of a table without a manifest.
+    """
     folders = [path.parent for path in results.glob("*/*/records.jsonl")]
     order = {name: place for place, name in enumerate(manifests.names(experiments))}
     scales = {name: place for place, name in enumerate(manifests.SCALES)}
+    for folder in folders:
+        if folder.parent.name not in scales or folder.name not in order:
+            raise UserError(f"{folder}: no manifest has such a table; remove the folder, or restore its manifest")
     folders.sort(key=lambda folder: (-scales[folder.parent.name], order[folder.name]))
     tables = [(folder, manifests.load(folder.name, experiments), store.read_records(folder)) for folder in folders]
     found = []

@@ -10,12 +10,16 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter
+
 from skipln.errors import UserError
 from skipln.figures.gradients import QUANTITIES
 from skipln.figures.measuring import Measurement
 from skipln.figures.points import Point
 from skipln.report.provenance import arithmetic, code, machine
+from skipln.runs.result import reason
 from skipln.system.files import atomic_write
+from skipln.system.printing import one_line
 from skipln.system.strict_json import read_json
 
 Net = tuple[Point, Measurement]
@@ -80,6 +84,7 @@ class Numbers:
 
 
 Row = TypeVar("Row", SiteRow, NetRow)
+_ABOUT = TypeAdapter(About)
 
 
 def join(nets: Sequence[Net], command: str) -> Numbers:
@@ -121,10 +126,12 @@ def write(folder: Path, numbers: Numbers) -> bool:
 def load(folder: Path) -> Numbers:
     """Read what `write` wrote. Raises UserError if a file is missing or damaged."""
     try:
-        about = About(**read_json(folder / "about.json"))
+        about = _ABOUT.validate_python(read_json(folder / "about.json"))
         return Numbers(_rows(SiteRow, folder / "sites.csv"), _rows(NetRow, folder / "nets.csv"), about)
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise UserError(f"{folder}: damaged ({error}); restore it with git, or make the figure again") from error
+        raise UserError(
+            f"{folder}: damaged ({one_line(reason(error))}); restore it with git, or make the figure again"
+        ) from error
 
 
 def _sites(key: tuple, state: Any, nets: Sequence[Net]) -> list[SiteRow]:

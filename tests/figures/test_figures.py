@@ -1,5 +1,6 @@
 """A figure from its manifest to its page: its nets, its kept numbers, interruptions, and what is rendered."""
 
+import json
 import math
 import os
 import re
@@ -217,6 +218,18 @@ def test_rendering_again_from_the_numbers_gives_the_same_bytes(folder, tmp_path)
     render(load(folder.name), folder.parent.name, tmp_path)
     for path in folder.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("odd", [None, 5, "x", [1], [["x"]], {"a": 1}])
+def test_odd_provenance_of_a_figure_is_one_line(tmp_path, odd):
+    folder = COMMITTED[0]
+    for name in ("sites.csv", "nets.csv"):
+        shutil.copy(folder / name, tmp_path)
+    about = json.loads((folder / "about.json").read_text())
+    for key in ("data", "code", "hardware", "arithmetic"):
+        (tmp_path / "about.json").write_text(json.dumps({**about, key: odd}))
+        with pytest.raises(UserError, match=rf"damaged \({key}"):
+            load_numbers(tmp_path)
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.name}")

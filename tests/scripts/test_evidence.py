@@ -12,6 +12,7 @@ from scripts.evidence.costs import Standing, hours_of, standings
 from scripts.evidence.page import page, summary
 from scripts.evidence.picture import picture
 from scripts.pages.readme import README, what_of_the_claims
+from skipln.errors import UserError
 from skipln.system.places import EXPERIMENTS
 from skipln.tables import store
 from skipln.tables.store import Record
@@ -136,3 +137,19 @@ def test_readme_shows_the_published_evidence() -> None:
     """It is what `make results` would write; `make verify-results` checks results/README.md in the same way."""
     shown = README.read_text("utf-8").split("<!-- claims -->\n")[1].split("<!-- end of claims -->")[0]
     assert shown.strip() == what_of_the_claims()
+
+
+def test_records_without_a_manifest_are_one_line(tmp_path: Path) -> None:
+    for folder in (tmp_path / "demo" / "mine", tmp_path / "large" / "table1"):
+        store.write(folder, store.Kept([record(SKIP, 1, 5.0)]))
+        with pytest.raises(UserError, match="no manifest has such a table"):
+            comparisons(tmp_path, EXPERIMENTS)
+        shutil.rmtree(folder)
+
+
+def test_a_pair_has_two_rows(tmp_path: Path) -> None:
+    text = (EXPERIMENTS / "claims.yaml").read_text("utf-8")
+    (tmp_path / "claims.yaml").write_text(re.sub(r"(pairs:\s*(?:- )?\[?\[)", r"\1a, ", text, count=1))
+    assert (tmp_path / "claims.yaml").read_text() != text
+    with pytest.raises(UserError, match="at most 2 items"):
+        claims(tmp_path)

@@ -79,10 +79,11 @@ def found(runs: Path, table: str | None = None, experiments: Path = EXPERIMENTS)
 
 
 def _named(config: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-    """The group and the tags that a run's own configuration gives; none if they are of other types."""
+    """The group and the tags that a run's own configuration gives; none that W&B would refuse."""
     own = config.get("tracker")
     group, tags = (own.get("group"), own.get("tags")) if isinstance(own, dict) else (None, None)
-    return group if isinstance(group, str) else None, tuple(map(str, tags)) if isinstance(tags, list) else ()
+    fitting = tuple(tag for tag in map(str, tags) if 0 < len(tag) <= 64) if isinstance(tags, list) else ()
+    return group if isinstance(group, str) and 0 < len(group) <= 128 else None, fitting
 
 
 def _cells(tables: Iterable[Manifest], configs: Iterable[dict[str, Any]]) -> dict[str, Cell]:

@@ -122,7 +122,7 @@ class Upload:
         try:
             self.run = wandb.init(
                 **place,
-                name=f"{tracker.group or config['skip']['name']} seed {config['seed']}",
+                name=f"{tracker.group or _form(config)} seed {config.get('seed')}",
                 group=tracker.group,
                 job_type=tracker.job_type,
                 tags=tracker.tags,
@@ -172,6 +172,12 @@ class Upload:
             sent = Sent(server, entity, project, self.run.id, self.points, state)
             with suppress(OSError, UserError), atomic_write(self.folder / "wandb.json", "w") as file:
                 json.dump(asdict(sent), file)
+
+
+def _form(config: dict[str, Any]) -> str:
+    """The connection's name; a foreign folder's config.yaml may lack it."""
+    skip = config.get("skip")
+    return str(skip.get("name")) if isinstance(skip, dict) else "run"
 
 
 def _described(config: dict[str, Any], run_hash: str, group: str | None, environment: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tests.tracking.server import Server
 pytest.importorskip("wandb", reason="the extra `wandb` is not installed")
 from skipln.configuration.schema import WandbTracker
 from skipln.tracking import upload
-from skipln.tracking.sync import Run, found, sync
+from skipln.tracking.sync import Run, _named, found, sync
 
 __all__ = ["composed", "workplace"]  # fixtures
 
@@ -56,6 +56,16 @@ def test_a_finished_run_arrives_whole_and_once(server: Server, folder: Folder, c
     server.operations.clear()
     assert send(folder, configuration) == 0
     assert server.operations == []
+
+
+def test_a_foreign_folder_without_a_connection_or_seed_arrives(server: Server, folder: Folder) -> None:
+    """Its config.yaml has any content, and no table's cell gives it a group."""
+    folder.log(5)
+    folder.finish()
+    for odd in ({"a": 1}, {"skip": "x"}, {"skip": {}}, {"tracker": {"group": "", "tags": ["", "x" * 65, "good"]}}):
+        (folder.path / "wandb.json").unlink(missing_ok=True)
+        assert sync([Run(folder.path, odd, *_named(odd))], TRACKER)[0] == 1
+    assert server.runs[folder.path.name].tags == ["good"]
 
 
 def test_after_crashes_no_point_is_repeated_or_shifted(server: Server, folder: Folder, configuration: dict) -> None:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from itertools import islice
-from math import inf
 from pathlib import Path
 
+from skipln.configuration.agreement import MOST_PENALTY
 from skipln.data.text.lines import decoded
 from skipln.errors import UserError
 from skipln.system.files import atomic_write
@@ -17,6 +17,7 @@ from skipln.trained.folder import read_run
 from skipln.trained.options import answered, parser_for, use_threads
 
 BLOCK = 10_000  # lines in memory at a time
+MOST_BEAM = 1024  # each hypothesis keeps its own state, and with hundreds translations become worse
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,8 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("beam", "max_tokens"):
         if (value := getattr(given, name)) is not None and value < 1:
             parser.error(f"--{name.replace('_', '-')} {value}: give at least 1")
-    if not 0 <= (given.length_penalty or 0) < inf or given.nbest < 0:
-        parser.error("--length-penalty and --nbest are numbers of at least 0")
+    if given.beam and given.beam > MOST_BEAM:
+        parser.error(f"--beam {given.beam}: give at most {MOST_BEAM:,}")
+    if not 0 <= (given.length_penalty or 0) <= MOST_PENALTY:
+        parser.error(f"--length-penalty {given.length_penalty}: give 0 to {MOST_PENALTY:g}")
+    if given.nbest < 0:
+        parser.error("--nbest is at least 0")
 
     def work() -> None:
         if given.file and not given.file.is_file():

@@ -17,6 +17,7 @@ from PIL import Image
 
 from skipln.configuration.composition import compose
 from skipln.engine.run import execute
+from skipln.errors import UserError
 from tests.test_readme import ROOT, USE
 
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
@@ -64,6 +65,32 @@ def test_a_script_has_help(script: str, capsys: pytest.CaptureFixture) -> None:
         getattr(import_module(module), function)(["--help"])
     assert ended.value.code == 0
     assert script in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("translate", ["--beam", "1025"]),
+        ("translate", ["--beam", "0"]),
+        ("translate", ["--length-penalty", "1e30"]),
+        ("translate", ["--length-penalty", "nan"]),
+        ("translate", ["--length-penalty", "-1"]),
+        *((script, ["--threads", value]) for script in ("translate", "evaluate") for value in ("100000000000", "-1")),
+        ("classify", ["a.jpg", "--threads", "100000000000"]),
+    ],
+)
+def test_a_number_that_cannot_be_computed_with_is_refused_at_once(
+    script: str, words: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        import_module(f"skipln.{script}").main(["run", *words])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "usage: " in said and words[-2] in said.splitlines()[-1]
+
+
+def test_a_length_penalty_without_a_value_is_refused_before_training() -> None:
+    with pytest.raises(UserError, match=r"task\.length_penalty=1e\+30: give at most 100"):
+        compose(["scale=test", "task.length_penalty=1e30"])
 
 
 def test_a_run_ends_with_the_line_that_uses_it(tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from skipln.engine.environment import cpu
+from skipln.errors import UserError
 from skipln.figures.gradients import measure
 from skipln.models.transformer import Transformer, TransformerShape
+from skipln.runs.result import reason
 from skipln.seam.profile import profile
 from skipln.system.files import atomic_write
 from skipln.system.places import ROOT
@@ -49,8 +51,11 @@ class Gallery(BaseModel):
 
 
 def read(path: Path = KEPT) -> Gallery | None:
-    """The kept measurements; None if there are none yet."""
-    return Gallery.model_validate_json(path.read_bytes()) if path.is_file() else None
+    """The kept measurements; None if there are none yet. Raises UserError for a damaged file."""
+    try:
+        return Gallery.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({reason(error)}); restore it with git, or make gallery") from error
 
 
 def measured(names: list[str], turns: int = TURNS) -> Gallery:

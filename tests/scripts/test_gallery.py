@@ -15,6 +15,7 @@ from scripts.gallery.others import PAGE, compared, differences, names
 from scripts.gallery.page import DOCS, entries, markdown, page, write
 from scripts.gallery.typesetting import typeset
 from skipln import attention, norms, skips
+from skipln.errors import UserError
 from skipln.system.places import RESULTS
 
 REMEDY = "make gallery, or make pages if there are no new measurements"
@@ -146,3 +147,11 @@ def test_measuring_again_gives_the_committed_numbers(again):
     first, *_, last = mine.stream["encoder"]
     assert math.log2(first / last) > 20
     assert kept.connections[PLAIN].ratio[0] == 1
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"connections": 1}', "\ufeff"])
+def test_damaged_measurements_are_one_line(tmp_path, text):
+    (tmp_path / "gallery.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"damaged .*; restore it with git") as error:
+        read(tmp_path / "gallery.json")
+    assert "\n" not in str(error.value)

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 
-from skipln.configuration.agreement import MOST_PENALTY
+from skipln.configuration.schema.task import MOST_BEAM, MOST_PENALTY
 from skipln.data.text.lines import decoded
 from skipln.errors import UserError
 from skipln.system.files import atomic_write
@@ -17,7 +17,6 @@ from skipln.trained.folder import read_run
 from skipln.trained.options import answered, parser_for, use_threads
 
 BLOCK = 10_000  # lines in memory at a time
-MOST_BEAM = 1024  # each hypothesis keeps its own state, and with hundreds translations become worse
 
 
 def main(arguments: list[str] | None = None) -> int:

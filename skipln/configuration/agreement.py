@@ -10,19 +10,14 @@ from skipln.configuration.schema import (
     Training,
     TransferAttack,
     TransformerModel,
-    Translation,
 )
 from skipln.errors import UserError
-
-MOST_PENALTY = 100.0  # a power of the output's length, which has to remain a number
 
 
 def check_together(config: RunConfig) -> None:
     """Raise UserError, one line that says what to change, for keys that do not fit each other."""
     if isinstance(config.model, TransformerModel) and config.model.dim % config.model.heads:
         raise UserError(f"model.dim={config.model.dim} is not divisible by model.heads={config.model.heads}")
-    if isinstance(config.task, Translation) and config.task.length_penalty > MOST_PENALTY:
-        raise UserError(f"task.length_penalty={config.task.length_penalty:g}: give at most {MOST_PENALTY:g}")
     if isinstance(config.task, TransferAttack):
         _check_attack(config, config.task.gamma)
     if isinstance(config.task, Classification | TransferAttack) and config.attention["name"] != "softmax":

@@ -89,7 +89,7 @@ def test_a_number_that_cannot_be_computed_with_is_refused_at_once(
 
 
 def test_a_length_penalty_without_a_value_is_refused_before_training() -> None:
-    with pytest.raises(UserError, match=r"task\.length_penalty=1e\+30: give at most 100"):
+    with pytest.raises(UserError, match=r"task\.length_penalty=1e\+30: input should be less than or equal to 100"):
         compose(["scale=test", "task.length_penalty=1e30"])
 
 

@@ -6,14 +6,17 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from skipln.configuration.schema.node import Node, Rate
 
+MOST_BEAM = 1024  # each hypothesis keeps its own state, and with hundreds translations become worse
+MOST_PENALTY = 100  # a power of the output's length, which has to remain a number
+
 
 class Translation(Node):
     name: Literal["translation"]
     label_smoothing: Rate
     """Share of the probability spread evenly over all words (ε of Szegedy et al. 2016)."""
-    beam: PositiveInt
+    beam: Annotated[int, Field(ge=1, le=MOST_BEAM)]
     """Hypotheses that beam search keeps."""
-    length_penalty: NonNegativeFloat
+    length_penalty: Annotated[float, Field(ge=0, le=MOST_PENALTY)]
     """The length penalty's α; 0: none."""
     penalty: Literal["gnmt", "power"]
     """gnmt: ((5 + length) / 6)^α; power: length^α, fairseq's."""

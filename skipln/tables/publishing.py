@@ -14,6 +14,7 @@ from skipln.system.files import locked, recover_folder, replace_folder
 from skipln.system.places import ROOT
 from skipln.tables import store
 from skipln.tables.cells import Cell, cells
+from skipln.tables.equal_data import same
 from skipln.tables.execution.launching import say
 from skipln.tables.presentation.render import render
 from skipln.tables.records import adoptable, gather, recorded_seeds
@@ -88,7 +89,7 @@ def refusals(asked: Sequence[Cell], records: Sequence[Record], coming: Sequence[
         done = [record for record in records if record.column == column and record.state == "done"]
         for what, values in (
             ("arithmetic", {record.arithmetic for record in done}),
-            ("data", {f"{record.data.name} {record.data.fingerprint[:12]}" for record in done}),
+            ("data", {f"{record.data.name} {same(record.data.fingerprint)[:12]}" for record in done}),
         ):
             if len(values) > 1:
                 found.append(("mixed", f"{column}: the runs differ in their {what}: {', '.join(sorted(values))}"))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from skipln.report.provenance import code, machine
 from skipln.runs.divergence import CRITERION
+from skipln.tables.equal_data import same
 from skipln.tables.statistics.runs import FEWEST, LEVEL, METHOD, POWER
 from skipln.tables.statistics.summary import Block, Summary
 from skipln.tables.store import Publication
@@ -106,9 +107,12 @@ def _extra(summary: Summary) -> list[str]:
 
 
 def data(block: Block) -> str:
-    """Name, fingerprint and size of the test set, or a warning if the runs do not agree."""
+    """Name, fingerprints and size of the test set, or a warning if the runs do not agree."""
+    known = _unique(r.data.fingerprint for r in block.records)
+    equal = {same(one): [other for other in known if same(other) == same(one)] for one in known}
     found = _unique(
-        f"{r.data.name}, fingerprint {r.data.fingerprint}, {r.data.test_examples:,} test examples"
+        f"{r.data.name}, fingerprint {' or '.join(equal[same(r.data.fingerprint)])}, "
+        f"{r.data.test_examples:,} test examples"
         for r in block.records
     )
     return found[0] if len(found) == 1 else f"NOT THE SAME in all runs, so do not compare: {'; '.join(found)}"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from skipln.tables.equal_data import same
 from skipln.tables.statistics.prediction import prediction_interval
 from skipln.tables.statistics.runs import FEWEST
 from skipln.tables.store import Record
@@ -34,7 +35,7 @@ def place(yours: Sequence[Record], published: Sequence[Record], metric: str) -> 
     yours = [r for r in yours if (r.hash, str(r.environment.get("time"))) not in measured]
     if not yours:
         return Place("the same runs")
-    if {r.data.fingerprint for r in yours} != {r.data.fingerprint for r in published}:
+    if {same(r.data.fingerprint) for r in yours} != {same(r.data.fingerprint) for r in published}:
         return Place("other data")
     ours, mine = (
         [v for r in side if r.state == "done" and (v := r.metrics.get(metric)) is not None]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from skipln.report import numbers
 from skipln.report.latex import escape
@@ -80,6 +82,14 @@ def test_a_fully_diverged_row_and_differing_data_are_shown(finished: Workplace) 
     page = _rendered(finished, (1, 2))["table.md"].decode()
     assert "2 of 2 diverged" in page
     assert "NOT THE SAME in all runs" in page
+
+
+def test_data_known_to_be_equal_are_the_same(finished: Workplace) -> None:
+    equal = yaml.safe_load((ROOT / "experiments/equal_data.yaml").read_text("utf-8"))["groups"][0]["fingerprints"]
+    for cell, fingerprint in zip(finished.cells(), itertools.cycle(equal), strict=False):
+        fakes.finish(cell.folder, data={"name": "catalogs", "fingerprint": fingerprint, "test_examples": 200})
+    page = _rendered(finished)["table.md"].decode()
+    assert "NOT THE SAME" not in page and f"catalogs, fingerprint {equal[0]} or {equal[1]}, 200 test examples" in page
 
 
 def test_differences_in_arithmetic_are_reported(finished: Workplace) -> None:

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import yaml
 
+from skipln.system.places import EXPERIMENTS
 from skipln.tables.statistics.beside import Place, place
 from skipln.tables.statistics.prediction import prediction_interval
 from skipln.tables.store import Record
@@ -48,6 +50,9 @@ def test_every_verdict(yours, published, verdict):
 def test_other_data_and_the_same_runs_are_recognised():
     published = records(17.0, 18.0, 17.5)
     assert place(records(17.0, time="now", data="b"), published, "bleu") == Place("other data")
+    equal = yaml.safe_load((EXPERIMENTS / "equal_data.yaml").read_text("utf-8"))["groups"][0]["fingerprints"]
+    yours, theirs = records(17.2, time="now", data=equal[1]), records(17.0, 18.0, 17.5, data=equal[0])
+    assert place(yours, theirs, "bleu").verdict == "inside"
     assert place(published[:2], published, "bleu") == Place("the same runs")
     mine = [*published[:2], *records(0.0, 0.0, 0.0, 30.0, time="now")[3:]]
     assert place(mine, published, "bleu").verdict == "outside"  # because of the new run

@@ -83,7 +83,7 @@ def claims(experiments: Path) -> list[Claim]:
 
 
 def comparisons(results: Path, experiments: Path) -> list[Comparison]:
-    """Every claim's comparisons, tested; a pair of the same runs in several tables counts once.
+    """Every claim's comparisons, tested. A pair whose runs are all among those of a table before counts once.
 
     Raises UserError for the records of a table without a manifest.
     """
@@ -97,14 +97,14 @@ def comparisons(results: Path, experiments: Path) -> list[Comparison]:
     tables = [(folder, manifests.load(folder.name, experiments), store.read_records(folder)) for folder in folders]
     found = []
     for claim in claims(experiments):
-        seen: set[frozenset[str]] = set()
+        seen: list[frozenset[str]] = []
         own = []
         for folder, manifest, records in tables:
             for one in _pairs(claim, folder, manifest, records):
                 runs = frozenset(record.hash for side in one.runs for record in side)
-                if runs not in seen:
+                if not any(runs <= other for other in seen):
                     own.append(_tested(one))
-                seen.add(runs)
+                    seen.append(runs)
         found += _adjusted(own)
     return found
 

@@ -71,6 +71,9 @@ def test_runs_shared_by_two_tables_count_once(tmp_path: Path) -> None:
     rows: dict[str, list[float | None]] = {"rskip_ln_2": [5.0, 5.1, 5.2], "skip": [6.0, 6.1, 6.2]}
     first = published(tmp_path, rows)
     assert len(published(tmp_path, rows, "table3")) == len(first) == 1
+    fewer: dict[str, list[float | None]] = {"rskip_ln_2": [5.0, 5.1, 5.2], "skip": [6.0, 6.1]}
+    (still,) = published(tmp_path, fewer, "table3")
+    assert still.table == "table1" and still.n == (3, 3)
 
 
 def test_the_page_the_summary_and_the_picture(tmp_path: Path) -> None:

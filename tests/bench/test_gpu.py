@@ -101,7 +101,7 @@ def test_planned_cells_are_those_of_the_named_columns(tmp_path):
     chosen = planned({"table2": tmp_path}, "small", [101], columns=["multi30k_deep"])
     assert [cell.column.name for cell in chosen] == ["multi30k_deep"] * 8
     assert {(cell.config.model.encoder_layers, cell.config.model.decoder_layers) for cell in chosen} == {(12, 12)}
-    with pytest.raises(UserError, match="no column deep: choose from multi30k, multi30k_6"):
+    with pytest.raises(UserError, match="no column deep: choose from multi30k, multi30k_2017, multi30k_6"):
         planned({"table2": tmp_path}, "small", [101], columns=["deep"])
 
 

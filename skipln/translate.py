@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--nbest is at least 0")
 
     def work() -> None:
-        if given.file and not given.file.is_file():
+        if given.file and (not given.file.exists() or given.file.is_dir()):  # a pipe is read, too
             raise UserError(f"{given.file}: no such file of text")
         if given.output and given.output.is_dir():
             raise UserError(f"{given.output}: a folder; name a file in it")

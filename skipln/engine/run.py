@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from skipln.configuration.schema import RunConfig
+from skipln.configuration.schema import RunConfig, TextTraining
 from skipln.engine.environment import create_fabric
 from skipln.engine.loop import Trainer, after_step
 from skipln.engine.memory import first_batch
@@ -20,6 +20,7 @@ from skipln.engine.tracker import tracked
 from skipln.errors import UserError
 from skipln.runs.folder import RunFolder, State
 from skipln.runs.reading import read_metrics
+from skipln.system.memory import out_of_memory
 from skipln.system.processes import interrupting
 from skipln.tasks import create_task
 
@@ -51,10 +52,21 @@ def execute(config: RunConfig) -> State:
             _leave(config, fabric, folder, "interrupted", "outside training; nothing is lost")
             return "interrupted"
         except Exception as error:
+            if out_of_memory(error):
+                error = _too_large(config, fabric)
             why = f"{'' if isinstance(error, UserError) else f'{type(error).__name__}: '}{error}"
             with suppress(UserError):  # a full disk cannot take the status either
                 _leave(config, fabric, folder, "failed", why)
-            raise
+            raise error
+
+
+def _too_large(config: RunConfig, fabric: Fabric) -> UserError:
+    """What a user may do when memory does not suffice."""
+    size = "max_tokens" if isinstance(config.training, TextTraining) else "batch"
+    return UserError(
+        f"out of memory on {fabric.device.type}: divide training.{size} and multiply training.accumulate by the same "
+        "factor, which leaves the size of an update as it is, or choose a smaller model"
+    )
 
 
 def _leave(config: RunConfig, fabric: Fabric, folder: RunFolder, state: State, why: str) -> None:

@@ -57,8 +57,15 @@ def _system_error(error: BaseException | None) -> OSError | None:
 def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO]:
     """Open a temporary file beside `path`; on success sync it and rename it to `path`, else remove it.
 
-    A reader sees the old file or the new one, never a part. Raises `UserError` when the disk is full.
+    A reader sees the old file or the new one, never a part. A link stays, and the file that it names is written. A
+    device or a pipe, such as /dev/null, is written in place: a rename would replace it by a file, for every program of
+    the machine. Raises `UserError` when the disk is full.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with disk_errors(path), path.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+        return
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with disk_errors(path):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from io import TextIOWrapper
 
 from skipln.errors import UserError
+from skipln.system.memory import out_of_memory
 
 _PLAIN = {"λ": "lambda", "Δ": "Delta", "±": "+-", "−": "-", "×": "x", "·": "|", "–": "-", "…": "...", "→": "->"}
 _BREAKS = ("Cc", "Zl", "Zp")  # Unicode's control characters (escape sequences begin with one), line and paragraph ends
@@ -46,6 +47,11 @@ def exit_status(command: Callable[[], int | None], stopped: str = "stopped; the 
         name = str(error.filename)
         shown = name if len(name) <= 80 else f"{name[:80]}…"
         print_error(UserError(f"{shown}: {error.strerror}; give another path"))
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        print_error(UserError("out of memory; give a smaller batch or model, or another machine"))
         return 2
     except KeyboardInterrupt:
         print(f"\n{stopped}", file=sys.stderr)

@@ -98,6 +98,13 @@ def test_every_choice_composes(choice):
         ("compute.devices=3", "training.accumulate=1 micro-batches are too few for 3 devices: give at least 3"),
         ("seed=-1", "seed=-1: input should be greater than or equal to 0"),
         ("seed=18446744073709551616", "seed=18446744073709551616: input should be less than 9223372036854775808"),
+        (
+            "model.dim=9223372036854775808",
+            "model.dim=9223372036854775808: an integer is at most 9,223,372,036,854,775,807",
+        ),
+        ("model.encoder_layers=20000", "model.encoder_layers=20000: input should be less than or equal to 10000"),
+        ("task.extra_length=20000", "task.extra_length=20000: input should be less than or equal to 10000"),
+        ("data.vocabulary=10000001", "data.vocabulary=10000001: input should be less than or equal to 10000000"),
         ("optim.lr=inf", "optim.lr=inf: input should be a finite number"),
         ("skip=rskip_ln skip.lam=100000", "skip: rskip_ln: lam is at most 1000, not 100000"),
         (

@@ -53,6 +53,15 @@ def run(tiny, tmp_path):
     return composed
 
 
+@pytest.mark.parametrize("change", ["model.feed_forward_dim=1000000000000", "training.max_tokens=1000000000000"])
+def test_a_run_that_memory_does_not_hold_says_what_to_change(run, change):
+    config = run(change)
+    with pytest.raises(UserError, match=r"^out of memory on cpu: divide training.max_tokens and multiply"):
+        execute(config)
+    assert status(config.folder)["state"] == "failed"
+    assert status(config.folder)["message"].startswith("out of memory on cpu: divide")
+
+
 def test_a_run_writes_all_its_files(run, tmp_path):
     config = run()
     assert execute(config) == "done"

@@ -1,5 +1,6 @@
 import errno
 import os
+import stat
 import threading
 
 import pytest
@@ -17,6 +18,28 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
         raise RuntimeError("half-way")
     assert path.read_bytes() == b"old"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path):
+    link, path = tmp_path / "link", tmp_path / "elsewhere" / "file"
+    link.symlink_to(path)  # to a file that is not there yet, and then to one that is
+    for text in ("first", "second"):
+        with atomic_write(link, "w") as file:
+            file.write(text)
+        assert link.is_symlink() and path.read_text() == text
+    assert {p.name for p in tmp_path.iterdir()} == {"link", "elsewhere"}
+
+
+def test_a_pipe_is_written_in_place(tmp_path):
+    """A rename would put a file in its place: of /dev/null, for every program of the machine."""
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    with atomic_write(pipe) as file:
+        file.write(b"text")
+    reader.join(5)
+    assert got == [b"text"] and stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 @pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "not writable")])

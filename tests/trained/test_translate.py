@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,22 @@ def test_the_command_translates_a_file_or_standard_input(
     given = [str(tmp_path / "text")] if source == "file" else []
     assert main([str(translator), *given, "--device", "cpu"]) == 0
     assert capsys.readouterr().out == "".join(f"{line}\n" for line in run.translate(lines))
+
+
+def test_the_command_reads_and_writes_pipes(translator: Path, tmp_path: Path, run: Run) -> None:
+    """As in `skipln-translate RUN <(zcat text.gz) -o >(gzip > translation.gz)`."""
+    text, output, got = tmp_path / "text", tmp_path / "output", []
+    for pipe in (text, output):
+        os.mkfifo(pipe)
+    threads = [
+        threading.Thread(target=lambda: text.write_text("one red house\n"), daemon=True),
+        threading.Thread(target=lambda: got.append(output.read_text("utf-8")), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    assert main([str(translator), str(text), "-o", str(output), "--device", "cpu"]) == 0
+    threads[1].join(5)
+    assert got == [f"{run.translate(['one red house'])[0]}\n"]
 
 
 def test_bad_arguments_are_one_line(run: Run, translator: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

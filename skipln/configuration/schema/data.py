@@ -1,10 +1,14 @@
 """Data sets and their preparation."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from skipln.configuration.schema.node import Node
+
+MOST_PIECES = 10_000_000  # more than any vocabulary has, and sentencepiece searches long before it refuses far more
+
+Pieces = Annotated[int, Field(ge=1, le=MOST_PIECES)]
 
 
 class Catalogs(Node):
@@ -15,7 +19,7 @@ class Catalogs(Node):
     """Source language."""
     target: Literal["de"]
     """Target language."""
-    vocabulary: PositiveInt
+    vocabulary: Pieces
     """Number of joint BPE pieces."""
     max_length: PositiveInt
     """Most tokens on a side; longer training pairs are left out."""
@@ -37,7 +41,7 @@ class ParallelText(Node):
     """Name of the validation files before the suffix."""
     test: str
     """Name of the test files before the suffix."""
-    vocabulary: PositiveInt
+    vocabulary: Pieces
     """Number of sentencepiece pieces, or of BPE merges of encoded text."""
     max_length: PositiveInt
     """Most tokens on a side; longer training pairs are left out."""

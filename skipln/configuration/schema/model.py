@@ -6,12 +6,16 @@ from pydantic import Field, PositiveInt
 
 from skipln.configuration.schema.node import Node, Rate
 
+MOST_LAYERS = 10_000  # ten times as many as the deepest published Transformer (DeepNet, Wang et al. 2022)
+
+Layers = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
+
 
 class TransformerModel(Node):
     kind: Literal["transformer"]
-    encoder_layers: PositiveInt
+    encoder_layers: Layers
     """Layers of the encoder."""
-    decoder_layers: PositiveInt
+    decoder_layers: Layers
     """Layers of the decoder."""
     dim: PositiveInt
     """Channels of the stream."""
@@ -33,7 +37,7 @@ class TransformerModel(Node):
 
 class ResNetModel(Node):
     kind: Literal["resnet"]
-    blocks: Annotated[list[PositiveInt], Field(min_length=1)]
+    blocks: Annotated[list[Layers], Field(min_length=1)]
     """Blocks of each stage."""
     width: PositiveInt
     """Channels of the first stage, doubled from stage to stage."""

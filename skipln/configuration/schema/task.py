@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from skipln.configuration.schema.node import Node, Rate
 
 MOST_BEAM = 1024  # each hypothesis keeps its own state, and with hundreds translations become worse
+MOST_EXTRA_LENGTH = 10_000  # a search that does not end goes on for as many tokens
 MOST_PENALTY = 100  # a power of the output's length, which has to remain a number
 
 
@@ -20,7 +21,7 @@ class Translation(Node):
     """The length penalty's α; 0: none."""
     penalty: Literal["gnmt", "power"]
     """gnmt: ((5 + length) / 6)^α; power: length^α, fairseq's."""
-    extra_length: PositiveInt
+    extra_length: Annotated[int, Field(ge=1, le=MOST_EXTRA_LENGTH)]
     """Tokens by which an output may exceed the source's length."""
     valid_sentences: NonNegativeInt
     """Validation sentences translated greedily for the BLEU curve; 0: none."""

@@ -34,6 +34,8 @@ def decode(content: bytes, name: str) -> Image.Image:
             return ImageOps.exif_transpose(_eight_bits(image, name)).convert("RGB")
     except UserError:
         raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, far above ours, is met before the size is known
+        raise UserError(f"{name} has far more pixels than a photograph has") from error
     except Exception as error:  # each of Pillow's formats raises its own kinds of error
         raise UserError(f"{name} is truncated or not an image; remove it or copy it again") from error
 

@@ -18,4 +18,5 @@ def machine(environment: dict) -> str:
     """The processor or accelerator that made a result."""
     processor, device = environment.get("cpu"), environment.get("device")
     where = f"{processor}" if device in (None, "cpu") else f"{device} ({processor})"
-    return f"trained on {where}, {environment.get('threads')} threads"
+    threads = environment.get("threads")
+    return f"trained on {where}, {threads} {'thread' if threads == 1 else 'threads'}"

@@ -211,7 +211,7 @@ def arithmetic(block: Block) -> str:
         for record in entry.records:
             own.setdefault(record.arithmetic, []).append(record.seed)
         for text, seeds in own.items():
-            which = f" (seeds {_numbers(seeds)})" if len(own) > 1 else ""
+            which = f" ({'seed' if len(seeds) == 1 else 'seeds'} {_numbers(seeds)})" if len(own) > 1 else ""
             runs.setdefault(text, []).append(f"{entry.row.label}{which}")
     if len(runs) == 1:
         return next(iter(runs))

@@ -104,7 +104,7 @@ def test_differences_in_arithmetic_are_reported(finished: Workplace) -> None:
     assert "(n=2), MIXED fp32 and bf16" in page
     assert (
         "- Arithmetic: NOT THE SAME in all runs, which may itself cause a difference: fp32: xSkip λ=2, "
-        "rSkip+LN λ=3 (seeds 1); bf16: post-LN, rSkip+LN λ=3 (seeds 2); bf16 then fp32: rSkip+LN λ=2\n" in page
+        "rSkip+LN λ=3 (seed 1); bf16: post-LN, rSkip+LN λ=3 (seed 2); bf16 then fp32: rSkip+LN λ=2\n" in page
     )
     assert "trained on NVIDIA H100 (Fake CPU, 2 logical cores), 2 threads" in page
 

@@ -92,7 +92,8 @@ def _panel(
     panel.set_title(plain(block.column.label), loc="left")
     panel.set_xlabel("update")
     panel.set_ylabel(f"validation {quantity(block.records, key.removeprefix('valid/'))}")
-    panel.locator_params(axis="x", nbins=4)
+    long = max((last for last, *_ in ends), default=0) >= 10_000  # numbers of five digits need more room
+    panel.locator_params(axis="x", nbins=2 if long else 4)
     panel.grid(alpha=0.25, linewidth=0.5)
     panel.spines[["top", "right"]].set_visible(False)
 

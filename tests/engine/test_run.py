@@ -53,7 +53,9 @@ def run(tiny, tmp_path):
     return composed
 
 
-@pytest.mark.parametrize("change", ["model.feed_forward_dim=1000000000000000", "training.max_tokens=100000000000000000"])
+@pytest.mark.parametrize(
+    "change", ["model.feed_forward_dim=1000000000000000", "training.max_tokens=100000000000000000"]
+)
 def test_a_run_that_memory_does_not_hold_says_what_to_change(run, change):
     config = run(change)
     with pytest.raises(UserError, match=r"^out of memory on cpu: divide training.max_tokens and multiply"):
